@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+# Builds, tests and checks Quorate; `make help` lists the targets.
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+# One job for each processor, unless the command line says otherwise; a make
+# below this one takes part in the same jobs.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+define HELP
+make            priv/quorate (member and command line), priv/libquorate_core.a
+make erl        the Erlang application and the Elixir wrapper
+make demo       a cluster on this machine, killed and healed before your eyes
+make test       every test that must pass
+make unit       the unit tests alone
+make check      format, ranks, purity, linters, analyzers, sanitized tests
+make fuzz       every fuzz target for SECS seconds (T=name: one of them)
+make bench      measures, side by side with plain Erlang and Mnesia
+make deps       installs what is missing of Debian's packages
+make clean      removes what all of these made
+
+BUILD=dir       where C objects go (default _build/c)
+FOLDERS="a b"   folders of c_src that `make unit` compiles and tests
+SAN=1           address and undefined-behaviour sanitizers, own objects
+DEPS=no         installs no packages
+V=1             shows the commands
+endef
+
+BUILD ?= _build/c
+ERL_ROOT ?= /usr/lib/erlang
+SECS ?= 60
+SAN ?= 0
+# plain, san, fuzz (clang), analyzer: each has its own objects.
+MODE ?= $(if $(filter 1,$(SAN)),san,plain)
+B := $(BUILD)/$(MODE)
+ifeq ($(origin CC),default)
+CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
+endif
+Q := $(if $(V),,@)
+
+# --- What there is -----------------------------------------------------------
+
+LAYERS := $(shell sed -n 's/^\([a-z]\+\) \+\([0-9]\).*/\1:\2/p' \
+    c_src/layers.txt)
+folders_of = $(foreach l,$(filter $(addprefix %:,$1),$(LAYERS)),\
+    $(firstword $(subst :, ,$l)))
+ALL_FOLDERS := $(call folders_of,0 1 2 3 4 5)
+CORE_FOLDERS := $(call folders_of,0 1 2 3)
+FOLDERS ?= $(ALL_FOLDERS)
+
+UNKNOWN := $(filter-out $(ALL_FOLDERS),$(FOLDERS))
+ifneq ($(UNKNOWN),)
+$(error not in c_src/layers.txt: $(UNKNOWN))
+endif
+
+# main.c has no place in an archive.
+sources = $(foreach f,$1,$(filter-out %/main.c,$(wildcard c_src/$f/*.c)))
+objects = $(patsubst %.c,$B/%.o,$1)
+
+SOURCES := $(call sources,$(ALL_FOLDERS))
+CORE_OBJECTS := $(call objects,$(call sources,$(CORE_FOLDERS)))
+SHELL_OBJECTS := $(filter-out $(CORE_OBJECTS),$(call objects,$(SOURCES)))
+MAIN_OBJECT := $B/c_src/cli/main.o
+
+# --- How to compile ----------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
+    -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+    -Wpointer-arith -Wcast-align=strict -Wcast-qual -Wformat=2 -Wundef -Wvla \
+    -Wwrite-strings -Wimplicit-fallthrough -Wswitch-enum -Wduplicated-cond \
+    -Wduplicated-branches -Wlogical-op -Werror
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE \
+    $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+SANITIZE := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
+
+OPTIMIZE_plain := -g -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
+    -Wnull-dereference
+# -Wnull-dereference sees ghosts in the checks that sanitizers insert.
+OPTIMIZE_san := $(SANITIZE) -fsanitize=address,undefined
+# The analyzer is for C at -O1; more inlining hides from it what it looks for.
+OPTIMIZE_analyzer := -O1 -fanalyzer
+OPTIMIZE_fuzz := $(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined
+ifeq ($(MODE),fuzz)
+# clang knows fewer warnings, and means other things by some of them.
+WARNINGS := -Wall -Wextra -Werror
+HARDENING :=
+endif
+
+CPPFLAGS += -D_GNU_SOURCE -Ic_src -isystem $(ERL_ROOT)/usr/include
+CFLAGS := -std=c11 $(OPTIMIZE_$(MODE)) $(WARNINGS) $(HARDENING) $(EXTRA_CFLAGS)
+LDFLAGS += $(if $(filter fuzz,$(MODE)),,-pie) -Wl,-z,relro,-z,now \
+    -Wl,-z,noexecstack -L$(ERL_ROOT)/usr/lib
+LDLIBS := -luv -llmdb -lssl -lcrypto -lei -lpthread -lm
+
+compile = $(Q)$(CC) $(CPPFLAGS) $1 $(CFLAGS) -MMD -MP -c -o $@ $<
+archive = $(Q)rm -f $@; $(AR) rcs $@ $(filter %.o,$^)
+link = $(Q)$(CC) $(CFLAGS) $(LDFLAGS) $1 -o $@ $(filter %.o %.a,$^) $2 $(LDLIBS)
+
+# A list that changes its time only when it changes: what depends on it is
+# made anew when a file or a flag comes or goes.
+remember = $(Q)mkdir -p $(@D); printf '%s\n' $1 >$@.new; \
+    if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+.PHONY: FORCE
+FORCE:
+$B/flags: FORCE
+	$(call remember,'$(CC) $(CPPFLAGS) $(CFLAGS)')
+$B/link: FORCE
+	$(call remember,'$(CC) $(LDFLAGS) $(LDLIBS)' $(SOURCES))
+
+# --- The program and the core ------------------------------------------------
+
+.PHONY: all erl deps deps-build deps-test deps-check
+all: priv/quorate priv/libquorate_core.a
+
+deps deps-check:
+	$(Q).ci/deps.sh check
+deps-build:
+	$(Q).ci/deps.sh build
+deps-test:
+	$(Q).ci/deps.sh test
+
+$B/c_src/%.o: c_src/%.c $B/flags | deps-build
+	@mkdir -p $(@D)
+	$(call compile)
+$B/libquorate_core.a: $(CORE_OBJECTS) $B/link
+	$(archive)
+$B/quorate: $(MAIN_OBJECT) $(SHELL_OBJECTS) $B/libquorate_core.a $B/link
+	$(call link)
+
+# Renamed into place, so that a running member keeps its program.
+priv/%: $B/%
+	$(Q)mkdir -p $(@D); cp $< $@.new; mv $@.new $@
+
+# rebar3 and Mix call make again; that one must not think it is our child.
+outside = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS DEPS=no
+EBIN := _build/prod/lib/quorate/ebin
+erl: all
+	$(Q)MIX_ENV=prod $(outside) mix compile
+
+# --- Unit tests --------------------------------------------------------------
+
+UNIT_SOURCES := $(foreach f,$(FOLDERS),$(wildcard test/unit/$f/*_test.c))
+UNIT_TESTS := $(patsubst %.c,$B/%,$(UNIT_SOURCES))
+UNIT_OBJECTS := $(call objects,$(call sources,$(FOLDERS)) \
+    $(wildcard test/lib/*.c) \
+    $(filter-out %_test.c,$(foreach f,$(FOLDERS),$(wildcard test/unit/$f/*.c))) \
+    $(if $(filter raft,$(FOLDERS)),$(wildcard test/sim/*.c)))
+
+$B/test/%.o: test/%.c $B/flags | deps-test
+	@mkdir -p $(@D)
+	$(call compile,-Itest)
+
+# One archive for each choice of folders: a program takes what it refers to.
+UNIT_KEY := $(shell cksum <<<'$(sort $(FOLDERS))' | cut -d' ' -f1)
+UNIT_ARCHIVE := $B/unit-$(UNIT_KEY).a
+$(UNIT_ARCHIVE).list: FORCE
+	$(call remember,$(UNIT_OBJECTS))
+$(UNIT_ARCHIVE): $(UNIT_OBJECTS) $(UNIT_ARCHIVE).list
+	$(archive)
+$(UNIT_TESTS): %: %.o $(UNIT_ARCHIVE) $B/link
+	$(call link,,-lcmocka)
+
+.PHONY: unit
+unit: $(UNIT_TESTS)
+	$(Q)test/check/unit.sh $(sort $(UNIT_TESTS))
+
+# --- Fuzzing -----------------------------------------------------------------
+
+# test/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput; test/fuzz/corpus/NAME has
+# what it begins with.
+FUZZ_NAMES := $(patsubst test/fuzz/%_fuzz.c,%,$(wildcard test/fuzz/*_fuzz.c))
+T ?= $(FUZZ_NAMES)
+FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$B/fuzz/%)
+ifeq ($(MODE),fuzz)
+$(FUZZ_PROGRAMS): $B/fuzz/%: $B/test/fuzz/%_fuzz.o $B/libquorate_core.a \
+    $B/link
+	@mkdir -p $(@D)
+	$(call link,-fsanitize=fuzzer)
+else
+$(FUZZ_PROGRAMS): $B/fuzz/%: $B/test/fuzz/%_fuzz.o $B/test/fuzz/replay.o \
+    $B/libquorate_core.a $B/link
+	@mkdir -p $(@D)
+	$(call link)
+endif
+
+.PHONY: fuzz fuzz-programs fuzz-replay
+fuzz-programs: $(FUZZ_PROGRAMS)
+fuzz: deps-check
+	$(Q)$(MAKE) MODE=fuzz fuzz-programs
+	$(Q)test/check/fuzz.sh run '$(BUILD)/fuzz' '$(SECS)' $(T)
+fuzz-replay: deps-test
+	$(Q)$(MAKE) MODE=san fuzz-programs
+	$(Q)test/check/fuzz.sh replay '$(BUILD)/san' $(FUZZ_NAMES)
+
+# --- Measurements in C ---------------------------------------------------------
+
+# test/bench/NAME_bench.c measures one part alone.
+BENCH_PROGRAMS := $(patsubst test/bench/%.c,$B/bench/%,\
+    $(wildcard test/bench/*_bench.c))
+$(BENCH_PROGRAMS): $B/bench/%: $B/test/bench/%.o $(SHELL_OBJECTS) \
+    $B/libquorate_core.a $B/link
+	@mkdir -p $(@D)
+	$(call link)
+
+# --- Everything that must pass -----------------------------------------------
+
+.PHONY: test check demo bench analyzer core
+core: $B/libquorate_core.a
+analyzer: $(CORE_OBJECTS)
+test: deps-test all erl
+	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' MAKE='$(MAKE)' test/check/suites.sh
+check: deps-check
+	$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' test/check/run.sh
+demo: all erl
+	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/demo/run
+bench: all erl deps-test $(BENCH_PROGRAMS)
+	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/bench/run
+
+.PHONY: clean clean-c help
+clean-c:
+	$(Q)rm -rf $(BUILD) priv/quorate priv/libquorate_core.a
+clean: clean-c
+	$(Q)rm -rf _build
+help: export HELP := $(HELP)
+help:
+	@echo "$$HELP"
+
+-include $(patsubst %.o,%.d,$(UNIT_OBJECTS) $(CORE_OBJECTS) $(SHELL_OBJECTS) \
+    $(MAIN_OBJECT) $(UNIT_TESTS:%=%.o) \
+    $(call objects,$(wildcard test/fuzz/*.c test/bench/*.c)))
