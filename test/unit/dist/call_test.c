@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Answers: to the alias of a tag or else to the pid, for each kind of call
+ * and result; and copies of calls. */
+#include "base/mem.h"
+#include "dist/control.h"
+#include "dist/frame.h"
+#include "peer.h"
+
+/* A literal and its size. */
+#define LITERAL(text) text, sizeof(text) - 1
+
+static const struct bytes value = {.data = (const uint8_t *)"a\5", .size = 2};
+
+/* What was sent, decoded. */
+static struct control decode_out(struct fixture *fixture)
+{
+    struct control control;
+    struct bytes frame;
+    const char *cause;
+    size_t used;
+
+    assert_ok(
+        frame_next(buf_bytes(&fixture->out), FRAME_SIZE_MAX, &frame, &used));
+    assert_int_equal(used, fixture->out.size);
+    assert_ok(control_decode(frame, DIST_FLAGS_OFFERED, &control, &cause));
+    return control;
+}
+
+enum tag_form { TAG_ALIAS, TAG_NESTED, TAG_REFERENCE, TAG_LIST };
+
+static void put_tag(struct buf *buf, enum tag_form form)
+{
+    if (form == TAG_REFERENCE) {
+        put_reference(buf);
+        return;
+    }
+    if (form == TAG_NESTED) {
+        etf_put_list(buf, 1);
+    }
+    etf_put_list(buf, 1);
+    etf_put_atom(buf, form == TAG_LIST ? "other" : "alias");
+    put_reference(buf); /* the tail */
+    if (form == TAG_NESTED) {
+        etf_put_atom(buf, "extra");
+    }
+}
+
+static void answers_go_to_the_alias_if_there_is_one(void **state)
+{
+    static const struct {
+        enum tag_form form;
+        uint64_t flags;
+        enum control_op op;
+    } rows[] = {
+        {TAG_ALIAS, DIST_FLAGS_OFFERED, CONTROL_ALIAS_SEND},
+        {TAG_NESTED, DIST_FLAGS_OFFERED, CONTROL_ALIAS_SEND},
+        {TAG_REFERENCE, DIST_FLAGS_OFFERED, CONTROL_SEND},
+        {TAG_LIST, DIST_FLAGS_OFFERED, CONTROL_SEND},
+        {TAG_ALIAS, DIST_FLAGS_OFFERED & ~DIST_FLAG_ALIAS, CONTROL_SEND},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fixture fixture;
+        struct buf tag;
+        struct buf pid;
+        struct buf expected;
+        struct call call = {.kind = CALL_GEN};
+        struct call_result result = {.type = CALL_VALUE, .value = value};
+        struct control control;
+
+        fixture_open(&fixture);
+        fixture.peer.flags = rows[i].flags;
+        buf_init(&tag, 1000);
+        buf_init(&pid, 1000);
+        buf_init(&expected, 1000);
+        put_tag(&tag, rows[i].form);
+        put_peer_pid(&pid);
+        call.tag = buf_bytes(&tag);
+        call.from = buf_bytes(&pid);
+        call_reply(&fixture.inbox, &fixture.peer, &call, &result, &fixture.out);
+        control = decode_out(&fixture);
+        assert_int_equal(control.op, rows[i].op);
+        etf_put_tuple(&expected, 2);
+        etf_put_raw(&expected, call.tag);
+        etf_put_raw(&expected, value);
+        assert_bytes(control.payload, expected.data, expected.size);
+        if (control.op == CONTROL_SEND) {
+            assert_bytes(control.to, pid.data, pid.size);
+        } else {
+            buf_clear(&expected);
+            put_reference(&expected);
+            assert_bytes(control.reference, expected.data, expected.size);
+        }
+        buf_close(&tag);
+        buf_close(&pid);
+        buf_close(&expected);
+        fixture_close(&fixture);
+    }
+}
+
+static void casts_are_not_answered(void **state)
+{
+    static const enum call_kind kinds[] = {CALL_GEN_CAST, CALL_SPAWN_CAST};
+    struct fixture fixture;
+    struct call_result result = {.type = CALL_VALUE, .value = value};
+
+    (void)state;
+    fixture_open(&fixture);
+    for (size_t i = 0; i < 2; i++) {
+        struct call call = {.kind = kinds[i], .pid_id = 2};
+
+        call_reply(&fixture.inbox, &fixture.peer, &call, &result, &fixture.out);
+        assert_int_equal(fixture.out.size, 0);
+    }
+    fixture_close(&fixture);
+}
+
+static void a_monitored_cast_ends_normally(void **state)
+{
+    struct fixture fixture;
+    struct buf pid;
+    struct buf reference;
+    struct call call = {
+        .kind = CALL_SPAWN_CAST, .pid_id = 2, .is_monitored = true};
+    struct call_result result = {.type = CALL_UNDEF};
+    struct control control;
+
+    (void)state;
+    fixture_open(&fixture);
+    buf_init(&pid, 1000);
+    buf_init(&reference, 1000);
+    put_peer_pid(&pid);
+    put_reference(&reference);
+    call.from = buf_bytes(&pid);
+    call.tag = buf_bytes(&reference);
+    call_reply(&fixture.inbox, &fixture.peer, &call, &result, &fixture.out);
+    control = decode_out(&fixture);
+    assert_int_equal(control.op, CONTROL_MONITOR_P_EXIT);
+    assert_bytes(control.reason, "w\6normal", 8);
+    buf_close(&pid);
+    buf_close(&reference);
+    fixture_close(&fixture);
+}
+
+static void rex_gets_bad_results_as_badrpc(void **state)
+{
+    static const struct {
+        enum call_result_type type;
+        const char *payload;
+        size_t size;
+    } rows[] = {
+        {CALL_VALUE, LITERAL("h\2w\3rexa\5")},
+        {CALL_UNDEF, LITERAL("h\2w\3rexh\2w\6badrpch\2w\4EXITh\2w\5undef"
+                             "l\0\0\0\1h\4w\1mw\1fjjj")},
+        {CALL_ERROR, LITERAL("h\2w\3rexh\2w\6badrpch\2w\4EXITh\2a\5j")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fixture fixture;
+        struct buf pid;
+        struct call call = {.kind = CALL_REX,
+                            .module = bytes_of_string("m"),
+                            .function = bytes_of_string("f"),
+                            .args = bytes_of_string("j")};
+        struct call_result result = {.type = rows[i].type, .value = value};
+
+        fixture_open(&fixture);
+        buf_init(&pid, 1000);
+        put_peer_pid(&pid);
+        call.from = buf_bytes(&pid);
+        call_reply(&fixture.inbox, &fixture.peer, &call, &result, &fixture.out);
+        assert_bytes(decode_out(&fixture).payload, rows[i].payload,
+                     rows[i].size);
+        buf_close(&pid);
+        fixture_close(&fixture);
+    }
+}
+
+static void copies_outlive_the_frame(void **state)
+{
+    struct fixture fixture;
+    struct call_result result = {.type = CALL_VALUE};
+    struct buf echoed;
+    struct call *copy;
+
+    (void)state;
+    fixture_open(&fixture);
+    buf_init(&echoed, 1000);
+    fixture.inbox.pid_next = 2;
+    receive_hex(&fixture, VECTOR_ERPC_CALL);
+    buf_put_bytes(&echoed, fixture.event.call.args);
+    copy = call_copy(&fixture.event.call);
+    assert_non_null(copy);
+    buf_close(&fixture.frame);
+    assert_int_equal(copy->module.size, 0);
+    assert_int_equal(copy->args.size, 0);
+    assert_int_equal(copy->arity, 2);
+    result.value = buf_bytes(&echoed);
+    call_reply(&fixture.inbox, &fixture.peer, copy, &result, &fixture.out);
+    assert_out(&fixture, VECTOR_ERPC_CALL_REPLY);
+    mem_free(copy);
+    buf_close(&echoed);
+    fixture_close(&fixture);
+}
+
+static void a_copy_needs_memory(void **state)
+{
+    struct call call = {.kind = CALL_GEN};
+    struct call *copy;
+
+    (void)state;
+    mem_fail_after(0);
+    copy = call_copy(&call);
+    mem_fail_after(UINT64_MAX);
+    assert_null(copy);
+}
+
+static void an_answer_that_does_not_fit_is_the_buffers_error(void **state)
+{
+    struct fixture fixture;
+    struct call call = {.kind = CALL_GEN,
+                        .from = bytes_of_string("j"),
+                        .tag = bytes_of_string("j")};
+    struct call_result result = {.type = CALL_VALUE, .value = value};
+
+    (void)state;
+    fixture_open(&fixture);
+    for (size_t size = 0; size < 19; size++) {
+        struct buf out;
+
+        buf_init(&out, size);
+        call_reply(&fixture.inbox, &fixture.peer, &call, &result, &out);
+        assert_err(buf_error(&out), ERR_LIMIT);
+        buf_close(&out);
+    }
+    fixture_close(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_go_to_the_alias_if_there_is_one),
+        cmocka_unit_test(casts_are_not_answered),
+        cmocka_unit_test(a_monitored_cast_ends_normally),
+        cmocka_unit_test(rex_gets_bad_results_as_badrpc),
+        cmocka_unit_test(copies_outlive_the_frame),
+        cmocka_unit_test(a_copy_needs_memory),
+        cmocka_unit_test(an_answer_that_does_not_fit_is_the_buffers_error),
+    };
+
+    return cmocka_run_group_tests_name("dist_call", tests, NULL, NULL);
+}
