@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The invariants of the core, for tests and simulation. */
+#include "base/ensure.h"
+#include "raft/internal.h"
+
+enum { TERMS_CHECKED = 64 };
+
+static void check_log(const struct raft *raft)
+{
+    uint64_t last = log_last(&raft->log);
+    uint64_t first = last > TERMS_CHECKED ? last - TERMS_CHECKED : 0;
+
+    ensure(raft->commit <= last);
+    ensure(raft->writes.persisted_index <= last);
+    ensure(log_term(&raft->log, last) <= raft->term);
+    for (uint64_t i = first; i < last; i++) {
+        ensure(log_term(&raft->log, i) <= log_term(&raft->log, i + 1));
+    }
+    if (raft->writes.count == 0) {
+        ensure(raft->writes.persisted_index == last);
+    }
+}
+
+static void check_peer(const struct raft *raft, const struct peer *peer)
+{
+    uint64_t bytes = 0;
+
+    ensure(peer->id != raft->config.id);
+    ensure(peer->match < peer->next);
+    ensure(peer->next <= log_last(&raft->log) + 1);
+    ensure(peer->read_seq <= raft->reads.round);
+    ensure(peer->flight_count <= RAFT_WINDOW_MAX);
+    for (uint32_t i = 0; i < peer->flight_count; i++) {
+        const struct peer_flight *flight =
+            &peer->flights[(peer->flight_head + i) % RAFT_WINDOW_MAX];
+
+        ensure(flight->last > peer->match);
+        ensure(flight->last < peer->next);
+        bytes += flight->size;
+    }
+    ensure(bytes == peer->flight_bytes);
+    if (peer->is_probing) {
+        ensure(peer->flight_count == 0);
+    }
+}
+
+static void check_leader(const struct raft *raft)
+{
+    uint64_t bytes = 0;
+
+    ensure(raft->is_voter);
+    ensure(raft->leader == raft->config.id);
+    ensure(raft->voted_for == raft->config.id);
+    ensure(!raft->is_hard_changed);
+    ensure(raft->seq_hard <= raft->seq_persisted);
+    ensure(raft->term_start <= log_last(&raft->log));
+    ensure(log_term(&raft->log, raft->term_start) == raft->term);
+    ensure(log_term(&raft->log, raft->term_start - 1) < raft->term);
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        check_peer(raft, &raft->peers[i]);
+    }
+    for (uint64_t i = raft->commit + 1; i <= log_last(&raft->log); i++) {
+        bytes += log_get(&raft->log, i).data.size;
+    }
+    ensure(bytes == raft->uncommitted_bytes);
+}
+
+void raft_check(const struct raft *raft)
+{
+    const struct reads *reads = &raft->reads;
+
+    ensure(raft->seq_persisted <= raft->seq_last);
+    ensure(raft->seq_hard <= raft->seq_last);
+    ensure(reads->round_count <= reads->count);
+    ensure(reads->head + reads->count <= reads->capacity);
+    check_log(raft);
+    if (raft->role == RAFT_LEADER) {
+        check_leader(raft);
+        return;
+    }
+    ensure(reads->count == 0);
+    ensure(raft->leader != raft->config.id);
+    ensure(raft->verified <= log_last(&raft->log));
+    ensure(raft->acked <= raft->verified);
+    if (raft->role == RAFT_CANDIDATE) {
+        ensure(raft->is_voter);
+        ensure(raft->leader == 0);
+        ensure(raft->voted_for == raft->config.id);
+    } else {
+        ensure(!raft->is_campaign_due);
+    }
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Terms and votes: Raft 3.4, with the pre-vote of 9.6. A member that hears
+ * from a leader grants no pre-vote, so that one which was cut off cannot
+ * disturb the others. */
+#include "base/ensure.h"
+#include "raft/internal.h"
+
+void election_arm(struct raft *raft)
+{
+    uint64_t timeout_ms = raft->config.election_timeout_ms;
+
+    raft->election_deadline_ms =
+        raft->now_ms + timeout_ms + rng_below(&raft->rng, timeout_ms);
+}
+
+/* What belongs to one term, and is void in the next. */
+static void forget_term(struct raft *raft)
+{
+    raft->verified = 0;
+    raft->acked = 0;
+    raft->read_seq_seen = 0;
+    raft->read_seq_acked = 0;
+    raft->is_ack_due = false;
+    raft->is_campaign_due = false;
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        raft->peers[i].is_reply_due = false;
+    }
+}
+
+static void enter_term(struct raft *raft, uint64_t term, uint64_t voted_for)
+{
+    ensure(term > raft->term);
+    raft->term = term;
+    raft->voted_for = voted_for;
+    raft->is_hard_changed = true;
+    forget_term(raft);
+}
+
+void election_follow(struct raft *raft, uint64_t term, uint64_t leader)
+{
+    ensure(term >= raft->term);
+    if (raft->role == RAFT_LEADER) {
+        read_fail_all(raft);
+        election_arm(raft);
+    }
+    if (term > raft->term) {
+        enter_term(raft, term, 0);
+    }
+    raft->role = RAFT_FOLLOWER;
+    raft->leader = leader;
+    raft->is_campaign_due = false;
+    if (leader != 0) {
+        raft->leader_heard_ms = raft->now_ms;
+        election_arm(raft);
+    }
+}
+
+static void forget_votes(struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        raft->peers[i].has_granted = false;
+        raft->peers[i].is_heard = false;
+    }
+}
+
+static void ask_all(struct raft *raft, enum message_type type, uint64_t term)
+{
+    uint64_t last = log_last(&raft->log);
+    struct message message = {.type = type,
+                              .term = term,
+                              .index = last,
+                              .index_term = log_term(&raft->log, last)};
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        (void)outbox_put(raft, raft->peers[i].id, &message);
+    }
+}
+
+static void become_candidate(struct raft *raft)
+{
+    enter_term(raft, raft->term + 1, raft->config.id);
+    raft->role = RAFT_CANDIDATE;
+    raft->leader = 0;
+    raft->is_campaign_due = true;
+    forget_votes(raft);
+    election_arm(raft);
+}
+
+static void become_leader(struct raft *raft)
+{
+    ensure(raft->role == RAFT_CANDIDATE);
+    ensure(raft->voted_for == raft->config.id);
+    raft->role = RAFT_LEADER;
+    raft->leader = raft->config.id;
+    replication_lead(raft);
+}
+
+void election_campaign(struct raft *raft)
+{
+    ensure(raft->role == RAFT_CANDIDATE);
+    raft->is_campaign_due = false;
+    if (raft->majority == 1) {
+        become_leader(raft);
+        return;
+    }
+    ask_all(raft, MESSAGE_VOTE, raft->term);
+}
+
+void election_tick(struct raft *raft)
+{
+    ensure(raft->role != RAFT_LEADER);
+    if (!raft->is_voter || raft->now_ms < raft->election_deadline_ms) {
+        return;
+    }
+    /* The disk is behind: a further term would not be written any sooner. */
+    if (raft_is_hard_pending(raft)) {
+        election_arm(raft);
+        return;
+    }
+    if (raft->majority == 1) {
+        become_candidate(raft);
+        return;
+    }
+    raft->role = RAFT_PRE_CANDIDATE;
+    raft->leader = 0;
+    forget_votes(raft);
+    election_arm(raft);
+    ask_all(raft, MESSAGE_PRE_VOTE, raft->term + 1);
+}
+
+/* Raft 3.6.1: the log with the later last term, or else the longer one. */
+static bool is_up_to_date(const struct raft *raft,
+                          const struct message *message)
+{
+    uint64_t last = log_last(&raft->log);
+    uint64_t last_term = log_term(&raft->log, last);
+
+    if (message->index_term != last_term) {
+        return message->index_term > last_term;
+    }
+    return message->index >= last;
+}
+
+static bool has_leader(const struct raft *raft)
+{
+    return raft->leader != 0 &&
+           (raft->role == RAFT_LEADER || raft->now_ms - raft->leader_heard_ms <
+                                             raft->config.election_timeout_ms);
+}
+
+static void answer(struct peer *to, enum message_type type, uint64_t term,
+                   bool is_granted)
+{
+    to->reply =
+        (struct message){.type = type, .term = term, .is_granted = is_granted};
+    to->is_reply_due = true;
+}
+
+void election_handle_pre_vote(struct raft *raft, struct peer *from,
+                              const struct message *message)
+{
+    bool is_granted = message->term > raft->term && !has_leader(raft) &&
+                      is_up_to_date(raft, message);
+
+    if (!is_granted && raft->term == 0) {
+        return;
+    }
+    answer(from, MESSAGE_PRE_VOTE_REPLY,
+           is_granted ? message->term : raft->term, is_granted);
+}
+
+void election_handle_vote(struct raft *raft, struct peer *from,
+                          const struct message *message)
+{
+    bool is_free;
+    bool is_granted;
+
+    if (message->term > raft->term) {
+        election_follow(raft, message->term, 0);
+    }
+    is_free = raft->voted_for == 0 || raft->voted_for == from->id ||
+              RAFT_IS_MUTATED(VOTE_TWICE);
+    is_granted = message->term == raft->term && is_free && raft->leader == 0 &&
+                 is_up_to_date(raft, message);
+    if (is_granted) {
+        election_follow(raft, raft->term, 0);
+        if (raft->voted_for != from->id) {
+            raft->voted_for = from->id;
+            raft->is_hard_changed = true;
+        }
+        election_arm(raft);
+    }
+    answer(from, MESSAGE_VOTE_REPLY, raft->term, is_granted);
+}
+
+static bool has_won(const struct raft *raft)
+{
+    uint32_t count = 1;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        count += raft->peers[i].has_granted ? 1 : 0;
+    }
+    return count >= raft->majority;
+}
+
+void election_handle_reply(struct raft *raft, struct peer *from,
+                           const struct message *message)
+{
+    bool is_pre = message->type == MESSAGE_PRE_VOTE_REPLY;
+    enum raft_role role = is_pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE;
+
+    if (!message->is_granted && message->term > raft->term) {
+        election_follow(raft, message->term, 0);
+        return;
+    }
+    /* An answer to what was not asked yet is no vote. */
+    if (!message->is_granted || raft->role != role || raft->is_campaign_due ||
+        message->term != raft->term + (is_pre ? 1 : 0)) {
+        return;
+    }
+    from->has_granted = true;
+    from->is_heard = true;
+    from->heard_ms = raft->now_ms;
+    if (!has_won(raft)) {
+        return;
+    }
+    if (is_pre) {
+        become_candidate(raft);
+    } else {
+        become_leader(raft);
+    }
+}

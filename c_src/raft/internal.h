@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The core's one structure, and what its files call of one another:
+ *
+ *   raft.c         the step: reserve memory, dispatch, gather the effects
+ *   election.c     terms, votes, becoming and ceasing to be leader
+ *   replication.c  the leader's side: appends, answers, commit
+ *   follower.c     the follower's side: appends in, acknowledgements out
+ *   read.c         linearizable reads
+ *   outbox.c       the messages of this step
+ *   check.c        the invariants
+ *
+ * A step first reserves all the memory that it may need and only then changes
+ * anything; a message that cannot be encoded for want of memory counts as lost
+ * on the way. */
+#ifndef QUORATE_RAFT_INTERNAL_H
+#define QUORATE_RAFT_INTERNAL_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/rng.h"
+#include "raft/log.h"
+#include "raft/message.h"
+#include "raft/peer.h"
+#include "raft/raft.h"
+#include "raft/writes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PEERS_MAX = RAFT_VOTERS_MAX, /* own id may not be a voter */
+    SENDS_MAX = PEERS_MAX * (RAFT_WINDOW_MAX + 4),
+    READS_MAX = 64 * 1024,      /* waiting reads */
+    PROBE_SIZE_MAX = 64 * 1024, /* bytes of entries of a probe */
+    OUTBOX_SIZE_MAX = 64 * 1024 * 1024,
+    OUTBOX_SIZE_KEPT = 64 * 1024 /* across idle times */
+};
+
+/* Bugs that the simulator has to find; see test/sim/mutations.sh. */
+enum raft_mutation {
+    RAFT_MUTATION_NONE,
+    RAFT_MUTATION_COMMIT_OLD_TERM, /* S1: counts copies of old-term entries */
+    RAFT_MUTATION_ACK_LAST,        /* S2: acknowledges what was not matched */
+    RAFT_MUTATION_VOTE_TWICE,      /* S3: two votes in a term */
+    RAFT_MUTATION_SEND_EARLY       /* answers before its write is done */
+};
+
+#ifdef RAFT_MUTATIONS
+extern enum raft_mutation raft_mutation;
+#define RAFT_IS_MUTATED(name) (raft_mutation == RAFT_MUTATION_##name)
+#else
+#define RAFT_IS_MUTATED(name) false
+#endif
+
+struct outbox {
+    struct buf bytes;                  /* the messages, one after the other */
+    struct raft_send sends[SENDS_MAX]; /* data pointers are set at the end */
+    size_t offsets[SENDS_MAX];         /* of each message in `bytes` */
+    size_t count;
+    struct message append; /* the last append encoded in this step */
+    size_t append_limit;   /* for entries of this many bytes; 0: none */
+    uint32_t append_size;  /* bytes of its entries */
+};
+
+struct reads {
+    struct raft_read *items; /* owned; waiting ones from `head` on, in order */
+    size_t head;
+    size_t count; /* waiting */
+    size_t capacity;
+    size_t round_count; /* the first so many wait for round `round` */
+    uint64_t round;     /* the last one that was started in this term */
+};
+
+struct raft {
+    struct raft_config config;
+    bool is_voter;
+    uint32_t majority;
+    struct peer peers[PEERS_MAX]; /* the voters but ourselves */
+    uint32_t peer_count;
+
+    /* On disk, or on the way to it. */
+    uint64_t term;
+    uint64_t voted_for;
+    struct log log;
+    struct writes writes;
+    uint64_t seq_last;      /* of the last persist effect */
+    uint64_t seq_hard;      /* of the last one with a new term or vote */
+    uint64_t seq_persisted; /* the greatest that is done */
+
+    enum raft_role role;
+    uint64_t leader;
+    uint64_t commit;
+    uint64_t now_ms;
+    struct rng rng;
+    uint64_t election_deadline_ms;  /* unless leader */
+    uint64_t heartbeat_deadline_ms; /* leader */
+    uint64_t leader_heard_ms;       /* follower with a leader */
+    bool is_campaign_due;           /* votes are asked for once persisted */
+
+    /* Follower: the log is the leader's up to `verified`. */
+    uint64_t verified;
+    uint64_t acked;         /* the last match that was acknowledged */
+    uint64_t read_seq_seen; /* the greatest of this leader */
+    uint64_t read_seq_acked;
+    bool is_ack_due;
+
+    /* Leader. */
+    uint64_t term_start; /* index of the no-op of the own term */
+    uint64_t leader_since_ms;
+    uint64_t uncommitted_bytes; /* of entries above `commit` */
+    struct reads reads;
+
+    /* This step's effects. */
+    struct outbox outbox;
+    bool is_hard_changed;       /* term or vote */
+    uint64_t truncated_from;    /* 0: nothing was cut */
+    uint64_t appended_first;    /* 0: nothing was appended */
+    struct raft_entry *persist; /* owned; the entries to persist */
+    size_t persist_capacity;
+    const struct raft_read *read_done; /* reads answered by this step */
+    size_t read_done_count;
+};
+
+/* raft.c */
+struct peer *raft_peer(struct raft *raft, uint64_t id); /* or NULL */
+bool raft_is_hard_pending(const struct raft *raft);
+int raft_reserve(struct raft *raft, size_t count, size_t size) MUST_USE;
+void raft_append(struct raft *raft, uint64_t term, enum raft_entry_type type,
+                 struct bytes data);
+
+/* election.c */
+void election_tick(struct raft *raft);
+void election_arm(struct raft *raft);
+void election_campaign(struct raft *raft); /* the vote for itself is on disk */
+void election_follow(struct raft *raft, uint64_t term, uint64_t leader);
+void election_handle_pre_vote(struct raft *raft, struct peer *from,
+                              const struct message *message);
+void election_handle_vote(struct raft *raft, struct peer *from,
+                          const struct message *message);
+void election_handle_reply(struct raft *raft, struct peer *from,
+                           const struct message *message);
+
+/* replication.c */
+void replication_lead(struct raft *raft); /* at the start of the own term */
+void replication_tick(struct raft *raft);
+void replication_send_all(struct raft *raft);
+void replication_send_heartbeats(struct raft *raft);
+void replication_advance(struct raft *raft); /* commit, by what is on disks */
+bool replication_is_reply_sane(const struct raft *raft,
+                               const struct message *message);
+void replication_handle_reply(struct raft *raft, struct peer *from,
+                              const struct message *message);
+uint64_t replication_quorum_heard_ms(const struct raft *raft);
+
+/* follower.c */
+int follower_handle_append(struct raft *raft, struct peer *from,
+                           const struct message *message) MUST_USE;
+void follower_persisted(struct raft *raft);
+void follower_send_ack(struct raft *raft);
+
+/* read.c */
+int read_add(struct raft *raft, uint64_t read_id) MUST_USE;
+void read_advance(struct raft *raft); /* answers what is confirmed */
+void read_fail_all(struct raft *raft);
+
+/* outbox.c */
+void outbox_begin_step(struct raft *raft, bool is_idle);
+bool outbox_put(struct raft *raft, uint64_t to, const struct message *message);
+/* An append of the entries from message->index + 1 on, as many as fit in
+ * `limit` bytes but at least one; sets entry_count. False: not sent. */
+bool outbox_put_append(struct raft *raft, uint64_t to, struct message *message,
+                       size_t limit, uint32_t *ret_size) MUST_USE;
+void outbox_put_empty(struct raft *raft, struct peer *peer);
+void outbox_end_step(struct raft *raft, struct raft_effects *effects);
+
+#endif

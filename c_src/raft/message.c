@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "raft/message.h"
+
+#include "base/ensure.h"
+#include "base/err.h"
+
+void message_put(struct buf *buf, const struct message *message)
+{
+    buf_put_u8(buf, MESSAGE_VERSION);
+    buf_put_u8(buf, (uint8_t)message->type);
+    buf_put_u64(buf, message->term);
+    switch (message->type) {
+    case MESSAGE_PRE_VOTE:
+    case MESSAGE_VOTE:
+        buf_put_u64(buf, message->index);
+        buf_put_u64(buf, message->index_term);
+        return;
+    case MESSAGE_PRE_VOTE_REPLY:
+    case MESSAGE_VOTE_REPLY:
+        buf_put_u8(buf, message->is_granted ? 1 : 0);
+        return;
+    case MESSAGE_APPEND:
+        buf_put_u64(buf, message->index);
+        buf_put_u64(buf, message->index_term);
+        buf_put_u64(buf, message->commit);
+        buf_put_u64(buf, message->read_seq);
+        buf_put_u32(buf, message->entry_count);
+        return;
+    case MESSAGE_APPEND_REPLY:
+        buf_put_u8(buf, message->is_granted ? 1 : 0);
+        buf_put_u64(buf, message->index);
+        buf_put_u64(buf, message->hint_index);
+        buf_put_u64(buf, message->hint_term);
+        buf_put_u64(buf, message->read_seq);
+        return;
+    }
+    unreachable();
+}
+
+void message_put_entry(struct buf *buf, const struct raft_entry *entry)
+{
+    buf_put_u64(buf, entry->term);
+    buf_put_u8(buf, (uint8_t)entry->type);
+    buf_put_block(buf, entry->data);
+}
+
+/* A number that later sums cannot make overflow. */
+static int number(struct cursor *cursor, uint64_t *ret_value)
+{
+    uint64_t value;
+    int rv;
+
+    rv = cursor_u64(cursor, &value);
+    if (rv != 0) {
+        return rv;
+    }
+    if (value > MESSAGE_NUMBER_MAX) {
+        return ERR_MALFORMED;
+    }
+    *ret_value = value;
+    return 0;
+}
+
+static int truth(struct cursor *cursor, bool *ret_value)
+{
+    uint8_t value;
+    int rv;
+
+    rv = cursor_u8(cursor, &value);
+    if (rv != 0) {
+        return rv;
+    }
+    if (value > 1) {
+        return ERR_MALFORMED;
+    }
+    *ret_value = value == 1;
+    return 0;
+}
+
+/* An index and its term; both are 0, or none is. */
+static int position(struct cursor *cursor, uint64_t *ret_index,
+                    uint64_t *ret_term)
+{
+    if (number(cursor, ret_index) != 0 || number(cursor, ret_term) != 0) {
+        return ERR_MALFORMED;
+    }
+    return (*ret_index == 0) == (*ret_term == 0) ? 0 : ERR_MALFORMED;
+}
+
+static int entry_decode(struct cursor *cursor, struct raft_entry *entry)
+{
+    uint8_t type;
+
+    if (number(cursor, &entry->term) != 0 || cursor_u8(cursor, &type) != 0 ||
+        cursor_block(cursor, &entry->data) != 0) {
+        return ERR_MALFORMED;
+    }
+    if (type > RAFT_ENTRY_CONFIG || entry->data.size > RAFT_PROPOSAL_SIZE_MAX) {
+        return ERR_MALFORMED;
+    }
+    entry->type = (enum raft_entry_type)type;
+    if (entry->type == RAFT_ENTRY_NOOP && entry->data.size > 0) {
+        return ERR_MALFORMED;
+    }
+    return 0;
+}
+
+static int append_decode(struct cursor *cursor, struct message *message)
+{
+    uint64_t term;
+
+    if (position(cursor, &message->index, &message->index_term) != 0 ||
+        number(cursor, &message->commit) != 0 ||
+        number(cursor, &message->read_seq) != 0 ||
+        cursor_u32(cursor, &message->entry_count) != 0) {
+        return ERR_MALFORMED;
+    }
+    message->entries = bytes_of(cursor->next, cursor_left(cursor));
+    if (message->entries.size >
+        RAFT_MESSAGE_SIZE_MAX + MESSAGE_ENTRY_OVERHEAD) {
+        return ERR_MALFORMED;
+    }
+    term = message->index_term;
+    for (uint32_t i = 0; i < message->entry_count; i++) {
+        struct raft_entry entry;
+
+        if (entry_decode(cursor, &entry) != 0 || entry.term < term ||
+            entry.term == 0) {
+            return ERR_MALFORMED;
+        }
+        term = entry.term;
+    }
+    return term <= message->term ? 0 : ERR_MALFORMED;
+}
+
+static int reply_decode(struct cursor *cursor, struct message *message)
+{
+    if (truth(cursor, &message->is_granted) != 0 ||
+        number(cursor, &message->index) != 0 ||
+        position(cursor, &message->hint_index, &message->hint_term) != 0 ||
+        number(cursor, &message->read_seq) != 0) {
+        return ERR_MALFORMED;
+    }
+    return 0;
+}
+
+static int vote_decode(struct cursor *cursor, struct message *message)
+{
+    if (position(cursor, &message->index, &message->index_term) != 0) {
+        return ERR_MALFORMED;
+    }
+    /* A candidate starts a term above all that it knows. */
+    return message->index_term < message->term ? 0 : ERR_MALFORMED;
+}
+
+static int body_decode(struct cursor *cursor, struct message *message)
+{
+    switch (message->type) {
+    case MESSAGE_PRE_VOTE:
+    case MESSAGE_VOTE:
+        return vote_decode(cursor, message);
+    case MESSAGE_PRE_VOTE_REPLY:
+    case MESSAGE_VOTE_REPLY:
+        return truth(cursor, &message->is_granted);
+    case MESSAGE_APPEND:
+        return append_decode(cursor, message);
+    case MESSAGE_APPEND_REPLY:
+        return reply_decode(cursor, message);
+    }
+    return ERR_MALFORMED;
+}
+
+int message_decode(struct bytes bytes, struct message *ret_message)
+{
+    struct cursor cursor = cursor_of(bytes);
+    struct message message = {.term = 0};
+    uint8_t version;
+    uint8_t type;
+
+    if (cursor_u8(&cursor, &version) != 0 || cursor_u8(&cursor, &type) != 0 ||
+        number(&cursor, &message.term) != 0) {
+        return ERR_MALFORMED;
+    }
+    if (version != MESSAGE_VERSION || type < MESSAGE_PRE_VOTE ||
+        type > MESSAGE_APPEND_REPLY || message.term == 0) {
+        return ERR_MALFORMED;
+    }
+    message.type = (enum message_type)type;
+    if (body_decode(&cursor, &message) != 0 || cursor_end(&cursor) != 0) {
+        return ERR_MALFORMED;
+    }
+    *ret_message = message;
+    return 0;
+}
+
+void message_next_entry(struct cursor *cursor, struct raft_entry *ret_entry)
+{
+    int rv = entry_decode(cursor, ret_entry);
+
+    ensure(rv == 0);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The bytes that members exchange; all numbers big-endian.
+ *
+ *   version:8 type:8 term:64, then
+ *   vote, pre-vote    last_index:64 last_term:64
+ *   their replies     granted:8
+ *   append            prev_index:64 prev_term:64 commit:64 read_seq:64
+ *                     count:32, count times { term:64 type:8 size:32 data }
+ *   append reply      matched:8 index:64 hint_index:64 hint_term:64
+ *                     read_seq:64
+ *
+ * The term of a pre-vote, and of its reply if granted, is the one that the
+ * sender would start. */
+#ifndef QUORATE_RAFT_MESSAGE_H
+#define QUORATE_RAFT_MESSAGE_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "raft/raft.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    MESSAGE_VERSION = 1,
+    MESSAGE_ENTRY_OVERHEAD = 13, /* bytes of an entry besides its data */
+    MESSAGE_HEADER_SIZE_MAX = 64
+};
+
+/* Terms and indexes of peers are below this, so that sums cannot overflow. */
+#define MESSAGE_NUMBER_MAX (UINT64_MAX / 4)
+
+enum message_type {
+    MESSAGE_PRE_VOTE = 1,
+    MESSAGE_PRE_VOTE_REPLY = 2,
+    MESSAGE_VOTE = 3,
+    MESSAGE_VOTE_REPLY = 4,
+    MESSAGE_APPEND = 5,
+    MESSAGE_APPEND_REPLY = 6
+};
+
+struct message {
+    enum message_type type;
+    uint64_t term;
+    uint64_t index;       /* vote: last; append: prev; reply: matched up to, or
+                             the prev that was refused */
+    uint64_t index_term;  /* vote, append: the term at `index` */
+    bool is_granted;      /* vote reply: yes; append reply: matched */
+    uint64_t commit;      /* append: the leader's commit index */
+    uint64_t read_seq;    /* append: round of reads; reply: the same again */
+    uint64_t hint_index;  /* append reply: try a prev not above this, */
+    uint64_t hint_term;   /* and with a term not above this */
+    uint32_t entry_count; /* append */
+    struct bytes entries; /* append: borrowed, checked; message_next_entry() */
+};
+
+/* Appends the message; an append's entries follow by message_put_entry(). */
+void message_put(struct buf *buf, const struct message *message);
+void message_put_entry(struct buf *buf, const struct raft_entry *entry);
+
+/* 0 or ERR_MALFORMED; borrows from `bytes`. Entries are checked: terms never
+ * fall, sizes are within limits. */
+int message_decode(struct bytes bytes, struct message *ret_message) MUST_USE;
+
+/* The next of the entries of a decoded message; `entry->index` is the
+ * caller's. */
+void message_next_entry(struct cursor *cursor, struct raft_entry *ret_entry);
+
+#endif

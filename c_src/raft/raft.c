@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "raft/raft.h"
+
+#include "base/ensure.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "raft/internal.h"
+
+enum { PERSIST_KEPT = 64, ELECTION_TIMEOUT_MAX_MS = 60 * 60 * 1000 };
+
+#ifdef RAFT_MUTATIONS
+enum raft_mutation raft_mutation;
+#endif
+
+struct peer *raft_peer(struct raft *raft, uint64_t id)
+{
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        if (raft->peers[i].id == id) {
+            return &raft->peers[i];
+        }
+    }
+    return NULL;
+}
+
+bool raft_is_hard_pending(const struct raft *raft)
+{
+    if (RAFT_IS_MUTATED(SEND_EARLY)) {
+        return false;
+    }
+    return raft->is_hard_changed || raft->seq_hard > raft->seq_persisted;
+}
+
+/* --- Starting and ending ------------------------------------------------- */
+
+static int config_check(const struct raft_config *config)
+{
+    if (config->id == 0 || config->voter_count == 0 ||
+        config->voter_count > RAFT_VOTERS_MAX ||
+        config->election_timeout_ms == 0 ||
+        config->election_timeout_ms > ELECTION_TIMEOUT_MAX_MS ||
+        config->heartbeat_interval_ms == 0 ||
+        config->heartbeat_interval_ms >=
+            (config->election_timeout_ms + 1) / 2) {
+        return ERR_BADARG;
+    }
+    for (uint32_t i = 0; i < config->voter_count; i++) {
+        if (config->voters[i] == 0) {
+            return ERR_BADARG;
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (config->voters[i] == config->voters[j]) {
+                return ERR_BADARG;
+            }
+        }
+    }
+    return 0;
+}
+
+static int recovered_check(const struct raft_recovered *recovered)
+{
+    uint64_t term = 0;
+
+    for (size_t i = 0; i < recovered->entry_count; i++) {
+        const struct raft_entry *entry = &recovered->entries[i];
+
+        if (entry->index != i + 1 || entry->term == 0 || entry->term < term ||
+            entry->type > RAFT_ENTRY_CONFIG ||
+            entry->data.size > RAFT_PROPOSAL_SIZE_MAX) {
+            return ERR_CORRUPT;
+        }
+        term = entry->term;
+    }
+    if (term > recovered->term || recovered->term > MESSAGE_NUMBER_MAX) {
+        return ERR_CORRUPT;
+    }
+    return 0;
+}
+
+static int log_recover(struct log *log, const struct raft_recovered *recovered)
+{
+    for (size_t i = 0; i < recovered->entry_count; i++) {
+        const struct raft_entry *entry = &recovered->entries[i];
+        int rv;
+
+        rv = log_reserve(log, 1, entry->data.size);
+        if (rv != 0) {
+            return rv;
+        }
+        log_append(log, entry->term, entry->type, entry->data);
+    }
+    return 0;
+}
+
+static void voters_init(struct raft *raft)
+{
+    const struct raft_config *config = &raft->config;
+
+    raft->majority = config->voter_count / 2 + 1;
+    for (uint32_t i = 0; i < config->voter_count; i++) {
+        if (config->voters[i] == config->id) {
+            raft->is_voter = true;
+            continue;
+        }
+        raft->peers[raft->peer_count].id = config->voters[i];
+        raft->peer_count++;
+    }
+}
+
+int raft_new(const struct raft_config *config,
+             const struct raft_recovered *recovered, uint64_t now_ms,
+             struct raft **ret_raft)
+{
+    struct raft *raft;
+    int rv;
+
+    rv = config_check(config);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = recovered_check(recovered);
+    if (rv != 0) {
+        return rv;
+    }
+    raft = mem_alloc(sizeof(*raft));
+    if (raft == NULL) {
+        return ERR_NOMEM;
+    }
+    raft->config = *config;
+    voters_init(raft);
+    log_init(&raft->log);
+    rv = log_recover(&raft->log, recovered);
+    if (rv != 0) {
+        raft_free(raft);
+        return rv;
+    }
+    raft->term = recovered->term;
+    raft->voted_for = recovered->voted_for;
+    writes_init(&raft->writes, log_last(&raft->log));
+    raft->role = RAFT_FOLLOWER;
+    raft->now_ms = now_ms;
+    rng_init(&raft->rng, config->seed);
+    buf_init(&raft->outbox.bytes, OUTBOX_SIZE_MAX);
+    election_arm(raft);
+    if (raft->majority == 1) {
+        /* Nobody else can be leader: no reason to wait. */
+        raft->election_deadline_ms = now_ms;
+    }
+    *ret_raft = raft;
+    return 0;
+}
+
+void raft_free(struct raft *raft)
+{
+    if (raft == NULL) {
+        return;
+    }
+    log_close(&raft->log);
+    writes_close(&raft->writes);
+    buf_close(&raft->outbox.bytes);
+    mem_free(raft->reads.items);
+    mem_free(raft->persist);
+    mem_free(raft);
+}
+
+/* --- The step ------------------------------------------------------------ */
+
+int raft_reserve(struct raft *raft, size_t count, size_t size)
+{
+    size_t capacity = raft->persist_capacity < 8 ? 8 : raft->persist_capacity;
+    struct raft_entry *persist;
+    int rv;
+
+    rv = log_reserve(&raft->log, count, size);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = writes_reserve(&raft->writes);
+    if (rv != 0 || count <= raft->persist_capacity) {
+        return rv;
+    }
+    while (capacity < count) {
+        capacity *= 2;
+    }
+    persist = mem_realloc(raft->persist, capacity * sizeof(*persist));
+    if (persist == NULL) {
+        return ERR_NOMEM;
+    }
+    raft->persist = persist;
+    raft->persist_capacity = capacity;
+    return 0;
+}
+
+void raft_append(struct raft *raft, uint64_t term, enum raft_entry_type type,
+                 struct bytes data)
+{
+    log_append(&raft->log, term, type, data);
+    if (raft->appended_first == 0) {
+        raft->appended_first = log_last(&raft->log);
+    }
+}
+
+static void begin_step(struct raft *raft, const struct raft_event *event)
+{
+    bool is_idle = event->type == RAFT_TICK;
+
+    if (event->now_ms > raft->now_ms) {
+        raft->now_ms = event->now_ms;
+    }
+    outbox_begin_step(raft, is_idle);
+    if (is_idle && raft->persist_capacity > PERSIST_KEPT) {
+        mem_free(raft->persist);
+        raft->persist = NULL;
+        raft->persist_capacity = 0;
+    }
+    raft->is_hard_changed = false;
+    raft->truncated_from = 0;
+    raft->appended_first = 0;
+    raft->read_done_count = 0;
+}
+
+static void handle_tick(struct raft *raft)
+{
+    if (raft->role == RAFT_LEADER) {
+        replication_tick(raft);
+    } else {
+        election_tick(raft);
+    }
+}
+
+static int handle_message(struct raft *raft, const struct raft_event *event)
+{
+    struct peer *from = raft_peer(raft, event->from);
+    struct message message;
+    int rv;
+
+    if (from == NULL) {
+        return 0;
+    }
+    rv = message_decode(event->bytes, &message);
+    if (rv != 0) {
+        return rv;
+    }
+    switch (message.type) {
+    case MESSAGE_PRE_VOTE:
+        election_handle_pre_vote(raft, from, &message);
+        return 0;
+    case MESSAGE_VOTE:
+        election_handle_vote(raft, from, &message);
+        return 0;
+    case MESSAGE_PRE_VOTE_REPLY:
+    case MESSAGE_VOTE_REPLY:
+        election_handle_reply(raft, from, &message);
+        return 0;
+    case MESSAGE_APPEND:
+        return follower_handle_append(raft, from, &message);
+    case MESSAGE_APPEND_REPLY:
+        if (!replication_is_reply_sane(raft, &message)) {
+            return ERR_MALFORMED;
+        }
+        replication_handle_reply(raft, from, &message);
+        return 0;
+    }
+    unreachable();
+}
+
+static int handle_propose(struct raft *raft, struct bytes bytes,
+                          struct raft_effects *effects)
+{
+    int rv;
+
+    if (raft->role != RAFT_LEADER) {
+        return ERR_NOT_LEADER;
+    }
+    if (bytes.size > RAFT_PROPOSAL_SIZE_MAX) {
+        return ERR_LIMIT;
+    }
+    if (raft->uncommitted_bytes + bytes.size > RAFT_UNCOMMITTED_MAX) {
+        return ERR_BUSY;
+    }
+    rv = raft_reserve(raft, 1, bytes.size);
+    if (rv != 0) {
+        return rv;
+    }
+    raft_append(raft, raft->term, RAFT_ENTRY_COMMAND, bytes);
+    raft->uncommitted_bytes += bytes.size;
+    effects->proposed_index = log_last(&raft->log);
+    effects->proposed_term = raft->term;
+    replication_send_all(raft);
+    return 0;
+}
+
+static void handle_persisted(struct raft *raft, uint64_t seq)
+{
+    ensure(seq <= raft->seq_last);
+    if (seq <= raft->seq_persisted) {
+        return;
+    }
+    raft->seq_persisted = seq;
+    writes_done(&raft->writes, seq);
+    if (raft->role == RAFT_LEADER) {
+        replication_advance(raft);
+        read_advance(raft);
+    } else {
+        follower_persisted(raft);
+    }
+}
+
+static int handle(struct raft *raft, const struct raft_event *event,
+                  struct raft_effects *effects)
+{
+    switch (event->type) {
+    case RAFT_TICK:
+        handle_tick(raft);
+        return 0;
+    case RAFT_MESSAGE:
+        return handle_message(raft, event);
+    case RAFT_PROPOSE:
+        return handle_propose(raft, event->bytes, effects);
+    case RAFT_READ:
+        return read_add(raft, event->read_id);
+    case RAFT_PERSISTED:
+        handle_persisted(raft, event->persisted_seq);
+        return 0;
+    }
+    unreachable();
+}
+
+/* Sends what had to wait for the term and the vote to be on disk. */
+static void send_due(struct raft *raft)
+{
+    if (raft_is_hard_pending(raft)) {
+        return;
+    }
+    if (raft->is_campaign_due) {
+        election_campaign(raft);
+    }
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        struct peer *peer = &raft->peers[i];
+
+        if (peer->is_reply_due) {
+            peer->is_reply_due = false;
+            (void)outbox_put(raft, peer->id, &peer->reply);
+        }
+    }
+    if (raft->is_ack_due) {
+        follower_send_ack(raft);
+    }
+}
+
+static void gather_persist(struct raft *raft, struct raft_persist *persist)
+{
+    uint64_t last = log_last(&raft->log);
+
+    if (!raft->is_hard_changed && raft->appended_first == 0) {
+        return;
+    }
+    raft->seq_last++;
+    persist->seq = raft->seq_last;
+    persist->term = raft->term;
+    persist->voted_for = raft->voted_for;
+    persist->truncate_from = raft->truncated_from;
+    if (raft->is_hard_changed) {
+        raft->seq_hard = raft->seq_last;
+        raft->is_hard_changed = false;
+    }
+    if (raft->appended_first == 0) {
+        return;
+    }
+    writes_begin(&raft->writes, persist->seq, raft->appended_first, last);
+    for (uint64_t i = raft->appended_first; i <= last; i++) {
+        ensure(persist->entry_count < raft->persist_capacity);
+        raft->persist[persist->entry_count] = log_get(&raft->log, i);
+        persist->entry_count++;
+    }
+    persist->entries = raft->persist;
+}
+
+int raft_step(struct raft *raft, const struct raft_event *event,
+              struct raft_effects *effects)
+{
+    enum raft_role role = raft->role;
+    uint64_t leader = raft->leader;
+    uint64_t term = raft->term;
+    uint64_t commit = raft->commit;
+    int rv;
+
+    *effects = (struct raft_effects){.send_count = 0};
+    begin_step(raft, event);
+    /* Any step may begin a term and append its no-op. */
+    rv = raft_reserve(raft, 1, 0);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = handle(raft, event, effects);
+    if (rv != 0) {
+        return rv;
+    }
+    send_due(raft);
+    gather_persist(raft, &effects->persist);
+    outbox_end_step(raft, effects);
+    effects->reads = raft->read_done;
+    effects->read_count = raft->read_done_count;
+    effects->role_changed =
+        raft->role != role || raft->leader != leader || raft->term != term;
+    effects->commit_changed = raft->commit != commit;
+    return 0;
+}
+
+/* --- Questions ----------------------------------------------------------- */
+
+uint64_t raft_deadline_ms(const struct raft *raft)
+{
+    uint64_t quorum_ms;
+
+    if (raft->role != RAFT_LEADER) {
+        return raft->is_voter ? raft->election_deadline_ms : UINT64_MAX;
+    }
+    if (raft->peer_count == 0) {
+        return UINT64_MAX;
+    }
+    quorum_ms =
+        replication_quorum_heard_ms(raft) + raft->config.election_timeout_ms;
+    return quorum_ms < raft->heartbeat_deadline_ms
+               ? quorum_ms
+               : raft->heartbeat_deadline_ms;
+}
+
+enum raft_role raft_role(const struct raft *raft)
+{
+    return raft->role;
+}
+
+uint64_t raft_id(const struct raft *raft)
+{
+    return raft->config.id;
+}
+
+uint64_t raft_term(const struct raft *raft)
+{
+    return raft->term;
+}
+
+uint64_t raft_leader(const struct raft *raft)
+{
+    return raft->leader;
+}
+
+uint64_t raft_commit_index(const struct raft *raft)
+{
+    return raft->commit;
+}
+
+uint64_t raft_last_index(const struct raft *raft)
+{
+    return log_last(&raft->log);
+}
+
+static bool is_recent(const struct raft *raft, uint64_t then_ms,
+                      uint64_t now_ms)
+{
+    return now_ms < then_ms ||
+           now_ms - then_ms < raft->config.election_timeout_ms;
+}
+
+uint32_t raft_reachable_voters(const struct raft *raft, uint64_t now_ms)
+{
+    uint32_t count = 1;
+
+    if (raft->role != RAFT_LEADER) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct peer *peer = &raft->peers[i];
+
+        count += peer->is_heard && is_recent(raft, peer->heard_ms, now_ms);
+    }
+    return count;
+}
+
+bool raft_has_quorum(const struct raft *raft, uint64_t now_ms)
+{
+    if (raft->role == RAFT_LEADER) {
+        return raft_reachable_voters(raft, now_ms) >= raft->majority;
+    }
+    return raft->leader != 0 && is_recent(raft, raft->leader_heard_ms, now_ms);
+}
+
+int raft_entry_get(const struct raft *raft, uint64_t index,
+                   struct raft_entry *ret_entry)
+{
+    if (index == 0 || index > log_last(&raft->log)) {
+        return ERR_NOT_FOUND;
+    }
+    *ret_entry = log_get(&raft->log, index);
+    return 0;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The leader's side of Raft 3.5 and 3.6. Entries leave at once and ahead of
+ * their answers; the leader's own copy counts once it is on disk, like any
+ * other. */
+#include "base/ensure.h"
+#include "raft/internal.h"
+
+static bool send_append(struct raft *raft, struct peer *peer, size_t limit,
+                        struct message *message, uint32_t *ret_size)
+{
+    *message =
+        (struct message){.type = MESSAGE_APPEND,
+                         .term = raft->term,
+                         .index = peer->next - 1,
+                         .index_term = log_term(&raft->log, peer->next - 1),
+                         .commit = raft->commit,
+                         .read_seq = raft->reads.round};
+    if (!outbox_put_append(raft, peer->id, message, limit, ret_size)) {
+        return false;
+    }
+    peer->commit_sent = raft->commit;
+    return true;
+}
+
+static void send_probe(struct raft *raft, struct peer *peer)
+{
+    struct message message;
+    uint32_t size;
+
+    if (peer->is_probe_sent) {
+        return;
+    }
+    peer->is_probe_sent = true;
+    if (peer->next > log_last(&raft->log)) {
+        outbox_put_empty(raft, peer);
+        return;
+    }
+    /* Lost if there is no memory for it: the heartbeat sends it again. */
+    (void)send_append(raft, peer, PROBE_SIZE_MAX, &message, &size);
+}
+
+/* Sends what the peer lacks and its window allows; else a new commit index,
+ * if nothing is on its way that will have to be followed by one. */
+static void send_to(struct raft *raft, struct peer *peer)
+{
+    if (peer->is_probing) {
+        send_probe(raft, peer);
+        return;
+    }
+    while (peer->next <= log_last(&raft->log) && peer_has_room(peer)) {
+        struct message message;
+        uint32_t size;
+
+        if (!send_append(raft, peer, RAFT_MESSAGE_SIZE_MAX, &message, &size)) {
+            return;
+        }
+        peer_sent(peer, message.index + message.entry_count, size);
+    }
+    if (peer->flight_count == 0 && peer->commit_sent < raft->commit) {
+        outbox_put_empty(raft, peer);
+    }
+}
+
+void replication_send_all(struct raft *raft)
+{
+    ensure(raft->role == RAFT_LEADER);
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        send_to(raft, &raft->peers[i]);
+    }
+}
+
+/* An empty append beyond all that was sent: a peer that lost something on the
+ * way refuses it, and so says that it did. */
+void replication_send_heartbeats(struct raft *raft)
+{
+    ensure(raft->role == RAFT_LEADER);
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        outbox_put_empty(raft, &raft->peers[i]);
+    }
+}
+
+void replication_lead(struct raft *raft)
+{
+    uint64_t last = log_last(&raft->log);
+
+    raft->uncommitted_bytes = 0;
+    for (uint64_t i = raft->commit + 1; i <= last; i++) {
+        raft->uncommitted_bytes += log_get(&raft->log, i).data.size;
+    }
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        peer_begin_term(&raft->peers[i], last + 1);
+    }
+    raft->reads.round = 0;
+    raft->term_start = last + 1;
+    raft->leader_since_ms = raft->now_ms;
+    raft->heartbeat_deadline_ms =
+        raft->now_ms + raft->config.heartbeat_interval_ms;
+    raft_append(raft, raft->term, RAFT_ENTRY_NOOP, bytes_of(NULL, 0));
+    replication_send_all(raft);
+}
+
+/* Sorts a handful of numbers, the greatest first, and picks one. */
+static uint64_t nth_greatest(uint64_t *numbers, uint32_t count, uint32_t n)
+{
+    ensure(n >= 1);
+    ensure(n <= count);
+    for (uint32_t i = 1; i < count; i++) {
+        uint64_t number = numbers[i];
+        uint32_t place = i;
+
+        for (; place > 0 && numbers[place - 1] < number; place--) {
+            numbers[place] = numbers[place - 1];
+        }
+        numbers[place] = number;
+    }
+    return numbers[n - 1];
+}
+
+uint64_t replication_quorum_heard_ms(const struct raft *raft)
+{
+    uint64_t times[PEERS_MAX + 1] = {raft->now_ms};
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct peer *peer = &raft->peers[i];
+        bool is_later =
+            peer->is_heard && peer->heard_ms > raft->leader_since_ms;
+
+        times[i + 1] = is_later ? peer->heard_ms : raft->leader_since_ms;
+    }
+    return nth_greatest(times, raft->peer_count + 1, raft->majority);
+}
+
+void replication_tick(struct raft *raft)
+{
+    uint64_t silence_ms = raft->now_ms - replication_quorum_heard_ms(raft);
+
+    if (silence_ms >= raft->config.election_timeout_ms) {
+        election_follow(raft, raft->term, 0);
+        return;
+    }
+    if (raft->now_ms < raft->heartbeat_deadline_ms) {
+        return;
+    }
+    raft->heartbeat_deadline_ms =
+        raft->now_ms + raft->config.heartbeat_interval_ms;
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        struct peer *peer = &raft->peers[i];
+
+        peer->is_probe_sent = false;
+        send_to(raft, peer);
+        if (!peer->is_probing) {
+            outbox_put_empty(raft, peer);
+        }
+    }
+}
+
+void replication_advance(struct raft *raft)
+{
+    uint64_t matches[PEERS_MAX + 1] = {raft->writes.persisted_index};
+    uint64_t index;
+
+    ensure(raft->role == RAFT_LEADER);
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        matches[i + 1] = raft->peers[i].match;
+    }
+    index = nth_greatest(matches, raft->peer_count + 1, raft->majority);
+    /* Raft 3.6.2: copies of an older term's entry prove nothing. */
+    if (index <= raft->commit || (log_term(&raft->log, index) != raft->term &&
+                                  !RAFT_IS_MUTATED(COMMIT_OLD_TERM))) {
+        return;
+    }
+    while (raft->commit < index) {
+        raft->commit++;
+        raft->uncommitted_bytes -= log_get(&raft->log, raft->commit).data.size;
+    }
+    replication_send_all(raft);
+}
+
+bool replication_is_reply_sane(const struct raft *raft,
+                               const struct message *message)
+{
+    return raft->role != RAFT_LEADER || message->term != raft->term ||
+           (message->index <= log_last(&raft->log) &&
+            message->read_seq <= raft->reads.round);
+}
+
+/* The peer refused the entry at message->index. Its hint says how far back the
+ * logs can meet at all; our own terms may say that it is further still. */
+static void back_off(struct raft *raft, struct peer *peer,
+                     const struct message *message)
+{
+    uint64_t index;
+
+    /* Refusals may come late; and what is on its disk is not refused. */
+    if (message->index <= peer->match ||
+        (peer->is_probing && message->index != peer->next - 1)) {
+        return;
+    }
+    index = log_find_term(&raft->log, message->hint_index, message->hint_term);
+    index = index < message->index ? index : message->index - 1;
+    peer_probe(peer, (index > peer->match ? index : peer->match) + 1);
+    send_to(raft, peer);
+}
+
+void replication_handle_reply(struct raft *raft, struct peer *from,
+                              const struct message *message)
+{
+    if (message->term > raft->term) {
+        election_follow(raft, message->term, 0);
+        return;
+    }
+    if (message->term < raft->term || raft->role != RAFT_LEADER) {
+        return;
+    }
+    from->is_heard = true;
+    from->heard_ms = raft->now_ms;
+    if (message->read_seq > from->read_seq) {
+        from->read_seq = message->read_seq;
+    }
+    if (message->is_granted) {
+        peer_matched(from, message->index);
+        replication_advance(raft);
+        send_to(raft, from);
+    } else {
+        back_off(raft, from, message);
+    }
+    read_advance(raft);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/cluster.h"
+
+#include "base/err.h"
+#include "sim/cluster_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOGS_MATCH_EVERY = 64 };
+
+static uint64_t below(struct cluster *cluster, uint64_t bound)
+{
+    return rng_below(&cluster->rng, bound);
+}
+
+static bool chance(struct cluster *cluster, uint32_t percent)
+{
+    return percent > 0 && below(cluster, 100) < percent;
+}
+
+/* --- Cores --------------------------------------------------------------- */
+
+static void send_one(struct cluster *cluster, uint64_t from,
+                     const struct raft_send *send)
+{
+    uint64_t *busy_ms = &cluster->link_busy_ms[from - 1][send->to - 1];
+    uint32_t copies =
+        chance(cluster, cluster->faults.duplicate_percent) ? 2 : 1;
+
+    cluster->sent_count++;
+    if (cluster->is_cut[from - 1][send->to - 1] ||
+        chance(cluster, cluster->faults.drop_percent)) {
+        return;
+    }
+    for (uint32_t i = 0; i < copies; i++) {
+        uint64_t time_ms =
+            cluster->now_ms + 1 + below(cluster, cluster->faults.delay_max_ms);
+
+        if (cluster->faults.is_ordered && time_ms < *busy_ms) {
+            time_ms = *busy_ms;
+        }
+        *busy_ms = time_ms;
+        event_push(cluster,
+                   (struct cluster_event){.time_ms = time_ms,
+                                          .type = EVENT_MESSAGE,
+                                          .node = (uint32_t)send->to - 1,
+                                          .from = from,
+                                          .data = cluster_copy(send->bytes),
+                                          .size = send->bytes.size});
+    }
+}
+
+static int step(struct cluster *cluster, struct cluster_node *node,
+                struct raft_event *event)
+{
+    struct raft_effects effects;
+    int rv;
+
+    event->now_ms = cluster->now_ms;
+    cluster->step_count++;
+    rv = raft_step(node->raft, event, &effects);
+    if (rv == ERR_MALFORMED) {
+        node->refused_count++;
+    }
+    if (rv != 0) {
+        raft_check(node->raft);
+        return rv;
+    }
+    if (effects.persist.seq != 0) {
+        disk_write_begin(cluster, node, &effects.persist);
+    }
+    oracle_sends(cluster, node, &effects);
+    for (size_t i = 0; i < effects.send_count; i++) {
+        send_one(cluster, node->id, &effects.sends[i]);
+    }
+    oracle_step(cluster, node, &effects);
+    if (cluster->step_count % LOGS_MATCH_EVERY == 0) {
+        oracle_logs_match(cluster);
+    }
+    return 0;
+}
+
+static void handle_disk(struct cluster *cluster,
+                        const struct cluster_event *event)
+{
+    struct cluster_node *node = &cluster->nodes[event->node];
+    struct raft_event done = {.type = RAFT_PERSISTED,
+                              .persisted_seq = event->seq};
+
+    if (node->raft == NULL || node->incarnation != event->incarnation) {
+        return;
+    }
+    if (cluster->is_disk_stuck[event->node]) {
+        struct cluster_event later = *event;
+
+        later.time_ms = cluster->now_ms + 1;
+        event_push(cluster, later);
+        return;
+    }
+    while (node->writes_first != NULL &&
+           node->writes_first->seq <= event->seq) {
+        disk_write_end(node, true);
+    }
+    /* Several writes may be reported as one. */
+    if (node->writes_first != NULL && chance(cluster, 30)) {
+        return;
+    }
+    (void)step(cluster, node, &done);
+}
+
+static void handle_event(struct cluster *cluster, struct cluster_event *event)
+{
+    struct cluster_node *node = &cluster->nodes[event->node];
+
+    if (event->type == EVENT_DISK) {
+        handle_disk(cluster, event);
+        return;
+    }
+    if (node->raft != NULL && !cluster->is_cut[event->from - 1][event->node]) {
+        struct raft_event message = {.type = RAFT_MESSAGE,
+                                     .from = event->from,
+                                     .bytes =
+                                         bytes_of(event->data, event->size)};
+
+        if (step(cluster, node, &message) == ERR_MALFORMED) {
+            cluster_fail(cluster,
+                         "node %" PRIu64 " refuses a message of node %" PRIu64,
+                         node->id, event->from);
+        }
+    }
+    free(event->data);
+}
+
+/* The node whose timer is next, or NULL. */
+static struct cluster_node *next_timer(struct cluster *cluster,
+                                       uint64_t *ret_time_ms)
+{
+    struct cluster_node *next = NULL;
+    uint64_t time_ms = UINT64_MAX;
+
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+        uint64_t deadline_ms;
+
+        if (node->raft == NULL) {
+            continue;
+        }
+        deadline_ms = raft_deadline_ms(node->raft);
+        if (deadline_ms < time_ms) {
+            time_ms = deadline_ms;
+            next = node;
+        }
+    }
+    *ret_time_ms = time_ms < cluster->now_ms ? cluster->now_ms : time_ms;
+    return next;
+}
+
+/* One event or timer up to `end_ms`; false: there is none. */
+static bool run_one(struct cluster *cluster, uint64_t end_ms)
+{
+    uint64_t timer_ms;
+    struct cluster_node *node = next_timer(cluster, &timer_ms);
+    struct raft_event tick = {.type = RAFT_TICK};
+    uint64_t event_ms =
+        cluster->event_count > 0 ? cluster->events[0].time_ms : UINT64_MAX;
+
+    if (cluster->failure[0] != '\0') {
+        return false;
+    }
+    if (event_ms <= timer_ms && event_ms <= end_ms) {
+        struct cluster_event event = event_pop(cluster);
+
+        if (event.time_ms > cluster->now_ms) {
+            cluster->now_ms = event.time_ms;
+        }
+        handle_event(cluster, &event);
+        return true;
+    }
+    if (node == NULL || timer_ms > end_ms) {
+        return false;
+    }
+    cluster->now_ms = timer_ms;
+    (void)step(cluster, node, &tick);
+    return true;
+}
+
+/* --- What tests do ------------------------------------------------------- */
+
+void cluster_run(struct cluster *cluster, uint64_t ms)
+{
+    uint64_t end_ms = cluster->now_ms + ms;
+
+    while (run_one(cluster, end_ms)) {
+        continue;
+    }
+    cluster->now_ms = end_ms;
+}
+
+int cluster_leader(const struct cluster *cluster)
+{
+    int leader = -1;
+
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        const struct raft *raft = cluster->nodes[i].raft;
+
+        if (raft != NULL && raft_role(raft) == RAFT_LEADER &&
+            (leader < 0 ||
+             raft_term(raft) > raft_term(cluster->nodes[leader].raft))) {
+            leader = (int)i;
+        }
+    }
+    return leader;
+}
+
+static bool is_settled(const struct cluster *cluster, int leader)
+{
+    const struct raft *raft;
+    struct raft_entry entry;
+
+    if (leader < 0) {
+        return false;
+    }
+    raft = cluster->nodes[leader].raft;
+    return raft_has_quorum(raft, cluster->now_ms) &&
+           raft_entry_get(raft, raft_commit_index(raft), &entry) == 0 &&
+           entry.term == raft_term(raft);
+}
+
+int cluster_run_until_leader(struct cluster *cluster, uint64_t ms)
+{
+    uint64_t end_ms = cluster->now_ms + ms;
+
+    while (!is_settled(cluster, cluster_leader(cluster))) {
+        if (!run_one(cluster, end_ms)) {
+            return -1;
+        }
+    }
+    return cluster_leader(cluster);
+}
+
+bool cluster_run_until_committed(struct cluster *cluster, uint64_t index,
+                                 uint64_t ms)
+{
+    uint64_t end_ms = cluster->now_ms + ms;
+    bool is_behind;
+
+    do {
+        is_behind = false;
+        for (uint32_t i = 0; i < cluster->node_count; i++) {
+            const struct raft *raft = cluster->nodes[i].raft;
+
+            is_behind =
+                is_behind || (raft != NULL && raft_commit_index(raft) < index);
+        }
+    } while (is_behind && run_one(cluster, end_ms));
+    return !is_behind;
+}
+
+int cluster_propose(struct cluster *cluster, int node, const char *text)
+{
+    struct raft_event event = {.type = RAFT_PROPOSE,
+                               .bytes = bytes_of_string(text)};
+
+    return step(cluster, &cluster->nodes[node], &event);
+}
+
+int cluster_read(struct cluster *cluster, int node)
+{
+    size_t id = cluster->read_count;
+    struct raft_event event = {.type = RAFT_READ, .read_id = id};
+
+    if (id == CLUSTER_READS_MAX) {
+        return -1;
+    }
+    cluster->reads[id] = (struct cluster_read){
+        .node = (uint64_t)node, .committed = cluster->committed_count};
+    cluster->read_count++;
+    if (step(cluster, &cluster->nodes[node], &event) != 0) {
+        cluster->read_count--;
+        return -1;
+    }
+    return (int)id;
+}
+
+int cluster_inject(struct cluster *cluster, int node, uint64_t from,
+                   struct bytes bytes)
+{
+    struct raft_event event = {
+        .type = RAFT_MESSAGE, .from = from, .bytes = bytes};
+
+    return step(cluster, &cluster->nodes[node], &event);
+}
+
+void cluster_crash(struct cluster *cluster, int node)
+{
+    struct cluster_node *victim = &cluster->nodes[node];
+    bool is_kept = true;
+
+    raft_free(victim->raft);
+    victim->raft = NULL;
+    while (victim->writes_first != NULL) {
+        is_kept = is_kept && chance(cluster, 50);
+        disk_write_end(victim, is_kept);
+    }
+}
+
+void cluster_restart(struct cluster *cluster, int node)
+{
+    struct cluster_node *victim = &cluster->nodes[node];
+    struct raft_config config = {.id = victim->id,
+                                 .voter_count = cluster->node_count,
+                                 .election_timeout_ms = CLUSTER_ELECTION_MS,
+                                 .heartbeat_interval_ms = CLUSTER_HEARTBEAT_MS,
+                                 .seed = rng_next(&cluster->rng)};
+    struct raft_recovered recovered = {.term = victim->term,
+                                       .voted_for = victim->voted_for,
+                                       .entry_count = victim->log.count};
+    struct raft_entry *entries =
+        cluster_must(calloc(victim->log.count + 1, sizeof(*entries)));
+
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        config.voters[i] = i + 1;
+    }
+    for (size_t i = 0; i < victim->log.count; i++) {
+        const struct cluster_entry *entry = &victim->log.entries[i];
+
+        entries[i] =
+            (struct raft_entry){.index = i + 1,
+                                .term = entry->term,
+                                .type = entry->type,
+                                .data = bytes_of(entry->data, entry->size)};
+    }
+    recovered.entries = entries;
+    victim->incarnation++;
+    victim->committed = 0;
+    victim->write_done_ms = 0;
+    if (raft_new(&config, &recovered, cluster->now_ms, &victim->raft) != 0) {
+        abort();
+    }
+    raft_check(victim->raft);
+    free(entries);
+}
+
+void cluster_isolate(struct cluster *cluster, int node, bool is_cut)
+{
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        cluster->is_cut[node][i] = is_cut;
+        cluster->is_cut[i][node] = is_cut;
+    }
+}
+
+void cluster_mend(struct cluster *cluster)
+{
+    memset(cluster->is_cut, 0, sizeof(cluster->is_cut));
+    memset(cluster->is_disk_stuck, 0, sizeof(cluster->is_disk_stuck));
+}
+
+struct cluster *cluster_new(uint32_t node_count, uint64_t seed)
+{
+    struct cluster *cluster = cluster_must(calloc(1, sizeof(*cluster)));
+
+    cluster->seed = seed;
+    rng_init(&cluster->rng, seed);
+    cluster->now_ms = 1000;
+    cluster->node_count = node_count;
+    cluster->faults.delay_max_ms = 1;
+    cluster->faults.is_ordered = true;
+    for (uint32_t i = 0; i < node_count; i++) {
+        cluster->nodes[i].id = i + 1;
+        cluster_restart(cluster, (int)i);
+    }
+    return cluster;
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    if (cluster == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        raft_free(cluster->nodes[i].raft);
+        while (cluster->nodes[i].writes_first != NULL) {
+            disk_write_end(&cluster->nodes[i], false);
+        }
+        disk_log_free(&cluster->nodes[i].log);
+    }
+    for (size_t i = 0; i < cluster->event_count; i++) {
+        free(cluster->events[i].data);
+    }
+    free(cluster->events);
+    free(cluster->committed);
+    free(cluster);
+}

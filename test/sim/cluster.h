@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A cluster of production cores in one process and in virtual time, with a
+ * network that drops, duplicates, delays and reorders, disks that lose what
+ * was not flushed, crashes and restarts. One seed gives one run.
+ *
+ * After each step of a core the cluster checks: one leader a term, one vote a
+ * term, nothing leaves before it is on disk, no commit without a majority of
+ * disks, all members commit the same, new leaders have all that was
+ * committed, logs match, reads see what was committed before them. The first
+ * violation is printed with its seed, and kept in `failure`. */
+#ifndef QUORATE_TEST_SIM_CLUSTER_H
+#define QUORATE_TEST_SIM_CLUSTER_H
+
+#include "base/bytes.h"
+#include "base/rng.h"
+#include "raft/raft.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CLUSTER_ELECTION_MS = 100,
+    CLUSTER_HEARTBEAT_MS = 20,
+    CLUSTER_TERMS_MAX = 4096,
+    CLUSTER_READS_MAX = 4096
+};
+
+struct cluster_faults {
+    uint32_t drop_percent;
+    uint32_t duplicate_percent;
+    uint32_t delay_max_ms; /* messages take 1..this */
+    bool is_ordered;       /* a link keeps the order, as a connection does */
+    uint32_t disk_max_ms;  /* writes take 0..this */
+};
+
+struct cluster_entry {
+    uint64_t term;
+    enum raft_entry_type type;
+    uint8_t *data; /* owned */
+    size_t size;
+};
+
+struct cluster_log {
+    struct cluster_entry *entries; /* owned */
+    size_t count;
+    size_t capacity;
+};
+
+struct cluster_write; /* on its way to a disk */
+
+struct cluster_node {
+    uint64_t id;
+    struct raft *raft; /* NULL: down */
+    uint64_t incarnation;
+    uint64_t term;          /* on disk */
+    uint64_t voted_for;     /* on disk */
+    struct cluster_log log; /* on disk */
+    struct cluster_write *writes_first;
+    struct cluster_write *writes_last;
+    uint64_t write_done_ms; /* when the last of them is done */
+    uint64_t committed;     /* up to here compared with the others */
+    uint64_t refused_count; /* messages that its core called malformed */
+};
+
+struct cluster_committed {
+    uint64_t term;        /* of the entry */
+    uint64_t leader_term; /* of the leader that committed it */
+    uint64_t hash;
+};
+
+struct cluster_read {
+    uint64_t node;
+    uint64_t incarnation;
+    uint64_t committed; /* by anyone, when it was asked */
+    bool is_answered;
+    bool is_failed;
+    uint64_t index;
+};
+
+struct cluster_event;
+
+struct cluster {
+    uint64_t seed;
+    struct rng rng;
+    uint64_t now_ms;
+    uint64_t step_count;
+    uint32_t node_count;
+    struct cluster_node nodes[RAFT_VOTERS_MAX];
+    struct cluster_faults faults;
+    bool is_cut[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* from, to */
+    uint64_t link_busy_ms[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX];
+    bool is_disk_stuck[RAFT_VOTERS_MAX];
+    struct cluster_event *events; /* owned; a heap by time and order */
+    size_t event_count;
+    size_t event_capacity;
+    uint64_t event_order;
+    uint64_t leaders[CLUSTER_TERMS_MAX]; /* by term: id, 0: none */
+    uint64_t votes[CLUSTER_TERMS_MAX][RAFT_VOTERS_MAX]; /* by term, voter */
+    struct cluster_committed *committed;                /* owned; from 1 on */
+    size_t committed_count;
+    size_t committed_capacity;
+    struct cluster_read reads[CLUSTER_READS_MAX];
+    size_t read_count;
+    uint64_t sent_count;
+    char failure[200]; /* "": none */
+};
+
+/* Starts all nodes with empty disks. Aborts if memory is short. */
+struct cluster *cluster_new(uint32_t node_count, uint64_t seed);
+void cluster_free(struct cluster *cluster);
+
+/* Lets virtual time pass. */
+void cluster_run(struct cluster *cluster, uint64_t ms);
+
+/* Runs until there is a leader that has committed an entry of its term and
+ * can reach a majority; its position (0, 1, ...) or -1 after `ms`. */
+int cluster_run_until_leader(struct cluster *cluster, uint64_t ms);
+
+/* Runs until every running node has committed `index`; false after `ms`. */
+bool cluster_run_until_committed(struct cluster *cluster, uint64_t index,
+                                 uint64_t ms);
+
+/* The leader of the highest term, or -1. */
+int cluster_leader(const struct cluster *cluster);
+
+int cluster_propose(struct cluster *cluster, int node, const char *text);
+
+/* Begins a read; its position in `reads`, or -1 if the core refused. */
+int cluster_read(struct cluster *cluster, int node);
+
+/* Loses what was not flushed; some of it may have reached the disk. */
+void cluster_crash(struct cluster *cluster, int node);
+void cluster_restart(struct cluster *cluster, int node);
+
+/* Cuts or mends the links of one node in both directions. */
+void cluster_isolate(struct cluster *cluster, int node, bool is_cut);
+void cluster_mend(struct cluster *cluster);
+
+/* Hands the bytes to the core as a message from that id; the core's error. */
+int cluster_inject(struct cluster *cluster, int node, uint64_t from,
+                   struct bytes bytes);
+
+/* A random run: faults, crashes, partitions, proposals and reads for `ms`,
+ * then all is mended and the cluster must come to agree. False: `failure`. */
+bool cluster_swarm(struct cluster *cluster, uint64_t ms);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the simulator share: cluster.c has time, network and
+ * cores, event.c what is to happen, disk.c the disks, oracle.c the rules that
+ * must hold, swarm.c the random run. */
+#ifndef QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
+#define QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
+
+#include "base/attr.h"
+#include "sim/cluster.h"
+
+struct cluster_write {
+    struct cluster_write *next;
+    uint64_t seq;
+    uint64_t term;
+    uint64_t voted_for;
+    uint64_t truncate_from;
+    struct cluster_log log; /* the entries to append; owned */
+};
+
+enum cluster_event_type { EVENT_MESSAGE, EVENT_DISK };
+
+struct cluster_event {
+    uint64_t time_ms;
+    uint64_t order;
+    enum cluster_event_type type;
+    uint32_t node;
+    uint64_t incarnation; /* DISK */
+    uint64_t seq;         /* DISK */
+    uint64_t from;        /* MESSAGE */
+    uint8_t *data;        /* MESSAGE; owned */
+    size_t size;
+};
+
+/* `memory`, or abort() if it is NULL. */
+void *cluster_must(void *memory);
+
+/* A copy for the caller to free. */
+uint8_t *cluster_copy(struct bytes bytes);
+
+void event_push(struct cluster *cluster, struct cluster_event event);
+
+/* Removes the first one; there must be one. Its data is the caller's. */
+struct cluster_event event_pop(struct cluster *cluster);
+
+void disk_write_begin(struct cluster *cluster, struct cluster_node *node,
+                      const struct raft_persist *persist);
+
+/* The oldest write of the node reaches the disk, or is lost. */
+void disk_write_end(struct cluster_node *node, bool is_kept);
+
+void disk_log_free(struct cluster_log *log);
+
+void cluster_fail(struct cluster *cluster, const char *format, ...)
+    PRINTF_LIKE(2, 3);
+
+/* Checks what a step of a node's core asks to send. */
+void oracle_sends(struct cluster *cluster, struct cluster_node *node,
+                  const struct raft_effects *effects);
+
+/* Checks roles and commits after a step of a node's core. */
+void oracle_step(struct cluster *cluster, struct cluster_node *node,
+                 const struct raft_effects *effects);
+
+/* Logs agree up to the last place where their terms do. */
+void oracle_logs_match(struct cluster *cluster);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/crc32c.h"
+#include "raft/message.h"
+#include "sim/cluster_internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void cluster_fail(struct cluster *cluster, const char *format, ...)
+{
+    va_list args;
+
+    if (cluster->failure[0] != '\0') {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(cluster->failure, sizeof(cluster->failure), format, args);
+    va_end(args);
+    (void)fprintf(
+        stderr, "seed %" PRIu64 ", step %" PRIu64 ", %" PRIu64 " ms: %s\n",
+        cluster->seed, cluster->step_count, cluster->now_ms, cluster->failure);
+}
+
+static uint64_t hash_of(uint64_t term, struct bytes data)
+{
+    return term << 32 ^ crc32c(0, data);
+}
+
+static void check_vote(struct cluster *cluster, const struct cluster_node *node,
+                       uint64_t term, uint64_t candidate)
+{
+    uint64_t *vote;
+
+    if (term >= CLUSTER_TERMS_MAX) {
+        cluster_fail(cluster, "term %" PRIu64 " is out of hand", term);
+        return;
+    }
+    vote = &cluster->votes[term][node->id - 1];
+    if (*vote != 0 && *vote != candidate) {
+        cluster_fail(cluster, "node %" PRIu64 " votes twice in term %" PRIu64,
+                     node->id, term);
+    }
+    *vote = candidate;
+    if (node->term < term ||
+        (node->term == term && node->voted_for != candidate)) {
+        cluster_fail(cluster,
+                     "node %" PRIu64 " votes in term %" PRIu64
+                     " before its vote is on disk",
+                     node->id, term);
+    }
+}
+
+static void check_send(struct cluster *cluster, const struct cluster_node *node,
+                       const struct raft_send *send)
+{
+    struct message message;
+
+    if (message_decode(send->bytes, &message) != 0) {
+        cluster_fail(cluster, "node %" PRIu64 " sends nonsense", node->id);
+        return;
+    }
+    if (message.type != MESSAGE_PRE_VOTE &&
+        message.type != MESSAGE_PRE_VOTE_REPLY && message.term > node->term) {
+        cluster_fail(cluster,
+                     "node %" PRIu64 " sends before term %" PRIu64
+                     " is on disk",
+                     node->id, message.term);
+    }
+    if (message.type == MESSAGE_VOTE) {
+        check_vote(cluster, node, message.term, node->id);
+    }
+    if (message.type == MESSAGE_VOTE_REPLY && message.is_granted) {
+        check_vote(cluster, node, message.term, send->to);
+    }
+    if (message.type == MESSAGE_APPEND_REPLY && message.is_granted &&
+        message.index > node->log.count) {
+        cluster_fail(cluster,
+                     "node %" PRIu64 " acknowledges %" PRIu64
+                     " before it is on disk",
+                     node->id, message.index);
+    }
+}
+
+void oracle_sends(struct cluster *cluster, struct cluster_node *node,
+                  const struct raft_effects *effects)
+{
+    for (size_t i = 0; i < effects->send_count; i++) {
+        check_send(cluster, node, &effects->sends[i]);
+    }
+}
+
+/* How many disks hold this entry. */
+static uint32_t disks_with(const struct cluster *cluster,
+                           const struct raft_entry *entry)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        const struct cluster_log *log = &cluster->nodes[i].log;
+        const struct cluster_entry *copy;
+
+        if (entry->index > log->count) {
+            continue;
+        }
+        copy = &log->entries[entry->index - 1];
+        if (copy->term == entry->term &&
+            bytes_equal(bytes_of(copy->data, copy->size), entry->data)) {
+            count++;
+        }
+    }
+    return count;
+}
+
+static void remember_commit(struct cluster *cluster,
+                            const struct cluster_node *node,
+                            const struct raft_entry *entry)
+{
+    if (cluster->committed_count == cluster->committed_capacity) {
+        cluster->committed_capacity = cluster->committed_capacity * 2 + 256;
+        cluster->committed =
+            realloc(cluster->committed,
+                    cluster->committed_capacity * sizeof(*cluster->committed));
+        if (cluster->committed == NULL) {
+            abort();
+        }
+    }
+    if (disks_with(cluster, entry) < cluster->node_count / 2 + 1) {
+        cluster_fail(cluster,
+                     "node %" PRIu64 " commits %" PRIu64
+                     " without a majority of disks",
+                     node->id, entry->index);
+    }
+    cluster->committed[cluster->committed_count] =
+        (struct cluster_committed){.term = entry->term,
+                                   .leader_term = raft_term(node->raft),
+                                   .hash = hash_of(entry->term, entry->data)};
+    cluster->committed_count++;
+}
+
+static void check_commit(struct cluster *cluster, struct cluster_node *node)
+{
+    uint64_t commit = raft_commit_index(node->raft);
+    bool is_leader = raft_role(node->raft) == RAFT_LEADER;
+    struct raft_entry last;
+
+    /* Raft 3.6.2 and figure 3.7. */
+    if (is_leader && commit > node->committed &&
+        raft_entry_get(node->raft, commit, &last) == 0 &&
+        last.term != raft_term(node->raft)) {
+        cluster_fail(cluster,
+                     "node %" PRIu64 " commits an entry of an older term by "
+                     "counting its copies",
+                     node->id);
+    }
+    if (commit < node->committed) {
+        cluster_fail(cluster, "the commit index of node %" PRIu64 " falls",
+                     node->id);
+    }
+    while (node->committed < commit) {
+        struct raft_entry entry;
+
+        node->committed++;
+        if (raft_entry_get(node->raft, node->committed, &entry) != 0) {
+            cluster_fail(cluster, "node %" PRIu64 " commits nothing", node->id);
+            return;
+        }
+        if (node->committed > cluster->committed_count) {
+            remember_commit(cluster, node, &entry);
+        }
+        if (cluster->committed[node->committed - 1].hash !=
+            hash_of(entry.term, entry.data)) {
+            cluster_fail(cluster,
+                         "node %" PRIu64 " commits another entry at %" PRIu64,
+                         node->id, node->committed);
+        }
+    }
+}
+
+static void check_new_leader(struct cluster *cluster,
+                             const struct cluster_node *node)
+{
+    uint64_t term = raft_term(node->raft);
+
+    if (term >= CLUSTER_TERMS_MAX) {
+        cluster_fail(cluster, "term %" PRIu64 " is out of hand", term);
+        return;
+    }
+    if (cluster->leaders[term] == node->id) {
+        return;
+    }
+    if (cluster->leaders[term] != 0) {
+        cluster_fail(cluster, "term %" PRIu64 " has two leaders", term);
+    }
+    cluster->leaders[term] = node->id;
+    for (size_t i = 0; i < cluster->committed_count; i++) {
+        const struct cluster_committed *committed = &cluster->committed[i];
+        struct raft_entry entry;
+
+        if (committed->leader_term >= term) {
+            continue;
+        }
+        if (raft_entry_get(node->raft, i + 1, &entry) != 0 ||
+            hash_of(entry.term, entry.data) != committed->hash) {
+            cluster_fail(cluster,
+                         "node %" PRIu64 " leads term %" PRIu64
+                         " without the committed entry %zu",
+                         node->id, term, i + 1);
+            return;
+        }
+    }
+}
+
+static void check_reads(struct cluster *cluster,
+                        const struct raft_effects *effects)
+{
+    for (size_t i = 0; i < effects->read_count; i++) {
+        const struct raft_read *done = &effects->reads[i];
+        struct cluster_read *read = &cluster->reads[done->read_id];
+
+        if (read->is_answered) {
+            cluster_fail(cluster, "a read is answered twice");
+        }
+        read->is_answered = true;
+        read->is_failed = done->is_failed;
+        read->index = done->index;
+        if (!done->is_failed && done->index < read->committed) {
+            cluster_fail(cluster, "a read at %" PRIu64 " does not see %" PRIu64,
+                         done->index, read->committed);
+        }
+    }
+}
+
+void oracle_step(struct cluster *cluster, struct cluster_node *node,
+                 const struct raft_effects *effects)
+{
+    raft_check(node->raft);
+    if (raft_role(node->raft) == RAFT_LEADER) {
+        check_new_leader(cluster, node);
+    }
+    check_commit(cluster, node);
+    check_reads(cluster, effects);
+}
+
+static void check_pair(struct cluster *cluster, const struct cluster_node *a,
+                       const struct cluster_node *b)
+{
+    uint64_t index = raft_last_index(a->raft);
+    bool is_same = false;
+
+    if (raft_last_index(b->raft) < index) {
+        index = raft_last_index(b->raft);
+    }
+    for (; index > 0; index--) {
+        struct raft_entry left;
+        struct raft_entry right;
+
+        if (raft_entry_get(a->raft, index, &left) != 0 ||
+            raft_entry_get(b->raft, index, &right) != 0) {
+            abort();
+        }
+        if (left.term == right.term) {
+            is_same = true;
+        }
+        if (is_same &&
+            (left.term != right.term || !bytes_equal(left.data, right.data))) {
+            cluster_fail(cluster,
+                         "the logs of %" PRIu64 " and %" PRIu64
+                         " differ at %" PRIu64 " but agree later",
+                         a->id, b->id, index);
+            return;
+        }
+    }
+}
+
+void oracle_logs_match(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (cluster->nodes[i].raft != NULL &&
+                cluster->nodes[j].raft != NULL) {
+                check_pair(cluster, &cluster->nodes[i], &cluster->nodes[j]);
+            }
+        }
+    }
+}
