@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One command on its way through the machine; private to command/.
+ *
+ * Each `apply_x` gives what the proposer is told, or ERR_NOMEM. It allocates
+ * first and changes second, so that a failed command changed nothing (but may
+ * have forgotten a worker without a lease; ERR_NOMEM ends the member). */
+#ifndef QUORATE_COMMAND_APPLY_H
+#define QUORATE_COMMAND_APPLY_H
+
+#include "base/attr.h"
+#include "command/command.h"
+
+#include <stdbool.h>
+
+struct apply {
+    struct command_machine *machine;
+    uint64_t index; /* of the entry */
+    const struct command *command;
+    struct command_result *result;
+};
+
+/* command_leases.c */
+int apply_attach(struct apply *apply) MUST_USE;
+int apply_renew(struct apply *apply) MUST_USE;
+int apply_expire(struct apply *apply) MUST_USE;
+int apply_release(struct apply *apply) MUST_USE;
+
+/* The worker that the command names, if the lease that it names is live; also
+ * makes it part of the result. */
+struct worker *apply_leased_worker(struct apply *apply);
+
+/* command_sandboxes.c */
+int apply_claim(struct apply *apply) MUST_USE;
+int apply_place(struct apply *apply) MUST_USE;
+int apply_started(struct apply *apply) MUST_USE;
+int apply_failed(struct apply *apply) MUST_USE;
+int apply_stop(struct apply *apply) MUST_USE;
+int apply_stopped(struct apply *apply) MUST_USE;
+
+/* The owner's lease ended: back to the ring, or forgotten if it was to be
+ * stopped anyway. */
+void apply_lose_owner(struct apply *apply, struct sandbox *sandbox);
+
+/* command_names.c */
+int apply_register(struct apply *apply) MUST_USE;
+int apply_unregister(struct apply *apply) MUST_USE;
+void apply_remove_name(struct apply *apply, struct registered_name *name);
+
+/* command_apply.c: tells the shell. */
+void apply_emit_worker(struct apply *apply, enum command_event_type type,
+                       struct worker *worker);
+void apply_emit_sandbox(struct apply *apply, enum command_event_type type,
+                        struct sandbox *sandbox, struct worker *worker);
+void apply_emit_name(struct apply *apply, enum command_event_type type,
+                     struct registered_name *name, struct worker *worker);
+
+/* A grant with this number has ended: if it was of this very entry, the number
+ * is used up. */
+void apply_end_grant(struct apply *apply, uint64_t grant);
+bool apply_may_grant(const struct apply *apply);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The deterministic state machine: what a log entry means. Every member
+ * applies the same entries in the same order and comes to the same registry;
+ * nothing here reads a clock or draws a random number.
+ *
+ * One entry carries a batch: each command as a block (32-bit length, bytes).
+ * Commands are idempotent where an agent or a member may send them again.
+ *
+ * An epoch, and a lease, is the index of its entry. Two grants for the same
+ * sandbox (or worker) in one entry would share it, so the second is refused
+ * with ERR_BUSY and simply tried again later. */
+#ifndef QUORATE_COMMAND_COMMAND_H
+#define QUORATE_COMMAND_COMMAND_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "registry/registry.h"
+
+#include <stdint.h>
+
+enum command_type {
+    COMMAND_ATTACH = 1,  /* a worker joins or moves to another member */
+    COMMAND_RENEW = 2,   /* one lease was kept alive */
+    COMMAND_EXPIRE = 3,  /* a lease ran out; ignored if renewed since */
+    COMMAND_RELEASE = 4, /* a lease is given back: proven death, detach */
+    COMMAND_CLAIM = 5,   /* first claim of a new sandbox */
+    COMMAND_PLACE = 6,   /* claim of an unplaced sandbox by another worker */
+    COMMAND_STARTED = 7,
+    COMMAND_FAILED = 8,
+    COMMAND_STOP = 9, /* desired: gone */
+    COMMAND_STOPPED = 10,
+    COMMAND_REGISTER = 11,
+    COMMAND_UNREGISTER = 12,
+};
+
+/* One form for all; which fields count is in the comment of each. Bytes are
+ * borrowed. */
+struct command {
+    enum command_type type;
+    struct bytes worker;       /* ATTACH RENEW EXPIRE RELEASE CLAIM PLACE
+                                  REGISTER */
+    struct bytes incarnation;  /* ATTACH: 16 bytes */
+    uint64_t lease;            /* RENEW EXPIRE RELEASE CLAIM PLACE; REGISTER:
+                                  0, the worker's current one */
+    uint64_t clock;            /* ATTACH RENEW: the agent's clock, ms */
+    uint64_t renewed_index;    /* EXPIRE: the last renewal that was seen */
+    uint64_t member;           /* ATTACH: id of the member attached to */
+    struct resources capacity; /* ATTACH */
+    uint32_t sandboxes_max;    /* ATTACH */
+    struct bytes id;           /* CLAIM PLACE STARTED FAILED STOP STOPPED */
+    uint64_t epoch;            /* PLACE: the epoch it replaces; STARTED FAILED
+                                  STOPPED: which ownership; UNREGISTER: 0 any */
+    struct bytes spec;         /* CLAIM */
+    struct bytes options;      /* CLAIM */
+    struct resources need;     /* CLAIM */
+    uint8_t priority;          /* CLAIM */
+    uint8_t replica_count;     /* CLAIM */
+    uint64_t replicas[REGISTRY_REPLICAS_MAX]; /* CLAIM */
+    struct bytes pid;    /* STARTED REGISTER UNREGISTER: raw term */
+    struct bytes reason; /* FAILED STOPPED: raw term */
+    struct bytes name;   /* REGISTER UNREGISTER: raw term */
+    struct bytes meta;   /* REGISTER: raw term */
+};
+
+/* Whether the fields that count for its type are within the limits of
+ * registry.h: 0 or ERR_LIMIT. What peers send is asked this before it is
+ * encoded, so that one bad request cannot spoil a batch. */
+int command_validate(const struct command *command) MUST_USE;
+
+/* Appends the command as a block to a batch. On failure (the batch is full,
+ * no memory, not valid) nothing is appended and the error is the batch's. */
+void command_encode(struct buf *batch, const struct command *command);
+
+/* Takes the next command off a batch: 0, ERR_NOT_FOUND at the end,
+ * ERR_MALFORMED, ERR_TRUNCATED; the batch is where it was then. All limits of
+ * registry.h are checked; raw terms are not looked into. */
+int command_decode(struct cursor *batch, struct command *ret_command) MUST_USE;
+
+enum command_event_type {
+    EVENT_LEASE_GRANTED, /* worker: attached, new lease or new member */
+    EVENT_LEASE_RENEWED, /* worker */
+    EVENT_LEASE_ENDED,   /* worker: its sandboxes follow as UNPLACED */
+    EVENT_CLAIMED,       /* sandbox: to be started by its worker */
+    EVENT_STARTED,       /* sandbox */
+    EVENT_START_FAILED,  /* sandbox: UNPLACED (will be tried again) or FAILED */
+    EVENT_UNPLACED,      /* sandbox: owner gone */
+    EVENT_STOPPING,      /* sandbox: its worker is to stop it */
+    EVENT_REMOVED,       /* sandbox: forgotten; freed after the callback */
+    EVENT_NAME_REGISTERED,
+    EVENT_NAME_REMOVED,   /* name: freed after the callback */
+    EVENT_WORKER_REMOVED, /* worker: it had no lease, and another one needed
+                             its place; freed after the callback */
+};
+
+/* Events come one by one while a command is carried out: look at what the
+ * event names, not at the tables around it. What is removed is out of the
+ * tables already. */
+struct command_event {
+    enum command_event_type type;
+    uint64_t index;
+    struct worker *worker;        /* the owner, or who was it until now; NULL
+                                     if none is concerned */
+    struct sandbox *sandbox;      /* NULL if none */
+    struct registered_name *name; /* NULL if none */
+};
+
+typedef void command_event_cb(void *arg, const struct command_event *event);
+
+/* What the proposer is told. */
+struct command_result {
+    int rv; /* 0; ERR_EXISTS (sandbox/name: the one that is there);
+               ERR_NOT_FOUND; ERR_STALE_EPOCH (EXPIRE: renewed since);
+               ERR_CLOSED (the lease is not live); ERR_LIMIT; ERR_BUSY;
+               ERR_NO_CAPACITY (worker full) */
+    uint64_t index;
+    struct worker *worker;   /* the one named, or the owner; may be NULL */
+    struct sandbox *sandbox; /* NULL once removed */
+    struct registered_name *name;
+};
+
+struct command_machine {
+    struct registry registry;
+    uint64_t applied_index;
+    uint64_t burnt_index; /* a grant of this entry ended in this same entry:
+                             no other grant may take its number */
+    command_event_cb *event_cb; /* may be NULL */
+    void *event_arg;
+};
+
+enum { COMMAND_START_FAILURES_MAX = 5 }; /* then SANDBOX_FAILED */
+
+void command_machine_init(struct command_machine *machine, uint64_t seed,
+                          command_event_cb *event_cb, void *event_arg);
+void command_machine_close(struct command_machine *machine);
+
+/* Applies one command of the entry at `index` (not decreasing; the same for
+ * the commands of one entry). ERR_NOMEM is fatal to the caller: members must
+ * not diverge. Results that a peer can cause are in `ret_result->rv`. */
+int command_apply(struct command_machine *machine, uint64_t index,
+                  const struct command *command,
+                  struct command_result *ret_result) MUST_USE;
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The machine: begin, end, and which command goes where. What commands mean is
+ * in command_leases.c, command_sandboxes.c and command_names.c. */
+#include "base/ensure.h"
+#include "base/err.h"
+#include "command/apply.h"
+
+void command_machine_init(struct command_machine *machine, uint64_t seed,
+                          command_event_cb *event_cb, void *event_arg)
+{
+    *machine =
+        (struct command_machine){.event_cb = event_cb, .event_arg = event_arg};
+    registry_init(&machine->registry, seed);
+}
+
+void command_machine_close(struct command_machine *machine)
+{
+    if (machine != NULL) {
+        registry_close(&machine->registry);
+    }
+}
+
+static void emit(struct apply *apply, struct command_event *event)
+{
+    struct command_machine *machine = apply->machine;
+
+    event->index = apply->index;
+    if (machine->event_cb != NULL) {
+        machine->event_cb(machine->event_arg, event);
+    }
+}
+
+void apply_emit_worker(struct apply *apply, enum command_event_type type,
+                       struct worker *worker)
+{
+    emit(apply, &(struct command_event){.type = type, .worker = worker});
+}
+
+void apply_emit_sandbox(struct apply *apply, enum command_event_type type,
+                        struct sandbox *sandbox, struct worker *worker)
+{
+    emit(apply, &(struct command_event){
+                    .type = type, .worker = worker, .sandbox = sandbox});
+}
+
+void apply_emit_name(struct apply *apply, enum command_event_type type,
+                     struct registered_name *name, struct worker *worker)
+{
+    emit(apply,
+         &(struct command_event){.type = type, .worker = worker, .name = name});
+}
+
+void apply_end_grant(struct apply *apply, uint64_t grant)
+{
+    ensure(grant <= apply->index);
+    if (grant == apply->index) {
+        apply->machine->burnt_index = apply->index;
+    }
+}
+
+bool apply_may_grant(const struct apply *apply)
+{
+    return apply->machine->burnt_index != apply->index;
+}
+
+static int dispatch(struct apply *apply)
+{
+    switch (apply->command->type) {
+    case COMMAND_ATTACH:
+        return apply_attach(apply);
+    case COMMAND_RENEW:
+        return apply_renew(apply);
+    case COMMAND_EXPIRE:
+        return apply_expire(apply);
+    case COMMAND_RELEASE:
+        return apply_release(apply);
+    case COMMAND_CLAIM:
+        return apply_claim(apply);
+    case COMMAND_PLACE:
+        return apply_place(apply);
+    case COMMAND_STARTED:
+        return apply_started(apply);
+    case COMMAND_FAILED:
+        return apply_failed(apply);
+    case COMMAND_STOP:
+        return apply_stop(apply);
+    case COMMAND_STOPPED:
+        return apply_stopped(apply);
+    case COMMAND_REGISTER:
+        return apply_register(apply);
+    case COMMAND_UNREGISTER:
+        return apply_unregister(apply);
+    }
+    unreachable();
+}
+
+int command_apply(struct command_machine *machine, uint64_t index,
+                  const struct command *command,
+                  struct command_result *ret_result)
+{
+    struct command_result result = {.index = index};
+    struct apply apply = {.machine = machine,
+                          .index = index,
+                          .command = command,
+                          .result = &result};
+
+    ensure(index > 0);
+    ensure(index >= machine->applied_index);
+    result.rv = dispatch(&apply);
+    if (result.rv == ERR_NOMEM) {
+        return ERR_NOMEM;
+    }
+    machine->applied_index = index;
+    if (result.worker == NULL && result.sandbox != NULL) {
+        result.worker = result.sandbox->worker;
+    }
+    if (result.worker == NULL && result.name != NULL) {
+        result.worker = result.name->worker;
+    }
+    *ret_result = result;
+    return 0;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Look-up, end, and the invariants. Changes are in tables.c. */
+#include "registry/registry.h"
+
+#include "base/ensure.h"
+#include "registry/tables.h"
+
+void registry_init(struct registry *registry, uint64_t seed)
+{
+    *registry = (struct registry){0};
+    map_init(&registry->workers, REGISTRY_WORKERS_MAX, seed);
+    map_init(&registry->sandboxes, REGISTRY_SANDBOXES_MAX, seed + 1);
+    map_init(&registry->names, REGISTRY_NAMES_MAX, seed + 2);
+    list_init(&registry->unplaced);
+}
+
+void registry_close(struct registry *registry)
+{
+    size_t position;
+    void *value;
+
+    if (registry == NULL) {
+        return;
+    }
+    position = 0;
+    while ((value = map_next(&registry->names, &position)) != NULL) {
+        registry_free_name(value);
+    }
+    position = 0;
+    while ((value = map_next(&registry->sandboxes, &position)) != NULL) {
+        registry_free_sandbox(value);
+    }
+    position = 0;
+    while ((value = map_next(&registry->workers, &position)) != NULL) {
+        registry_free_worker(value);
+    }
+    map_close(&registry->names);
+    map_close(&registry->sandboxes);
+    map_close(&registry->workers);
+    list_init(&registry->unplaced);
+    registry->unplaced_count = 0;
+}
+
+struct worker *registry_worker(const struct registry *registry,
+                               struct bytes name)
+{
+    return map_get(&registry->workers, name);
+}
+
+struct sandbox *registry_sandbox(const struct registry *registry,
+                                 struct bytes id)
+{
+    return map_get(&registry->sandboxes, id);
+}
+
+struct registered_name *registry_name(const struct registry *registry,
+                                      struct bytes name)
+{
+    return map_get(&registry->names, name);
+}
+
+static bool has_owner(enum sandbox_status status)
+{
+    switch (status) {
+    case SANDBOX_STARTING:
+    case SANDBOX_RUNNING:
+    case SANDBOX_STOPPING:
+        return true;
+    case SANDBOX_UNPLACED:
+    case SANDBOX_FAILED:
+        return false;
+    }
+    unreachable();
+}
+
+/* What is true of a sandbox on its own. */
+static void check_sandbox(const struct sandbox *sandbox)
+{
+    ensure(sandbox->id.size >= 1);
+    ensure(sandbox->id.size <= REGISTRY_ID_SIZE_MAX);
+    ensure(sandbox->spec.size <= REGISTRY_SPEC_SIZE_MAX);
+    ensure(sandbox->options.size <= REGISTRY_OPTIONS_SIZE_MAX);
+    ensure(sandbox->pid.size <= REGISTRY_PID_SIZE_MAX);
+    ensure(sandbox->reason.size <= REGISTRY_REASON_SIZE_MAX);
+    ensure(sandbox->birth > 0);
+    ensure(sandbox->birth <= sandbox->epoch);
+    ensure(sandbox->replica_count <= REGISTRY_REPLICAS_MAX);
+    ensure((sandbox->worker != NULL) == has_owner(sandbox->status));
+    ensure((sandbox->pid.size > 0) == (sandbox->status == SANDBOX_RUNNING));
+    if (sandbox->status == SANDBOX_FAILED) {
+        ensure(list_is_empty(&sandbox->worker_link));
+    }
+}
+
+/* Gives the number of sandboxes in its ring; the sums must be exact. */
+static size_t check_owned(const struct worker *worker)
+{
+    uint64_t cpu = 0;
+    uint64_t memory = 0;
+    size_t count = 0;
+
+    LIST_FOREACH (node, &worker->sandboxes) {
+        const struct sandbox *sandbox =
+            LIST_ENTRY(node, struct sandbox, worker_link);
+
+        ensure(sandbox->worker == worker);
+        cpu += sandbox->need.cpu;
+        memory += sandbox->need.memory;
+        count++;
+    }
+    ensure(count == worker->sandbox_count);
+    ensure(cpu == worker->committed.cpu);
+    ensure(memory == worker->committed.memory);
+    return count;
+}
+
+static size_t check_names(const struct worker *worker)
+{
+    size_t count = 0;
+
+    LIST_FOREACH (node, &worker->names) {
+        const struct registered_name *name =
+            LIST_ENTRY(node, struct registered_name, worker_link);
+
+        ensure(name->worker == worker);
+        ensure(name->epoch > 0);
+        count++;
+    }
+    return count;
+}
+
+/* Gives how many sandboxes and names the workers own together. */
+static void check_workers(const struct registry *registry,
+                          size_t *ret_sandbox_count, size_t *ret_name_count)
+{
+    const struct worker *worker;
+    size_t position = 0;
+
+    *ret_sandbox_count = 0;
+    *ret_name_count = 0;
+    while ((worker = map_next(&registry->workers, &position)) != NULL) {
+        ensure(worker->name.size >= 1);
+        ensure(worker->name.size <= REGISTRY_NODE_SIZE_MAX);
+        ensure(registry_worker(registry, worker->name) == worker);
+        ensure(worker->lease <= worker->renewed_index);
+        if (worker->lease == 0) {
+            ensure(list_is_empty(&worker->sandboxes));
+            ensure(list_is_empty(&worker->names));
+        }
+        *ret_sandbox_count += check_owned(worker);
+        *ret_name_count += check_names(worker);
+    }
+}
+
+void registry_check(const struct registry *registry)
+{
+    const struct sandbox *sandbox;
+    const struct registered_name *name;
+    size_t owned_count;
+    size_t named_count;
+    size_t unplaced_count = 0;
+    size_t failed_count = 0;
+    size_t position = 0;
+
+    check_workers(registry, &owned_count, &named_count);
+    LIST_FOREACH (node, &registry->unplaced) {
+        sandbox = LIST_ENTRY(node, struct sandbox, worker_link);
+        ensure(sandbox->status == SANDBOX_UNPLACED);
+        unplaced_count++;
+    }
+    ensure(unplaced_count == registry->unplaced_count);
+    while ((sandbox = map_next(&registry->sandboxes, &position)) != NULL) {
+        ensure(registry_sandbox(registry, sandbox->id) == sandbox);
+        check_sandbox(sandbox);
+        failed_count += sandbox->status == SANDBOX_FAILED;
+    }
+    ensure(owned_count + unplaced_count + failed_count ==
+           registry->sandboxes.count);
+    position = 0;
+    while ((name = map_next(&registry->names, &position)) != NULL) {
+        ensure(registry_name(registry, name->name) == name);
+        ensure(name->worker != NULL);
+    }
+    ensure(named_count == registry->names.count);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Who owns what: workers with their leases, sandboxes with their owners and
+ * epochs, registered names. Pure tables; only command/ changes them, and every
+ * member holds the same ones at the same log index.
+ *
+ *   worker 1 ──< sandbox (epoch)      a sandbox without a live lease is in the
+ *          └──< name (epoch)          ring `unplaced`, oldest first
+ */
+#ifndef QUORATE_REGISTRY_REGISTRY_H
+#define QUORATE_REGISTRY_REGISTRY_H
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    REGISTRY_ID_SIZE_MAX = 255,
+    REGISTRY_NAME_SIZE_MAX = 255,
+    REGISTRY_NODE_SIZE_MAX = 255,
+    REGISTRY_SPEC_SIZE_MAX = 64 * 1024,
+    REGISTRY_OPTIONS_SIZE_MAX = 16 * 1024,
+    REGISTRY_PID_SIZE_MAX = 512,
+    REGISTRY_REASON_SIZE_MAX = 1024,
+    REGISTRY_META_SIZE_MAX = 16 * 1024,
+    REGISTRY_SANDBOXES_MAX = 1000000,
+    REGISTRY_NAMES_MAX = 1000000,
+    REGISTRY_WORKERS_MAX = 4096,
+    REGISTRY_REPLICAS_MAX = 7,
+    REGISTRY_INCARNATION_SIZE = 16,
+};
+
+struct resources {
+    uint32_t cpu;    /* thousandths of a core */
+    uint32_t memory; /* MiB */
+};
+
+struct worker {
+    struct bytes name; /* node name; owned, the map's key */
+    uint8_t incarnation[REGISTRY_INCARNATION_SIZE];
+    uint64_t lease;         /* index of the granting entry; 0: none */
+    uint64_t renewed_index; /* entry of the last renewal or grant */
+    uint64_t renewed_clock; /* the agent's clock in that renewal, ms */
+    uint64_t member;        /* id of the member it is attached to */
+    struct resources capacity;
+    uint32_t sandboxes_max;     /* slots */
+    struct resources committed; /* sum over its sandboxes */
+    uint32_t sandbox_count;
+    struct list sandboxes; /* of struct sandbox, by worker_link */
+    struct list names;     /* of struct registered_name */
+    void *shell;           /* the shell's own record; never touched here */
+};
+
+enum sandbox_status {
+    SANDBOX_STARTING, /* claimed, not reported to run */
+    SANDBOX_RUNNING,
+    SANDBOX_UNPLACED, /* desired, but nobody owns it */
+    SANDBOX_STOPPING, /* to be stopped and forgotten */
+    SANDBOX_FAILED,   /* start failed too often; kept, reason visible */
+};
+
+struct sandbox {
+    struct bytes id;          /* owned, the map's key */
+    struct bytes spec;        /* raw term, owned */
+    struct bytes options;     /* raw term, owned */
+    struct bytes pid;         /* raw term, owned; empty unless RUNNING */
+    struct bytes reason;      /* raw term, owned; why FAILED/last failure */
+    const uint64_t *replicas; /* replica_count member ids, owned */
+    uint64_t birth;           /* index of the first claim */
+    uint64_t epoch;           /* index of the current claim */
+    struct worker *worker;    /* owner, NULL if none */
+    struct list worker_link;  /* in worker->sandboxes, or registry unplaced */
+    struct resources need;
+    enum sandbox_status status;
+    uint8_t failures; /* starts that failed in a row */
+    uint8_t priority; /* 0..9 */
+    uint8_t replica_count;
+    void *shell; /* the shell's own record; never touched here */
+};
+
+struct registered_name {
+    struct bytes name; /* raw term, owned, the map's key */
+    struct bytes pid;  /* raw term, owned */
+    struct bytes meta; /* raw term, owned */
+    uint64_t epoch;
+    struct worker *worker;
+    struct list worker_link;
+};
+
+struct registry {
+    struct map workers;
+    struct map sandboxes;
+    struct map names;
+    struct list unplaced; /* of struct sandbox, by worker_link */
+    uint32_t unplaced_count;
+};
+
+void registry_init(struct registry *registry, uint64_t seed);
+void registry_close(struct registry *registry);
+void registry_check(const struct registry *registry); /* the invariants */
+
+struct worker *registry_worker(const struct registry *registry,
+                               struct bytes name);
+struct sandbox *registry_sandbox(const struct registry *registry,
+                                 struct bytes id);
+struct registered_name *registry_name(const struct registry *registry,
+                                      struct bytes name);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How the tables of registry.h change; for command/ only. Every function keeps
+ * the rings, the counters and the memory right, so that registry_check() holds
+ * after each of them. What a change means, and whether it is allowed, is
+ * decided in command/.
+ *
+ *   add ──> owned by a worker <──> in the ring `unplaced` ──> take ──> free
+ *                     └──> failed: in no ring ─────────────────┘
+ *
+ * `take` removes from the tables and leaves the memory to the caller, who
+ * frees it once nobody looks at it any more. */
+#ifndef QUORATE_REGISTRY_TABLES_H
+#define QUORATE_REGISTRY_TABLES_H
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "registry/registry.h"
+
+/* A worker without a lease; its name is copied. ERR_LIMIT, ERR_NOMEM. */
+int registry_add_worker(struct registry *registry, struct bytes name,
+                        struct worker **ret_worker) MUST_USE;
+
+/* Out of the table. It must own no sandbox and no name. */
+void registry_take_worker(struct registry *registry, struct worker *worker);
+void registry_free_worker(struct worker *worker); /* NULL is allowed */
+
+/* A sandbox that `owner` is to start. From `values` come id, spec and options
+ * (copied), birth, epoch, need, priority and replicas; the rest is ignored.
+ * There must be none of this id. ERR_LIMIT, ERR_NOMEM. */
+int registry_add_sandbox(struct registry *registry,
+                         const struct sandbox *values, struct worker *owner,
+                         struct sandbox **ret_sandbox) MUST_USE;
+
+/* From the ring `unplaced` to `owner`, which is to start it. */
+void registry_place_sandbox(struct registry *registry, struct sandbox *sandbox,
+                            struct worker *owner, uint64_t epoch);
+
+/* From its owner to the end of the ring `unplaced`; forgets the pid. */
+void registry_unplace_sandbox(struct registry *registry,
+                              struct sandbox *sandbox);
+
+/* From its owner to nowhere: start failed for good; forgets the pid. */
+void registry_fail_sandbox(struct sandbox *sandbox);
+
+/* It runs as `pid` (copied). ERR_NOMEM. */
+int registry_run_sandbox(struct sandbox *sandbox, struct bytes pid) MUST_USE;
+
+/* Its owner is to stop it; forgets the pid. */
+void registry_stop_sandbox(struct sandbox *sandbox);
+
+/* Replaces the reason by a copy. ERR_NOMEM. */
+int registry_put_reason(struct sandbox *sandbox, struct bytes reason) MUST_USE;
+
+/* Out of the table and whichever ring it is in; `worker` is NULL then. */
+void registry_take_sandbox(struct registry *registry, struct sandbox *sandbox);
+void registry_free_sandbox(struct sandbox *sandbox); /* NULL is allowed */
+
+/* A name of `owner`. From `values` come name, pid, meta (copied) and epoch.
+ * There must be none of this name. ERR_LIMIT, ERR_NOMEM. */
+int registry_add_name(struct registry *registry,
+                      const struct registered_name *values,
+                      struct worker *owner,
+                      struct registered_name **ret_name) MUST_USE;
+
+/* Out of the table and the ring of its owner; `worker` is NULL then. */
+void registry_take_name(struct registry *registry,
+                        struct registered_name *name);
+void registry_free_name(struct registered_name *name); /* NULL is allowed */
+
+#endif

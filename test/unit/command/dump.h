@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A registry as text, the same for the same content: tables by key, rings in
+ * their order. */
+#ifndef QUORATE_TEST_COMMAND_DUMP_H
+#define QUORATE_TEST_COMMAND_DUMP_H
+
+#include "base/buf.h"
+#include "lib/test.h"
+#include "registry/registry.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* All three records are compared by the key that the map slot has. */
+static inline int compare_slots(const void *a, const void *b)
+{
+    const struct map_slot *left = a;
+    const struct map_slot *right = b;
+
+    return bytes_compare(left->key, right->key);
+}
+
+/* The slots in use, in the order of their keys; the caller frees. */
+static inline struct map_slot *sorted_slots(const struct map *map)
+{
+    struct map_slot *slots = calloc(map->count + 1, sizeof(*slots));
+    size_t count = 0;
+
+    assert_non_null(slots);
+    for (size_t i = 0; i < map->slot_count; i++) {
+        if (map->slots[i].value != NULL) {
+            slots[count++] = map->slots[i];
+        }
+    }
+    assert_int_equal(count, map->count);
+    qsort(slots, count, sizeof(*slots), compare_slots);
+    return slots;
+}
+
+static inline void dump_bytes(struct buf *out, const char *label,
+                              struct bytes bytes)
+{
+    buf_printf(out, " %s=", label);
+    buf_put_bytes(out, bytes);
+}
+
+static inline void dump_worker(struct buf *out, const struct worker *worker)
+{
+    dump_bytes(out, "worker", worker->name);
+    dump_bytes(out, "incarnation",
+               bytes_of(worker->incarnation, REGISTRY_INCARNATION_SIZE));
+    buf_printf(out,
+               " lease=%" PRIu64 " renewed=%" PRIu64 "@%" PRIu64
+               " member=%" PRIu64 " capacity=%u/%u/%u committed=%u/%u/%u\n",
+               worker->lease, worker->renewed_index, worker->renewed_clock,
+               worker->member, worker->capacity.cpu, worker->capacity.memory,
+               worker->sandboxes_max, worker->committed.cpu,
+               worker->committed.memory, worker->sandbox_count);
+    LIST_FOREACH (node, &worker->sandboxes) {
+        dump_bytes(out, "owns",
+                   LIST_ENTRY(node, struct sandbox, worker_link)->id);
+    }
+    LIST_FOREACH (node, &worker->names) {
+        dump_bytes(out, "named",
+                   LIST_ENTRY(node, struct registered_name, worker_link)->name);
+    }
+}
+
+static inline void dump_sandbox(struct buf *out, const struct sandbox *sandbox)
+{
+    dump_bytes(out, "id", sandbox->id);
+    dump_bytes(out, "spec", sandbox->spec);
+    dump_bytes(out, "options", sandbox->options);
+    dump_bytes(out, "pid", sandbox->pid);
+    dump_bytes(out, "reason", sandbox->reason);
+    dump_bytes(out, "owner",
+               sandbox->worker == NULL ? bytes_of(NULL, 0)
+                                       : sandbox->worker->name);
+    buf_printf(out,
+               " birth=%" PRIu64 " epoch=%" PRIu64
+               " need=%u/%u status=%d failures=%u priority=%u replicas=%u",
+               sandbox->birth, sandbox->epoch, sandbox->need.cpu,
+               sandbox->need.memory, (int)sandbox->status, sandbox->failures,
+               sandbox->priority, sandbox->replica_count);
+    for (size_t i = 0; i < sandbox->replica_count; i++) {
+        buf_printf(out, ",%" PRIu64, sandbox->replicas[i]);
+    }
+    buf_printf(out, "\n");
+}
+
+static inline void dump_name(struct buf *out,
+                             const struct registered_name *name)
+{
+    dump_bytes(out, "name", name->name);
+    dump_bytes(out, "pid", name->pid);
+    dump_bytes(out, "meta", name->meta);
+    dump_bytes(out, "owner", name->worker->name);
+    buf_printf(out, " epoch=%" PRIu64 "\n", name->epoch);
+}
+
+static inline void dump_registry(struct buf *out,
+                                 const struct registry *registry)
+{
+    struct map_slot *slots = sorted_slots(&registry->workers);
+
+    for (size_t i = 0; i < registry->workers.count; i++) {
+        dump_worker(out, slots[i].value);
+    }
+    free(slots);
+    slots = sorted_slots(&registry->sandboxes);
+    for (size_t i = 0; i < registry->sandboxes.count; i++) {
+        dump_sandbox(out, slots[i].value);
+    }
+    free(slots);
+    slots = sorted_slots(&registry->names);
+    for (size_t i = 0; i < registry->names.count; i++) {
+        dump_name(out, slots[i].value);
+    }
+    free(slots);
+    LIST_FOREACH (node, &registry->unplaced) {
+        dump_bytes(out, "unplaced",
+                   LIST_ENTRY(node, struct sandbox, worker_link)->id);
+    }
+    buf_printf(out, " unplaced_count=%u\n", registry->unplaced_count);
+    assert_int_equal(buf_error(out), 0);
+}
+
+#endif
