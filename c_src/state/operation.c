@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/operation.h"
+
+#include "base/crc32c.h"
+#include "base/ensure.h"
+#include "base/err.h"
+
+enum {
+    /* A value of 64 MiB is given 4 s before it is sent once more. */
+    PATIENCE_BYTES_PER_MS = 16 * 1024,
+    /* Queries are repeated after 1, 2, 4, 8, 8, ... times STATE_RETRY_MS:
+     * their answers may be big, which cannot be known here. */
+    QUERY_DOUBLINGS_MAX = 3,
+};
+
+void operation_init(struct operation *operation)
+{
+    *operation = (struct operation){.phase = OPERATION_OVER};
+    list_init(&operation->link);
+    buf_init(&operation->query, STATE_MESSAGE_SIZE_MAX);
+    buf_init(&operation->store, STATE_MESSAGE_SIZE_MAX);
+}
+
+static void clear_buf(struct buf *buf, size_t keep)
+{
+    if (buf->capacity > keep) {
+        buf_close(buf);
+    }
+    buf_clear(buf);
+}
+
+void operation_clear(struct operation *operation, size_t keep)
+{
+    struct buf query;
+    struct buf store;
+
+    ensure(operation->timer.position == 0);
+    clear_buf(&operation->query, keep);
+    clear_buf(&operation->store, keep);
+    query = operation->query;
+    store = operation->store;
+    operation_init(operation);
+    operation->query = query;
+    operation->store = store;
+}
+
+void operation_close(struct operation *operation)
+{
+    if (operation != NULL) {
+        buf_close(&operation->query);
+        buf_close(&operation->store);
+    }
+}
+
+static int encode_query(struct operation *operation)
+{
+    struct state_message message = {
+        .kind = operation->request.type == STATE_SEAL ? STATE_KIND_PROMISE
+                                                      : STATE_KIND_READ,
+        .birth = operation->request.birth,
+        .stamp.version.epoch = operation->request.epoch,
+        .id = operation->request.id};
+
+    return state_message_encode(&message, &operation->query);
+}
+
+/* `write` has version and value; kind, id and birth are the operation's. */
+static int encode_store(const struct operation *operation,
+                        const struct state_message *write, struct buf *buf)
+{
+    struct state_message message = {.kind = STATE_KIND_WRITE,
+                                    .has_version = true,
+                                    .has_value = write->has_value,
+                                    .birth = operation->request.birth,
+                                    .stamp = write->stamp,
+                                    .crc = write->crc,
+                                    .id = operation->request.id,
+                                    .value = write->value};
+
+    return state_message_encode(&message, buf);
+}
+
+int operation_prepare(struct operation *operation,
+                      const struct state_request *request)
+{
+    struct state_message write = {
+        .has_value = true,
+        .stamp.version = {.epoch = request->epoch, .seq = request->seq},
+        .value = request->value};
+    int rv = 0;
+
+    ensure(operation->phase == OPERATION_OVER);
+    ensure(request->id.size <= sizeof(operation->id));
+    memcpy(operation->id, request->id.data, request->id.size);
+    operation->request = *request;
+    operation->request.id = bytes_of(operation->id, request->id.size);
+    operation->request.value = bytes_of(NULL, 0);
+    if (request->type == STATE_WRITE) {
+        write.crc = crc32c(0, request->value);
+        rv = encode_store(operation, &write, &operation->store);
+    }
+    if (rv == 0 && (request->type != STATE_WRITE || request->seq == 0)) {
+        rv = encode_query(operation);
+    }
+    return rv;
+}
+
+unsigned operation_bit(const struct operation *operation, uint64_t from)
+{
+    for (uint32_t i = 0; i < operation->request.replica_count; i++) {
+        if (operation->request.replicas[i] == from) {
+            return 1U << i;
+        }
+    }
+    return 0;
+}
+
+int operation_take_newest(struct operation *operation,
+                          const struct state_message *answer)
+{
+    ensure(answer->has_version);
+    if (operation->request.type != STATE_WRITE) {
+        struct buf fresh;
+        int rv;
+
+        buf_init(&fresh, STATE_MESSAGE_SIZE_MAX);
+        if (!operation->has_newest) {
+            /* Nothing to lose: the memory of an earlier request is used. */
+            buf_clear(&operation->store);
+            fresh = operation->store;
+            buf_init(&operation->store, STATE_MESSAGE_SIZE_MAX);
+        }
+        rv = encode_store(operation, answer, &fresh);
+        if (rv != 0) {
+            buf_close(&fresh);
+            return rv;
+        }
+        buf_close(&operation->store);
+        operation->store = fresh;
+    }
+    operation->has_newest = true;
+    operation->newest_has_value = answer->has_value;
+    operation->newest_crc = answer->crc;
+    operation->newest = answer->stamp;
+    return 0;
+}
+
+int operation_take_nothing(struct operation *operation)
+{
+    struct state_message nothing = {.has_version = true};
+
+    ensure(!operation->has_newest);
+    return operation_take_newest(operation, &nothing);
+}
+
+static void begin_phase(struct operation *operation, enum operation_phase phase,
+                        uint64_t ticket)
+{
+    operation->phase = phase;
+    operation->ticket = ticket;
+    operation->retries = 0;
+    operation->answered = 0;
+    operation->refused = 0;
+    operation->failed = 0;
+}
+
+void operation_begin_query(struct operation *operation, uint64_t ticket)
+{
+    struct state_stamp stamp = {.version.epoch = operation->request.epoch,
+                                .ballot = operation->ballot};
+
+    begin_phase(operation, OPERATION_QUERY, ticket);
+    operation->holds = 0;
+    operation->has_newest = false;
+    state_message_restamp(&operation->query, ticket, stamp);
+}
+
+void operation_begin_store(struct operation *operation, uint64_t ticket,
+                           struct state_stamp stamp, unsigned holds)
+{
+    begin_phase(operation, OPERATION_STORE, ticket);
+    operation->answered = holds;
+    operation->stored = stamp.version;
+    state_message_restamp(&operation->store, ticket, stamp);
+}
+
+struct bytes operation_message(const struct operation *operation)
+{
+    ensure(operation->phase == OPERATION_QUERY ||
+           operation->phase == OPERATION_STORE);
+    return buf_bytes(operation->phase == OPERATION_QUERY ? &operation->query
+                                                         : &operation->store);
+}
+
+uint64_t operation_patience_ms(const struct operation *operation)
+{
+    uint32_t doublings = operation->retries < QUERY_DOUBLINGS_MAX
+                             ? operation->retries
+                             : QUERY_DOUBLINGS_MAX;
+
+    if (operation->phase == OPERATION_QUERY) {
+        return (uint64_t)STATE_RETRY_MS << doublings;
+    }
+    return STATE_RETRY_MS + operation->store.size / PATIENCE_BYTES_PER_MS;
+}
