@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The one table of the functions that a member has: what they are called,
+ * which request they make, where it is answered, and which arguments they
+ * take (docs/protocol.md, section 1). */
+#ifndef QUORATE_API_FUNCTIONS_H
+#define QUORATE_API_FUNCTIONS_H
+
+#include "base/attr.h"
+#include "base/bytes.h"
+
+#include <stdint.h>
+
+enum { API_ARITY_MAX = 4 };
+
+/* What a call asks for. */
+enum api_type {
+    API_VERSION,
+    API_STATUS, /* of quorate and of quorum_manager */
+    API_MEMBERS,
+    API_WORKERS,
+    API_CREATE_SANDBOX,
+    API_STOP_SANDBOX,
+    API_SANDBOX,
+    API_SANDBOXES,
+    API_HAS_QUORUM,
+    API_TOKEN,
+    API_DETECT_PARTITION,
+    API_PARTITION_REPORT,
+    API_EXPECTED_NODES,
+    API_REGISTER,
+    API_UNREGISTER,
+    API_WHEREIS,
+    API_REPLICATE_STATE,
+    API_RECOVER_STATE,
+    API_GET_STATE,
+    API_DELETE_STATE,
+    API_REPLICAS,
+    API_SELECT_OPTIMAL_NODE,
+    API_SELECT,
+    API_TYPES /* count */
+};
+
+/* Where it is answered. */
+enum api_route {
+    API_LOCAL,  /* here, from memory */
+    API_READ,   /* here, at a linearizable point */
+    API_LEADER, /* by the leader; others pass it on */
+    API_STATE,  /* here, by asking replicas */
+};
+
+enum api_argument {
+    API_ARG_NONE, /* the end of the list */
+    API_ARG_ID,
+    API_ARG_SPEC,
+    API_ARG_EPOCH,
+    API_ARG_STATE,
+    API_ARG_NAME,
+    API_ARG_PID,
+    API_ARG_META,
+    API_ARG_RESOURCES,
+    API_ARG_OPTIONS,
+};
+
+/* Keys of options maps, as bits: which ones a function takes. */
+enum api_option {
+    API_OPTION_TIMEOUT = 1 << 0,
+    API_OPTION_RESOURCES = 1 << 1,
+    API_OPTION_RF = 1 << 2,
+    API_OPTION_MODE = 1 << 3,
+    API_OPTION_DURABILITY = 1 << 4,
+    API_OPTION_PROFILE = 1 << 5,
+    API_OPTION_PRIORITY = 1 << 6,
+    API_OPTION_CHECKPOINT = 1 << 7,
+    API_OPTION_CONSISTENCY = 1 << 8,
+    API_OPTION_LIMIT = 1 << 9,
+    API_OPTION_AFTER = 1 << 10,
+    API_OPTION_WORKER = 1 << 11,
+    API_OPTION_SEQ = 1 << 12,
+};
+
+struct api_function {
+    struct bytes module;
+    struct bytes function;
+    uint32_t arity;
+    enum api_type type;
+    enum api_route route;
+    uint8_t arguments[API_ARITY_MAX]; /* enum api_argument */
+    uint32_t options;                 /* enum api_option, or-ed */
+};
+
+/* The function, or NULL. It is static. */
+const struct api_function *api_lookup(struct bytes module,
+                                      struct bytes function, uint32_t arity);
+
+#endif

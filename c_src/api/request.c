@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Walks the arguments as the function's row in the table says. */
+#include "api/request.h"
+
+#include "api/arguments.h"
+#include "base/ensure.h"
+#include "base/err.h"
+#include "etf/reader.h"
+
+/* A raw term of a size that can be kept. */
+static int take_term(struct bytes raw, size_t size_max, const char *what,
+                     struct bytes *ret_raw, struct buf *reason)
+{
+    if (raw.size > size_max) {
+        return arguments_fail(reason, what);
+    }
+    *ret_raw = raw;
+    return 0;
+}
+
+static int take_epoch(struct bytes raw, struct api_request *request,
+                      struct buf *reason)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    uint64_t epoch;
+
+    if (etf_read_u64(&reader, &epoch) != 0 || epoch > INT64_MAX) {
+        return arguments_fail(reason, "epoch");
+    }
+    request->epoch = epoch;
+    return 0;
+}
+
+static int take_pid(struct bytes raw, struct api_request *request,
+                    struct buf *reason)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    struct etf_pid pid;
+
+    if (raw.size > REGISTRY_PID_SIZE_MAX || etf_read_pid(&reader, &pid) != 0 ||
+        pid.node.size > REGISTRY_NODE_SIZE_MAX) {
+        return arguments_fail(reason, "pid");
+    }
+    request->pid = raw;
+    request->worker = pid.node;
+    return 0;
+}
+
+static int take_argument(struct bytes raw, enum api_argument argument,
+                         struct api_request *request, struct buf *reason)
+{
+    switch (argument) {
+    case API_ARG_ID:
+        return arguments_id(raw, "id", request->text[0], &request->id, reason);
+    case API_ARG_SPEC:
+        return take_term(raw, REGISTRY_SPEC_SIZE_MAX, "spec", &request->spec,
+                         reason);
+    case API_ARG_EPOCH:
+        return take_epoch(raw, request, reason);
+    case API_ARG_STATE:
+        return take_term(raw, API_STATE_SIZE_MAX, "state", &request->state,
+                         reason);
+    case API_ARG_NAME:
+        return take_term(raw, REGISTRY_NAME_SIZE_MAX, "name", &request->name,
+                         reason);
+    case API_ARG_PID:
+        return take_pid(raw, request, reason);
+    case API_ARG_META:
+        return take_term(raw, API_META_SIZE_MAX, "meta", &request->meta,
+                         reason);
+    case API_ARG_RESOURCES:
+        return arguments_resources(raw, &request->resources, reason);
+    case API_ARG_OPTIONS:
+        return arguments_options(raw, request, reason);
+    case API_ARG_NONE:
+        break;
+    }
+    unreachable();
+}
+
+/* The element as a raw term that lives as long as the arguments do, or as the
+ * request: the integers of a STRING are made up while it is read. */
+static struct bytes keep_element(const struct etf_list *list, size_t index,
+                                 struct api_request *request)
+{
+    struct cursor cursor = list->element.cursor;
+    struct bytes raw = bytes_of(cursor.next, cursor_left(&cursor));
+
+    if (list->is_string) {
+        ensure(raw.size == sizeof(request->small[index]));
+        memcpy(request->small[index], raw.data, raw.size);
+        raw = bytes_of(request->small[index], raw.size);
+    }
+    return raw;
+}
+
+static void set_defaults(struct api_request *request,
+                         const struct api_function *function)
+{
+    static const uint8_t empty_map[] = {116, 0, 0, 0, 0};
+
+    *request = (struct api_request){
+        .function = function,
+        .type = function->type,
+        .route = function->route,
+        .timeout_ms = API_TIMEOUT_MS_DEFAULT,
+        .options = {.data = empty_map, .size = sizeof(empty_map)},
+        .profile = PLACEMENT_SPREAD,
+        .rf = API_RF_DEFAULT,
+        .priority = API_PRIORITY_DEFAULT,
+        .limit = API_LIMIT_MAX};
+}
+
+int api_decode(struct bytes module, struct bytes function, struct bytes args,
+               uint32_t arity, struct api_request *ret_request,
+               struct buf *error_reason)
+{
+    const struct api_function *row = api_lookup(module, function, arity);
+    struct etf_reader reader = etf_reader_of(args);
+    struct etf_list list;
+    bool has_more = false;
+
+    if (row == NULL) {
+        return ERR_UNDEF;
+    }
+    set_defaults(ret_request, row);
+    if (etf_list_begin(&reader, &list) != 0) {
+        return arguments_fail(error_reason, "args");
+    }
+    for (size_t i = 0; i < arity; i++) {
+        int rv;
+
+        if (etf_list_next(&list, &has_more) != 0 || !has_more) {
+            return arguments_fail(error_reason, "args");
+        }
+        rv = take_argument(keep_element(&list, i, ret_request),
+                           (enum api_argument)row->arguments[i], ret_request,
+                           error_reason);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    if (etf_list_next(&list, &has_more) != 0 || has_more) {
+        return arguments_fail(error_reason, "args");
+    }
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A call in typed form: module, function and a raw list of arguments in, one
+ * `struct api_request` out. The arguments have passed etf_validate(); what
+ * they mean is checked here. */
+#ifndef QUORATE_API_REQUEST_H
+#define QUORATE_API_REQUEST_H
+
+#include "api/functions.h"
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "placement/placement.h"
+#include "registry/registry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    API_TIMEOUT_MS_DEFAULT = 5000,
+    API_TIMEOUT_MS_MAX = 3600000,
+    API_RF_DEFAULT = 3,
+    API_PRIORITY_DEFAULT = 5,
+    API_PRIORITY_MAX = 9,
+    API_LIMIT_MAX = 10000, /* sandboxes in one answer; also the default */
+    API_META_SIZE_MAX = 16 * 1024,
+    API_STATE_SIZE_MAX = 64 * 1024 * 1024,
+};
+
+/* Bytes are borrowed from the arguments, except that ids given as strings (and
+ * arguments out of a list of small integers) are kept here: `id` and others
+ * may point into the request itself, so a request is not to be copied. Fields
+ * that a type does not name have the defaults. */
+struct api_request {
+    const struct api_function *function;
+    enum api_type type;
+    enum api_route route; /* LOCAL where the caller asked for that */
+    uint32_t timeout_ms;
+
+    struct bytes id;                /* 1..255 bytes */
+    struct bytes spec;              /* raw, CREATE_SANDBOX */
+    struct bytes options;           /* raw map; an empty map if not given */
+    struct resources resources;     /* CREATE_SANDBOX, SELECT* */
+    enum placement_profile profile; /* CREATE_SANDBOX, SELECT */
+    uint8_t rf;                     /* 1..7 */
+    uint8_t priority;               /* 0..9 */
+    bool is_local;                  /* SANDBOX: consistency => local */
+
+    uint64_t epoch; /* REPLICATE_STATE, DELETE_STATE */
+    uint64_t seq;   /* REPLICATE_STATE, if has_seq; >= 1 */
+    bool has_seq;
+    struct bytes state; /* raw, REPLICATE_STATE */
+
+    struct bytes name; /* raw, REGISTER, UNREGISTER, WHEREIS */
+    struct bytes pid;  /* raw, REGISTER, UNREGISTER */
+    struct bytes meta; /* raw, REGISTER */
+
+    uint32_t limit;      /* SANDBOXES, 1..10000 */
+    struct bytes after;  /* SANDBOXES: an id, or empty */
+    struct bytes worker; /* node name; SANDBOXES: filter, or empty; REGISTER,
+                            UNREGISTER: the node of `pid` */
+
+    uint8_t text[2][REGISTRY_ID_SIZE_MAX]; /* of `id` and `after` */
+    uint8_t small[API_ARITY_MAX][2];       /* raw integers out of a STRING */
+};
+
+/* 0; ERR_UNDEF: there is no such function; ERR_BADARG: What of
+ * {error, {badarg, What}} is appended to `error_reason` as a raw term: the
+ * atom of the argument or option (id, epoch, spec, timeout, ...), or
+ * {unknown_option, Key}. Nothing in `ret_request` counts after an error. */
+int api_decode(struct bytes module, struct bytes function, struct bytes args,
+               uint32_t arity, struct api_request *ret_request,
+               struct buf *error_reason) MUST_USE;
+
+#endif

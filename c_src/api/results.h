@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What calls answer, as raw terms appended to a buffer (docs/protocol.md,
+ * section 1). Errors are the buffer's and sticky. */
+#ifndef QUORATE_API_RESULTS_H
+#define QUORATE_API_RESULTS_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "placement/placement.h"
+#include "registry/registry.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ok */
+void results_put_ok(struct buf *buf);
+/* The head of {ok, ...} of this arity; its other elements follow. */
+void results_put_ok_tuple(struct buf *buf, uint32_t arity);
+
+/* {error, Atom} by name or by code of base/err.h. */
+void results_put_error(struct buf *buf, const char *atom);
+void results_put_error_code(struct buf *buf, int err);
+/* {error, {Atom, Raw}}, e.g. start_failed. */
+void results_put_error_raw(struct buf *buf, const char *atom, struct bytes raw);
+/* {error, {badarg, What}}: a raw term, or an atom. */
+void results_put_badarg(struct buf *buf, struct bytes what);
+void results_put_badarg_atom(struct buf *buf, const char *what);
+/* {error, {already_exists, Sandbox}} or {error, {already_exists, Pid}}. */
+void results_put_sandbox_exists(struct buf *buf, const struct sandbox *sandbox);
+void results_put_name_exists(struct buf *buf,
+                             const struct registered_name *name);
+/* {error, {stale_epoch, Current}}, {error, {stale_version, {Epoch, Seq}}}. */
+void results_put_stale_epoch(struct buf *buf, uint64_t current);
+void results_put_stale_version(struct buf *buf, uint64_t epoch, uint64_t seq);
+
+/* The map Sandbox, and {ok, Sandbox}. */
+void results_put_sandbox(struct buf *buf, const struct sandbox *sandbox);
+void results_put_ok_sandbox(struct buf *buf, const struct sandbox *sandbox);
+
+/* A node name as an atom, `undefined` if empty; and a list of them. */
+void results_put_node(struct buf *buf, struct bytes name);
+void results_put_nodes(struct buf *buf, const struct bytes *names,
+                       size_t count);
+
+/* The map of quorate:status(). */
+struct results_status {
+    struct bytes name;
+    const char *version;
+    const char *role;    /* leader, follower, candidate, learner */
+    struct bytes leader; /* empty: not known */
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    bool has_quorum;
+    uint64_t members;
+    uint64_t members_up;
+    uint64_t workers;
+    uint64_t sandboxes;
+    uint64_t names;
+    uint64_t uptime_ms;
+    uint64_t memory_bytes;
+};
+void results_put_status(struct buf *buf, const struct results_status *status);
+
+/* One element of quorate:members(). */
+void results_put_member(struct buf *buf, struct bytes name, bool is_up,
+                        const char *role);
+
+/* One element of quorate:workers(); what the registry does not know is given
+ * beside it. */
+struct results_worker {
+    const struct worker *worker;
+    struct bytes member; /* node name; empty: not known */
+    bool is_up;
+    uint16_t cpu_load; /* percent */
+    uint16_t memory_load;
+};
+void results_put_worker(struct buf *buf, const struct results_worker *worker);
+
+/* partition_detector:partition_report(). */
+struct results_partition {
+    const char *verdict; /* no_partition, ... */
+    const struct bytes *expected;
+    size_t expected_count;
+    const struct bytes *missing;
+    size_t missing_count;
+    bool has_quorum;
+};
+void results_put_partition(struct buf *buf,
+                           const struct results_partition *partition);
+
+/* {ok, Pid, Epoch} */
+void results_put_whereis(struct buf *buf, const struct registered_name *name);
+
+/* {ok, #{version => {Epoch, Seq}, replicas => N, durability => ...}} */
+void results_put_replicated(struct buf *buf, uint64_t epoch, uint64_t seq,
+                            uint32_t replicas);
+/* {ok, State, {Epoch, Seq}}; `state` is raw. */
+void results_put_state(struct buf *buf, struct bytes state, uint64_t epoch,
+                       uint64_t seq);
+
+/* {ok, #{node, score, candidates => [...]}} for the candidate at `chosen`, and
+ * {error, {no_capacity, #{Reason => Count}}}. names[i] is candidates[i]'s. */
+void results_put_selected(struct buf *buf,
+                          const struct placement_candidate *candidates,
+                          const struct bytes *names, size_t count,
+                          size_t chosen);
+void results_put_no_capacity(struct buf *buf,
+                             const struct placement_candidate *candidates,
+                             size_t count);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The help texts, made from the tables. */
+#include "cli/options.h"
+#include "cli/tables.h"
+
+#include <stdio.h>
+
+enum { COLUMN = 30 }; /* where the explanations begin */
+
+/* "  LEFT      RIGHT", on two lines if the left side is too long. */
+static void put_line(struct buf *text, const char *left, const char *right)
+{
+    int size = snprintf(NULL, 0, "  %s", left);
+
+    if (size + 2 <= COLUMN) {
+        buf_printf(text, "  %-*s%s\n", COLUMN - 2, left, right);
+    } else {
+        buf_printf(text, "  %s\n%*s%s\n", left, COLUMN, "", right);
+    }
+}
+
+static void put_option(struct buf *text, enum cli_option_id id)
+{
+    const struct cli_option *option = cli_option(id);
+    char left[CLI_FLAG_SIZE_MAX * 2];
+    char letter[] = "-x, ";
+
+    letter[1] = option->letter;
+    (void)snprintf(left, sizeof(left), "%s--%s%s%s",
+                   option->letter == 0 ? "" : letter, option->name,
+                   option->argument == NULL ? "" : " ",
+                   option->argument == NULL ? "" : option->argument);
+    put_line(text, left, option->help);
+}
+
+static const char *argument_of(enum setting_type type)
+{
+    switch (type) {
+    case SETTING_NAME:
+        return " NAME@HOST";
+    case SETTING_PATH:
+        return " PATH";
+    case SETTING_ADDRESS:
+        return " ADDR:PORT";
+    case SETTING_MEMBER:
+        return " NAME@HOST=ADDR:PORT";
+    case SETTING_BOOL:
+        return "[=true|false]";
+    case SETTING_LOG_LEVEL:
+        return " LEVEL";
+    case SETTING_NUMBER:
+        return " N";
+    case SETTING_SIZE:
+        return " SIZE";
+    }
+    return "";
+}
+
+static void put_setting(struct buf *text, const struct setting *setting)
+{
+    char name[CLI_FLAG_SIZE_MAX];
+    char left[CLI_FLAG_SIZE_MAX * 2];
+    char right[CLI_FLAG_SIZE_MAX * 3];
+
+    cli_flag_name(setting, name);
+    (void)snprintf(left, sizeof(left), "--%s%s", name,
+                   argument_of(setting->type));
+    (void)snprintf(right, sizeof(right), "%s", setting->help);
+    put_line(text, left, right);
+    if (setting->default_text != NULL) {
+        buf_printf(text, "%*s(default %s)\n", COLUMN, "",
+                   setting->default_text);
+    }
+}
+
+static void put_settings(struct buf *text)
+{
+    size_t count;
+    const struct setting *schema = settings_schema(&count);
+
+    buf_printf(text, "\nSettings (each also as QUORATE_NAME in the environment "
+                     "and in the file):\n");
+    for (size_t i = 0; i < count; i++) {
+        put_setting(text, &schema[i]);
+    }
+}
+
+static void put_overview(struct buf *text)
+{
+    buf_printf(text, "quorate keeps an Erlang or Elixir cluster quorate.\n\n"
+                     "Usage: quorate COMMAND [OPTION...]\n\nCommands:\n");
+    for (int i = OPTIONS_START; i <= OPTIONS_HELP; i++) {
+        const struct cli_command *command =
+            cli_command((enum options_command)i);
+
+        put_line(text, command->name, command->help);
+    }
+    buf_printf(text, "\n`quorate help COMMAND` has the options of a command.\n"
+                     "Exit codes: 0 done, 64 usage, 69 no member answers, "
+                     "70 internal error,\n74 input or output failed, "
+                     "75 no answer in time, 78 a setting is wrong.\n");
+}
+
+void options_help(struct buf *text, enum options_command topic)
+{
+    const struct cli_command *command = cli_command(topic);
+
+    if (topic == OPTIONS_HELP) {
+        put_overview(text);
+        return;
+    }
+    buf_printf(text, "quorate %s: %s.\n\nOptions:\n", command->name,
+               command->help);
+    if (command->is_client) {
+        put_option(text, CLI_OPTION_TARGET);
+        put_setting(text, settings_find(bytes_of_string("cookie_file")));
+        put_option(text, CLI_OPTION_OUTPUT);
+        put_option(text, CLI_OPTION_TIMEOUT);
+    }
+    if (topic == OPTIONS_VERSION) {
+        put_option(text, CLI_OPTION_OUTPUT);
+    }
+    if (command->is_client || topic == OPTIONS_START) {
+        put_option(text, CLI_OPTION_CONFIG);
+    }
+    put_option(text, CLI_OPTION_HELP);
+    if (topic == OPTIONS_START) {
+        put_settings(text);
+    }
+}

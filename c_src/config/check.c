@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What must hold between settings. */
+#include "base/err.h"
+#include "config/settings.h"
+#include "config/suggest.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* The rates of two clocks differ by less than this (design.md, section 2). */
+enum { CLOCK_DRIFT_PERCENT = 1 };
+
+/* The place of this member in its list of members, or NULL. */
+static const struct settings_member *find_self(const struct settings *settings)
+{
+    for (uint32_t i = 0; i < settings->member_count; i++) {
+        if (strcmp(settings->members[i].name, settings->name) == 0) {
+            return &settings->members[i];
+        }
+    }
+    return NULL;
+}
+
+static int require(const char *value, const char *flag, const char *what,
+                   struct buf *error)
+{
+    if (value[0] != '\0') {
+        return 0;
+    }
+    buf_printf(error, "%s is not set; give --%s %s", what, flag,
+               strcmp(flag, "name") == 0 ? "NAME@HOST" : "PATH");
+    return ERR_BADARG;
+}
+
+static int check_presence(const struct settings *settings, struct buf *error)
+{
+    int rv = require(settings->name, "name", "the name of the member", error);
+
+    if (rv != 0) {
+        return rv;
+    }
+    rv = require(settings->data_dir, "data-dir", "the data directory", error);
+    if (rv != 0 || settings->supervised) {
+        return rv;
+    }
+    return require(settings->cookie_file, "cookie-file", "the cookie file",
+                   error);
+}
+
+static int check_members(const struct settings *settings, struct buf *error)
+{
+    if (settings->member_count == 0) {
+        return 0;
+    }
+    if (find_self(settings) == NULL) {
+        struct suggestion suggestion;
+
+        suggestion_init(&suggestion, bytes_of_string(settings->name));
+        for (uint32_t i = 0; i < settings->member_count; i++) {
+            suggestion_consider(&suggestion, settings->members[i].name);
+        }
+        buf_printf(error, "'%s' is not among the members; ", settings->name);
+        if (suggestion.best != NULL) {
+            buf_printf(error, "did you mean '%s'?", suggestion.best);
+        } else {
+            buf_printf(error, "add a member %s=ADDR:PORT", settings->name);
+        }
+        return ERR_BADARG;
+    }
+    if (settings->member_count % 2 == 0) {
+        buf_printf(error,
+                   "there are %" PRIu32 " members; an even number bears no "
+                   "more losses than one fewer: give 1, 3, 5 or 7",
+                   settings->member_count);
+        return ERR_BADARG;
+    }
+    return 0;
+}
+
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+/* Others come to the host of the name. If that is a numeric address of the
+ * network and only the loopback is listened on, nobody can reach us. */
+static int check_reachable(const struct settings *settings, struct buf *error)
+{
+    const char *host = strchr(settings->name, '@') + 1;
+    bool is_numeric = strspn(host, "0123456789.") == strlen(host);
+
+    if (is_numeric && !is_loopback(host) &&
+        is_loopback(settings->listen.host)) {
+        buf_printf(error,
+                   "'%s' cannot be reached while listening on %s; give "
+                   "--listen %s:%d",
+                   settings->name, settings->listen.text, host,
+                   (int)settings->listen.port);
+        return ERR_BADARG;
+    }
+    return 0;
+}
+
+static int check_times(const struct settings *settings, struct buf *error)
+{
+    uint64_t slowest = 100 + CLOCK_DRIFT_PERCENT;
+    uint64_t fastest = 100 - CLOCK_DRIFT_PERCENT;
+    uint64_t owner = settings->ttl_owner_ms * slowest +
+                     settings->stop_budget_ms * UINT64_C(100);
+    uint64_t leader = settings->ttl_leader_ms * fastest;
+
+    if (settings->heartbeat_interval_ms * UINT64_C(2) >=
+        settings->election_timeout_ms) {
+        buf_printf(error,
+                   "heartbeat_interval_ms (%" PRIu32 ") must be less than "
+                   "half of election_timeout_ms (%" PRIu32 ")",
+                   settings->heartbeat_interval_ms,
+                   settings->election_timeout_ms);
+        return ERR_BADARG;
+    }
+    if (owner > leader) {
+        buf_printf(error,
+                   "with ttl_owner_ms %" PRIu32 " and stop_budget_ms %" PRIu32
+                   " a sandbox could run twice: ttl_leader_ms (%" PRIu32
+                   ") must be at least %" PRIu64,
+                   settings->ttl_owner_ms, settings->stop_budget_ms,
+                   settings->ttl_leader_ms, (owner + fastest - 1) / fastest);
+        return ERR_BADARG;
+    }
+    return 0;
+}
+
+int settings_check(struct settings *settings, struct buf *error)
+{
+    const struct settings_member *self = find_self(settings);
+    const struct setting *listen = settings_find(bytes_of_string("listen"));
+    size_t count;
+    int rv = check_presence(settings, error);
+
+    if (rv != 0) {
+        return rv;
+    }
+    if (self != NULL && settings->origins[listen - settings_schema(&count)] ==
+                            SETTINGS_DEFAULT) {
+        settings->listen = self->address;
+    }
+    rv = check_members(settings, error);
+    if (rv == 0) {
+        rv = check_reachable(settings, error);
+    }
+    if (rv == 0) {
+        rv = check_times(settings, error);
+    }
+    return rv;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of settings, and the one way to set one. */
+#include "config/settings.h"
+
+#include "base/ensure.h"
+#include "base/err.h"
+#include "config/suggest.h"
+#include "config/value.h"
+
+#include <string.h>
+
+#define FIELD(name) offsetof(struct settings, name)
+#define MIB         (UINT64_C(1) << 20)
+#define TIB         (UINT64_C(1) << 40)
+
+static const struct setting schema[] = {
+    {"name", SETTING_NAME, FIELD(name), NULL, 0, 0,
+     "the node name of this member"},
+    {"cookie_file", SETTING_PATH, FIELD(cookie_file), NULL, 0, 0,
+     "the file that holds the cookie of the cluster"},
+    {"data_dir", SETTING_PATH, FIELD(data_dir), NULL, 0, 0,
+     "the directory of the log and the states"},
+    {"listen", SETTING_ADDRESS, FIELD(listen), "127.0.0.1:0", 0, 0,
+     "where to serve; port 0 takes a free one"},
+    {"member", SETTING_MEMBER, FIELD(members), NULL, 0, 0,
+     "one of the first voters; repeated"},
+    {"epmd", SETTING_BOOL, FIELD(epmd), "true", 0, 0,
+     "register with the port mapper (epmd)"},
+    {"log_level", SETTING_LOG_LEVEL, FIELD(log_level), "info", 0, 0,
+     "error, warn, info or debug"},
+    {"election_timeout_ms", SETTING_NUMBER, FIELD(election_timeout_ms), "1000",
+     50, 60000, "how long a leader may be silent"},
+    {"heartbeat_interval_ms", SETTING_NUMBER, FIELD(heartbeat_interval_ms),
+     "100", 10, 10000, "how often a leader is heard"},
+    {"ttl_owner_ms", SETTING_NUMBER, FIELD(ttl_owner_ms), "2500", 100, 600000,
+     "how long an owner may act after a renewal"},
+    {"stop_budget_ms", SETTING_NUMBER, FIELD(stop_budget_ms), "1000", 50,
+     600000, "how long it may then take to stop"},
+    {"ttl_leader_ms", SETTING_NUMBER, FIELD(ttl_leader_ms), "4000", 150,
+     1800000, "how long the leader waits before it gives away"},
+    {"state_map_size", SETTING_SIZE, FIELD(state_map_size), "64GiB", 16 * MIB,
+     16 * TIB, "the most that all states may take on disk"},
+    {"requests_max", SETTING_NUMBER, FIELD(requests_max), "65536", 1, 1000000,
+     "the most requests in flight"},
+    {"supervised", SETTING_BOOL, FIELD(supervised), "false", 0, 0,
+     "a port program: cookie, end by standard input"},
+};
+
+enum { SETTING_COUNT = sizeof(schema) / sizeof(schema[0]) };
+
+_Static_assert((int)SETTING_COUNT <= (int)SETTINGS_COUNT_MAX,
+               "origins has a place for each setting");
+
+const struct setting *settings_schema(size_t *ret_count)
+{
+    *ret_count = SETTING_COUNT;
+    return schema;
+}
+
+const struct setting *settings_find(struct bytes name)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (bytes_is(name, schema[i].name)) {
+            return &schema[i];
+        }
+    }
+    return NULL;
+}
+
+void settings_init(struct settings *settings)
+{
+    struct buf error;
+
+    /* No room for a sentence: a default that fails is our own mistake. */
+    buf_init(&error, 0);
+    memset(settings, 0, sizeof(*settings));
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        int rv = 0;
+
+        if (schema[i].default_text != NULL) {
+            rv = settings_set(settings, SETTINGS_DEFAULT,
+                              bytes_of_string(schema[i].name),
+                              bytes_of_string(schema[i].default_text), &error);
+        }
+        ensure(rv == 0);
+    }
+}
+
+static int unknown(struct bytes name, struct buf *error)
+{
+    struct suggestion suggestion;
+
+    suggestion_init(&suggestion, name);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        suggestion_consider(&suggestion, schema[i].name);
+    }
+    buf_printf(error, "unknown setting ");
+    value_put_quoted(error, name);
+    if (suggestion.best != NULL) {
+        buf_printf(error, "; did you mean '%s'?", suggestion.best);
+    } else {
+        buf_printf(error, "; `quorate help start` lists them all");
+    }
+    return ERR_NOT_FOUND;
+}
+
+/* Adds a member to the list, or begins a new list if what is there comes from
+ * a weaker origin. */
+static int set_member(struct settings *settings, enum settings_origin present,
+                      enum settings_origin origin, struct bytes value,
+                      struct buf *error)
+{
+    struct settings_member member;
+    uint32_t count = origin > present ? 0 : settings->member_count;
+    int rv = value_member(value, &member, error);
+
+    if (rv != 0 || origin < present) {
+        return rv;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(settings->members[i].name, member.name) == 0) {
+            buf_printf(error, "'%s' is there twice; give each member once",
+                       member.name);
+            return ERR_EXISTS;
+        }
+    }
+    if (count == SETTINGS_MEMBERS_MAX) {
+        buf_printf(error, "there are too many; give at most %d members",
+                   (int)SETTINGS_MEMBERS_MAX);
+        return ERR_LIMIT;
+    }
+    settings->members[count] = member;
+    settings->member_count = count + 1;
+    return 0;
+}
+
+/* Parses a value into its place in `target`. */
+static int set_scalar(struct settings *target, const struct setting *setting,
+                      struct bytes value, struct buf *error)
+{
+    void *field = (char *)target + setting->offset;
+    uint64_t number = 0;
+    int rv = 0;
+
+    switch (setting->type) {
+    case SETTING_NAME:
+        return value_name(value, field, error);
+    case SETTING_PATH:
+        return value_path(value, field, error);
+    case SETTING_ADDRESS:
+        return value_address(value, 0, field, error);
+    case SETTING_BOOL:
+        return value_bool(value, field, error);
+    case SETTING_LOG_LEVEL:
+        return value_log_level(value, field, error);
+    case SETTING_SIZE:
+        return value_size(value, setting->min, setting->max, field, error);
+    case SETTING_NUMBER:
+        rv = value_number(value, setting->min, setting->max, &number, error);
+        if (rv == 0) {
+            *(uint32_t *)field = (uint32_t)number;
+        }
+        return rv;
+    case SETTING_MEMBER:
+        break;
+    }
+    unreachable();
+}
+
+int settings_set(struct settings *settings, enum settings_origin origin,
+                 struct bytes name, struct bytes value, struct buf *error)
+{
+    const struct setting *setting = settings_find(name);
+    struct settings scratch;
+    enum settings_origin present;
+    size_t error_size;
+    int rv;
+
+    if (setting == NULL) {
+        return unknown(name, error);
+    }
+    present = (enum settings_origin)settings->origins[setting - schema];
+    error_size = error->size;
+    buf_printf(error, "%s: ", setting->name);
+    if (setting->type == SETTING_MEMBER) {
+        rv = set_member(settings, present, origin, value, error);
+    } else if (origin < present) {
+        rv = set_scalar(&scratch, setting, value, error);
+    } else {
+        rv = set_scalar(settings, setting, value, error);
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    error->size = error_size;
+    if (origin > present) {
+        settings->origins[setting - schema] = (uint8_t)origin;
+    }
+    return 0;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What can be set, and what it is set to. One table (settings_schema()) has
+ * the name, type, default and bounds of each setting; files, flags and the
+ * environment all go through settings_set(), so that there is one validator.
+ *
+ * A value from a stronger origin wins, in whatever order they are set:
+ * default < file < environment < flag. Errors are one line of text for the
+ * user: what is wrong, and what to do. */
+#ifndef QUORATE_CONFIG_SETTINGS_H
+#define QUORATE_CONFIG_SETTINGS_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SETTINGS_MEMBERS_MAX = 7,        /* voters */
+    SETTINGS_NAME_SIZE_MAX = 255,    /* bytes of a node name */
+    SETTINGS_PATH_SIZE_MAX = 4095,   /* bytes */
+    SETTINGS_ADDRESS_SIZE_MAX = 255, /* bytes of ADDR:PORT */
+    SETTINGS_FILE_SIZE_MAX = 65536,  /* bytes of a configuration file */
+    SETTINGS_ERROR_SIZE_MAX = 8192,  /* room for any error text */
+    SETTINGS_COUNT_MAX = 32          /* settings in the table */
+};
+
+enum settings_origin {
+    SETTINGS_DEFAULT,
+    SETTINGS_FILE,
+    SETTINGS_ENVIRONMENT,
+    SETTINGS_FLAG
+};
+
+enum settings_log_level {
+    SETTINGS_LOG_ERROR,
+    SETTINGS_LOG_WARN,
+    SETTINGS_LOG_INFO,
+    SETTINGS_LOG_DEBUG
+};
+
+/* Where to listen or to connect: "127.0.0.1:4370", "[::1]:4370", "host:0". */
+struct settings_address {
+    char text[SETTINGS_ADDRESS_SIZE_MAX + 1]; /* as given */
+    char host[SETTINGS_ADDRESS_SIZE_MAX + 1]; /* without brackets */
+    uint16_t port;
+};
+
+struct settings_member {
+    char name[SETTINGS_NAME_SIZE_MAX + 1]; /* NAME@HOST */
+    struct settings_address address;       /* its port is not 0 */
+};
+
+/* Texts that are not set are "". All of it is plain data: a copy is a copy. */
+struct settings {
+    char name[SETTINGS_NAME_SIZE_MAX + 1]; /* NAME@HOST of this member */
+    char cookie_file[SETTINGS_PATH_SIZE_MAX + 1];
+    char data_dir[SETTINGS_PATH_SIZE_MAX + 1];
+    struct settings_address listen;                       /* port 0: any */
+    struct settings_member members[SETTINGS_MEMBERS_MAX]; /* initial voters */
+    uint32_t member_count; /* 0: this member alone */
+    bool epmd;             /* register with epmd, ask it */
+    bool supervised;       /* cookie and end of file by stdin */
+    enum settings_log_level log_level;
+    uint32_t election_timeout_ms;
+    uint32_t heartbeat_interval_ms;
+    uint32_t ttl_owner_ms;   /* an owner may act after a renewal */
+    uint32_t stop_budget_ms; /* to kill what runs without a lease */
+    uint32_t ttl_leader_ms;  /* the leader waits before it gives away */
+    uint64_t state_map_size; /* bytes; a multiple of 4096 */
+    uint32_t requests_max;               /* in flight, then ERR_BUSY */
+    uint8_t origins[SETTINGS_COUNT_MAX]; /* enum settings_origin, by setting */
+};
+
+enum setting_type {
+    SETTING_NAME, /* NAME@HOST */
+    SETTING_PATH,
+    SETTING_ADDRESS,   /* ADDR:PORT */
+    SETTING_MEMBER,    /* NAME@HOST=ADDR:PORT, repeated */
+    SETTING_BOOL,      /* true or false */
+    SETTING_LOG_LEVEL, /* error, warn, info or debug */
+    SETTING_NUMBER,    /* a whole number, 32 bits */
+    SETTING_SIZE       /* bytes, or with KiB, MiB, GiB, TiB */
+};
+
+/* One line of the table. */
+struct setting {
+    const char *name; /* snake_case; --kebab-case as a flag */
+    enum setting_type type;
+    size_t offset;            /* of its field in struct settings */
+    const char *default_text; /* NULL: none */
+    uint64_t min;             /* numbers and sizes: bounds, inclusive */
+    uint64_t max;
+    const char *help; /* for --help; one line */
+};
+
+/* The table; lives for ever. */
+const struct setting *settings_schema(size_t *ret_count);
+
+/* The line of the table with that name, or NULL. */
+const struct setting *settings_find(struct bytes name);
+
+/* All defaults. */
+void settings_init(struct settings *settings);
+
+/* Sets one value from its text. 0, or ERR_NOT_FOUND (no such setting),
+ * ERR_BADARG, ERR_EXISTS (a member named twice), ERR_LIMIT (too many members),
+ * with a sentence appended to `error`; `settings` are unchanged then. A value
+ * from a weaker origin than the present one is checked and dropped. */
+int settings_set(struct settings *settings, enum settings_origin origin,
+                 struct bytes name, struct bytes value,
+                 struct buf *error) MUST_USE;
+
+/* Takes the lines of a file: `name = value`, `# comment`. The text of an error
+ * begins with FILE:LINE:COLUMN. Errors as of settings_set(), ERR_MALFORMED (a
+ * line without `=`, a control character), ERR_EXISTS (a name twice, other
+ * than member). On error some lines may have been taken already. */
+int settings_parse_file(struct settings *settings, const char *file_name,
+                        struct bytes text, struct buf *error) MUST_USE;
+
+/* To be called once, after all values are set: fills in what follows from
+ * others (the address to listen on, if this member is in the list of members
+ * and none was given), then checks what one value alone cannot show, above all
+ * ttl_owner * 1.01 + stop_budget <= ttl_leader * 0.99. 0, or ERR_BADARG with a
+ * sentence appended to `error`. */
+int settings_check(struct settings *settings, struct buf *error) MUST_USE;
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Whole calls: from module, function and arguments to a request, and every
+ * argument of the wrong kind. */
+#include "api/request.h"
+#include "etf/reader.h"
+#include "etf/writer.h"
+#include "lib/test.h"
+
+struct fixture {
+    struct buf args;
+    struct buf reason;
+    struct api_request request;
+};
+
+static void fixture_open(struct fixture *fixture)
+{
+    buf_init(&fixture->args, 200000);
+    buf_init(&fixture->reason, 1000);
+}
+
+static void fixture_close(struct fixture *fixture)
+{
+    buf_close(&fixture->args);
+    buf_close(&fixture->reason);
+}
+
+static int decode(struct fixture *fixture, const char *module,
+                  const char *function, uint32_t arity)
+{
+    assert_ok(buf_error(&fixture->args));
+    buf_clear(&fixture->reason);
+    return api_decode(bytes_of_string(module), bytes_of_string(function),
+                      buf_bytes(&fixture->args), arity, &fixture->request,
+                      &fixture->reason);
+}
+
+static void put_pid(struct buf *buf)
+{
+    struct etf_pid pid = {
+        .node = bytes_of_string("w@h"), .id = 3, .creation = 4};
+
+    etf_put_pid(buf, &pid);
+}
+
+static void functions_without_arguments_have_defaults(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    etf_put_nil(&fixture.args);
+    assert_ok(decode(&fixture, "quorate", "sandboxes", 0));
+    assert_int_equal(fixture.request.type, API_SANDBOXES);
+    assert_int_equal(fixture.request.route, API_LOCAL);
+    assert_int_equal(fixture.request.timeout_ms, 5000);
+    assert_int_equal(fixture.request.limit, 10000);
+    assert_int_equal(fixture.request.rf, 3);
+    assert_int_equal(fixture.request.profile, PLACEMENT_SPREAD);
+    assert_int_equal(fixture.request.after.size, 0);
+    assert_int_equal(fixture.request.worker.size, 0);
+    assert_bytes(fixture.request.options, "t\0\0\0\0", 5);
+    fixture_close(&fixture);
+}
+
+static void unknown_functions_are_undef(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    etf_put_nil(&fixture.args);
+    assert_err(decode(&fixture, "quorate", "halt", 0), ERR_UNDEF);
+    assert_err(decode(&fixture, "quorate", "status", 1), ERR_UNDEF);
+    assert_err(decode(&fixture, "erlang", "status", 0), ERR_UNDEF);
+    assert_int_equal(fixture.reason.size, 0);
+    fixture_close(&fixture);
+}
+
+static void a_sandbox_is_created_with_options(void **state)
+{
+    struct fixture fixture;
+    const struct api_request *request = &fixture.request;
+
+    (void)state;
+    fixture_open(&fixture);
+    etf_put_list(&fixture.args, 3);
+    etf_put_atom(&fixture.args, "box");
+    etf_put_map(&fixture.args, 0);
+    etf_put_map(&fixture.args, 3);
+    etf_put_atom(&fixture.args, "rf");
+    etf_put_u64(&fixture.args, 5);
+    etf_put_atom(&fixture.args, "timeout");
+    etf_put_u64(&fixture.args, 100);
+    etf_put_atom(&fixture.args, "resources");
+    etf_put_map(&fixture.args, 1);
+    etf_put_atom(&fixture.args, "memory");
+    etf_put_u64(&fixture.args, 64);
+    etf_put_nil(&fixture.args);
+    assert_ok(decode(&fixture, "quorate", "create_sandbox", 3));
+    assert_int_equal(request->type, API_CREATE_SANDBOX);
+    assert_int_equal(request->route, API_LEADER);
+    assert_bytes(request->id, "box", 3);
+    assert_bytes(request->spec, "t\0\0\0\0", 5);
+    assert_int_equal(request->rf, 5);
+    assert_int_equal(request->timeout_ms, 100);
+    assert_int_equal(request->resources.memory, 64);
+    assert_int_equal(request->options.data[0], 116);
+    assert_true(request->options.size > 5);
+    fixture_close(&fixture);
+}
+
+static void states_and_names_are_carried_raw(void **state)
+{
+    struct fixture fixture;
+    const struct api_request *request = &fixture.request;
+
+    (void)state;
+    fixture_open(&fixture);
+    etf_put_list(&fixture.args, 4);
+    etf_put_string_binary(&fixture.args, "box");
+    etf_put_u64(&fixture.args, INT64_MAX);
+    etf_put_tuple(&fixture.args, 0);
+    etf_put_map(&fixture.args, 1);
+    etf_put_atom(&fixture.args, "seq");
+    etf_put_u64(&fixture.args, 9);
+    etf_put_nil(&fixture.args);
+    assert_ok(decode(&fixture, "state_replicator", "replicate_state", 4));
+    assert_int_equal(request->type, API_REPLICATE_STATE);
+    assert_true(request->epoch == INT64_MAX);
+    assert_bytes(request->state, "h\0", 2);
+    assert_true(request->has_seq);
+    assert_int_equal(request->seq, 9);
+
+    buf_clear(&fixture.args);
+    etf_put_list(&fixture.args, 3);
+    etf_put_tuple(&fixture.args, 0);
+    put_pid(&fixture.args);
+    etf_put_atom(&fixture.args, "meta");
+    etf_put_nil(&fixture.args);
+    assert_ok(decode(&fixture, "consistency_manager", "register", 3));
+    assert_bytes(request->name, "h\0", 2);
+    assert_bytes(request->meta, "w\4meta", 6);
+    assert_int_equal(request->pid.data[0], 88);
+    assert_bytes(request->worker, "w@h", 3);
+    fixture_close(&fixture);
+}
+
+/* [5] comes as a string of bytes, from which the number is made up. */
+static void small_numbers_are_arguments_too(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    buf_put(&fixture.args, "k\0\1\5", 4);
+    assert_ok(decode(&fixture, "consistency_manager", "whereis", 1));
+    assert_bytes(fixture.request.name, "a\5", 2);
+    assert_true(fixture.request.name.data == fixture.request.small[0]);
+    assert_err(decode(&fixture, "quorate", "sandbox", 1), ERR_BADARG);
+    assert_bytes(buf_bytes(&fixture.reason), "w\2id", 4);
+    fixture_close(&fixture);
+}
+
+static void each_argument_of_a_wrong_kind_is_named(void **state)
+{
+    static const struct {
+        const char *module;
+        const char *function;
+        uint32_t arity;
+        uint32_t wrong;
+        const char *what;
+    } rows[] = {
+        {"quorate", "create_sandbox", 3, 0, "id"},
+        {"quorate", "create_sandbox", 3, 2, "options"},
+        {"quorate", "stop_sandbox", 1, 0, "id"},
+        {"quorate", "sandboxes", 1, 0, "options"},
+        {"consistency_manager", "register", 3, 1, "pid"},
+        {"state_replicator", "replicate_state", 4, 0, "id"},
+        {"state_replicator", "replicate_state", 4, 1, "epoch"},
+        {"state_replicator", "replicate_state", 4, 3, "options"},
+        {"state_replicator", "delete_state", 2, 1, "epoch"},
+        {"node_selector", "select", 2, 0, "resources"},
+        {"node_selector", "select", 2, 1, "options"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct api_function *row =
+            api_lookup(bytes_of_string(rows[i].module),
+                       bytes_of_string(rows[i].function), rows[i].arity);
+        struct fixture fixture;
+        struct buf what;
+
+        fixture_open(&fixture);
+        buf_init(&what, 100);
+        etf_put_atom(&what, rows[i].what);
+        etf_put_list(&fixture.args, rows[i].arity);
+        for (uint32_t j = 0; j < rows[i].arity; j++) {
+            if (j == rows[i].wrong) {
+                etf_put_double(&fixture.args, 1.5);
+            } else if (row->arguments[j] == API_ARG_EPOCH) {
+                etf_put_u64(&fixture.args, 1);
+            } else if (row->arguments[j] == API_ARG_ID) {
+                etf_put_atom(&fixture.args, "box");
+            } else {
+                etf_put_map(&fixture.args, 0);
+            }
+        }
+        etf_put_nil(&fixture.args);
+        assert_err(
+            decode(&fixture, rows[i].module, rows[i].function, rows[i].arity),
+            ERR_BADARG);
+        assert_bytes(buf_bytes(&fixture.reason), what.data, what.size);
+        buf_close(&what);
+        fixture_close(&fixture);
+    }
+}
+
+/* Appends a binary of `size` bytes in external form. */
+static void put_big(struct buf *buf, uint32_t size)
+{
+    buf_put_u8(buf, 109);
+    buf_put_u32(buf, size - 5);
+    memset(buf_reserve(buf, size - 5), 'x', size - 5);
+    buf_commit(buf, size - 5);
+}
+
+static void what_is_kept_has_limits(void **state)
+{
+    static const struct {
+        const char *module;
+        const char *function;
+        uint32_t arity;
+        uint32_t size_max;
+        const char *what;
+    } rows[] = {
+        {"quorate", "create_sandbox", 2, REGISTRY_SPEC_SIZE_MAX, "spec"},
+        {"consistency_manager", "whereis", 1, REGISTRY_NAME_SIZE_MAX, "name"},
+        {"consistency_manager", "register", 3, API_META_SIZE_MAX, "meta"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (uint32_t over = 0; over < 2; over++) {
+            struct fixture fixture;
+            struct buf what;
+
+            fixture_open(&fixture);
+            buf_init(&what, 100);
+            if (over > 0) {
+                etf_put_atom(&what, rows[i].what);
+            }
+            etf_put_list(&fixture.args, rows[i].arity);
+            if (rows[i].arity > 1) {
+                etf_put_atom(&fixture.args, "box");
+            }
+            if (rows[i].arity > 2) {
+                put_pid(&fixture.args);
+            }
+            put_big(&fixture.args, rows[i].size_max + over);
+            etf_put_nil(&fixture.args);
+            assert_err(decode(&fixture, rows[i].module, rows[i].function,
+                              rows[i].arity),
+                       over > 0 ? ERR_BADARG : 0);
+            assert_bytes(buf_bytes(&fixture.reason), what.data, what.size);
+            buf_close(&what);
+            fixture_close(&fixture);
+        }
+    }
+}
+
+static void arguments_must_be_a_list_of_the_arity(void **state)
+{
+    static const struct {
+        const char *args;
+        size_t size;
+    } rows[] = {{"h\0", 2},
+                {"j", 1},
+                {"l\0\0\0\1w\1aw\1a", 11},
+                {"l\0\0\0\2w\1aw\1aj", 12}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fixture fixture;
+
+        fixture_open(&fixture);
+        buf_put(&fixture.args, rows[i].args, rows[i].size);
+        assert_err(decode(&fixture, "quorate", "stop_sandbox", 1), ERR_BADARG);
+        assert_bytes(buf_bytes(&fixture.reason), "w\4args", 6);
+        fixture_close(&fixture);
+    }
+}
+
+static void epochs_are_below_2_to_63(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    etf_put_list(&fixture.args, 2);
+    etf_put_atom(&fixture.args, "box");
+    etf_put_u64(&fixture.args, UINT64_C(1) << 63);
+    etf_put_nil(&fixture.args);
+    assert_err(decode(&fixture, "state_replicator", "delete_state", 2),
+               ERR_BADARG);
+    assert_bytes(buf_bytes(&fixture.reason), "w\5epoch", 7);
+    fixture_close(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(functions_without_arguments_have_defaults),
+        cmocka_unit_test(unknown_functions_are_undef),
+        cmocka_unit_test(a_sandbox_is_created_with_options),
+        cmocka_unit_test(states_and_names_are_carried_raw),
+        cmocka_unit_test(small_numbers_are_arguments_too),
+        cmocka_unit_test(each_argument_of_a_wrong_kind_is_named),
+        cmocka_unit_test(what_is_kept_has_limits),
+        cmocka_unit_test(arguments_must_be_a_list_of_the_arity),
+        cmocka_unit_test(epochs_are_below_2_to_63),
+    };
+
+    return cmocka_run_group_tests_name("api_request", tests, NULL, NULL);
+}
