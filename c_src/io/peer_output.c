@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a connection sends. Output is gathered in one buffer and tried at the
+ * end of the turn; what the socket does not take goes to libuv in that buffer,
+ * and a second one gathers meanwhile. */
+#include "base/err.h"
+#include "io/peers_internal.h"
+
+/* Empties a buffer; much memory is given back. */
+static void trim(struct buf *buf)
+{
+    if (buf->capacity > PEERS_OUT_KEEP_MAX) {
+        buf_close(buf);
+    } else {
+        buf_clear(buf);
+    }
+}
+
+static void count_sent(struct peer *peer, size_t size)
+{
+    peer->sent_ms = loop_now_ms(peer->peers->loop);
+    peer->peers->counters.frames_out_bytes += size;
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct peer *peer = (struct peer *)write->data;
+
+    peer->is_writing = false;
+    if (peer->stage == PEER_CLOSED) {
+        return;
+    }
+    trim(&peer->writing);
+    if (status != 0) {
+        peer_break(peer, uv_strerror(status));
+        return;
+    }
+    peer->sent_ms = loop_now_ms(peer->peers->loop);
+    peer_mark_dirty(peer);
+}
+
+/* The socket took `sent` bytes; libuv takes the rest, and what comes from now
+ * on is gathered in the other buffer. */
+static void write_rest(struct peer *peer, size_t sent)
+{
+    struct buf spare = peer->writing;
+    uv_buf_t rest;
+    int rv;
+
+    peer->writing = peer->out;
+    peer->out = spare;
+    rest = uv_buf_init((char *)peer->writing.data + sent,
+                       (unsigned)(peer->writing.size - sent));
+    peer->write.data = peer;
+    rv = uv_write(&peer->write, peer_stream(peer), &rest, 1, on_written);
+    if (rv != 0) {
+        peer_break(peer, uv_strerror(rv));
+        return;
+    }
+    peer->is_writing = true;
+    peer->peers->counters.frames_out_bytes += rest.len;
+}
+
+static size_t output_size(const struct peer *peer)
+{
+    const void *tcp = &peer->tcp;
+
+    return peer->out.size +
+           uv_stream_get_write_queue_size((const uv_stream_t *)tcp);
+}
+
+void peer_flush(struct peer *peer)
+{
+    uv_buf_t all;
+    int rv;
+
+    list_remove(&peer->dirty);
+    if (peer->stage == PEER_CUT || peer->stage == PEER_CLOSED) {
+        return;
+    }
+    if (buf_error(&peer->out) == ERR_NOMEM) {
+        peer_break(peer, "out of memory");
+        return;
+    }
+    if (buf_error(&peer->out) != 0 || output_size(peer) > PEERS_OUT_HARD_MAX) {
+        peer_cut(peer, "the peer does not read what it is sent");
+        return;
+    }
+    if (peer->is_writing || peer->out.size == 0) {
+        return;
+    }
+    all = uv_buf_init((char *)peer->out.data, (unsigned)peer->out.size);
+    rv = uv_try_write(peer_stream(peer), &all, 1);
+    if (rv < 0 && rv != UV_EAGAIN) {
+        peer_break(peer, uv_strerror(rv));
+        return;
+    }
+    if (rv > 0) {
+        count_sent(peer, (size_t)rv);
+    }
+    if (rv >= 0 && (size_t)rv == peer->out.size) {
+        trim(&peer->out);
+    } else {
+        write_rest(peer, rv > 0 ? (size_t)rv : 0);
+    }
+}
+
+void peer_tick(struct peer *peer, uint64_t now_ms)
+{
+    const struct peers_timing *timing = &peer->peers->timing;
+
+    if (now_ms - peer->received_ms > timing->silence_ms) {
+        peer_lose(peer, "the peer is silent");
+        return;
+    }
+    if (peer->is_writing || peer->out.size > 0 ||
+        now_ms - peer->sent_ms < timing->tick_ms) {
+        return;
+    }
+    /* Idle peers cost little memory. */
+    buf_close(&peer->out);
+    buf_close(&peer->writing);
+    buf_put_u32(&peer->out, 0);
+    peer_flush(peer);
+}
+
+struct buf *peer_out(struct peer *peer)
+{
+    peer_mark_dirty(peer);
+    return &peer->out;
+}
+
+bool peer_is_busy(const struct peer *peer)
+{
+    return output_size(peer) > PEERS_OUT_SOFT_MAX;
+}

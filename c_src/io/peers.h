@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The links of this node: listens, accepts, dials, shakes hands, ticks, cuts
+ * frames, registers with epmd and comes back to it. One link per peer name.
+ *
+ * Output is appended to peer_out() as whole frames (dist/frame.h) during a
+ * turn and written once at its end. A peer whose output grows past the hard
+ * limit is cut. A dead link is reported once, with its reason. */
+#ifndef QUORATE_IO_PEERS_H
+#define QUORATE_IO_PEERS_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    PEERS_HANDSHAKES_MAX = 64, /* at once, accepted and not done */
+    PEERS_CONNECTIONS_MAX = 4096,
+    PEERS_OUT_SOFT_MAX = 64 * 1024 * 1024,  /* bytes: peer_is_busy() */
+    PEERS_OUT_HARD_MAX = 256 * 1024 * 1024, /* bytes: the link is cut */
+    PEERS_TICK_MS = 1000,     /* silence after which we send a tick */
+    PEERS_SILENCE_MS = 60000, /* silence after which a peer is cut */
+};
+
+struct loop;
+struct peers;
+struct peer;
+
+struct peers_callbacks {
+    void (*up)(void *arg, struct peer *peer);
+    /* `frame` is borrowed for the call; never a tick. */
+    void (*frame)(void *arg, struct peer *peer, struct bytes frame);
+    /* The peer is freed after the call. */
+    void (*down)(void *arg, struct peer *peer, const char *reason);
+    /* peers_dial() did not succeed. */
+    void (*dial_failed)(void *arg, struct bytes name, const char *reason);
+};
+
+struct peers_config {
+    struct bytes name;          /* own node name NAME@HOST; copied */
+    struct bytes cookie;        /* copied; wiped at the end */
+    const char *listen_address; /* numeric, IPv4 or IPv6; NULL: no listener */
+    uint16_t listen_port;       /* 0: any */
+    bool use_epmd;              /* register, and keep registered */
+    uint32_t creation;          /* own; 0: random */
+    struct peers_callbacks callbacks;
+    void *arg;
+};
+
+struct peers_counters {
+    uint64_t accepted;
+    uint64_t handshakes_failed; /* wrong cookie, wrong bytes, too slow, ... */
+    uint64_t frames_in;
+    uint64_t frames_out_bytes;
+    uint64_t cut; /* links cut for what the peer sent or did not read */
+};
+
+/* ERR_IN_USE: the port is taken; ERR_BADARG: name or address; ERR_IO. */
+int peers_new(struct loop *loop, const struct peers_config *config,
+              struct peers **ret_peers) MUST_USE;
+/* Closes all links (without `down`) and the listener. NULL is allowed. */
+void peers_free(struct peers *peers);
+
+uint16_t peers_port(const struct peers *peers); /* as bound */
+uint32_t peers_creation(const struct peers *peers);
+const struct peers_counters *peers_counters(const struct peers *peers);
+
+/* Starts connecting unless a link or an attempt is there. `address` is numeric
+ * with `port`; NULL asks epmd on the name's host (resolved). The outcome comes
+ * as `up` or `dial_failed`, never from within this call. */
+int peers_dial(struct peers *peers, struct bytes name, const char *address,
+               uint16_t port) MUST_USE;
+
+/* The link to `name`, or NULL. */
+struct peer *peers_find(const struct peers *peers, struct bytes name);
+
+struct bytes peer_name(const struct peer *peer);
+uint64_t peer_flags(const struct peer *peer); /* agreed */
+uint32_t peer_creation(const struct peer *peer);
+struct buf *peer_out(struct peer *peer); /* append whole frames */
+bool peer_is_busy(const struct peer *peer);
+void peer_cut(struct peer *peer, const char *reason); /* `down` comes later in
+                                                         the turn */
+/* The shell's own record of the peer. */
+void peer_set_data(struct peer *peer, void *data);
+void *peer_data(const struct peer *peer);
+
+#endif

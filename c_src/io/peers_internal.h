@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The parts of io/peers.h among themselves.
+ *
+ *   listener.c ──accepted──▶ peer.c ◀──connected── dialer.c ──▶ epmd_client.c
+ *                              │ handshake done, frames, cuts
+ *                              ▼
+ *                           peers.c  (table of names, callbacks, sweep)
+ *
+ * A connection is a `struct peer` from its first byte on. It is in one list of
+ * `struct peers` by its stage. All handles are closed asynchronously; each
+ * holds a reference on `struct peers`, which goes with the last one. */
+#ifndef QUORATE_IO_PEERS_INTERNAL_H
+#define QUORATE_IO_PEERS_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "dist/frame.h"
+#include "dist/handshake.h"
+#include "io/loop_internal.h"
+#include "io/peers.h"
+
+#include <uv.h>
+
+enum {
+    PEERS_INPUT_MAX = FRAME_HEADER_SIZE + FRAME_SIZE_MAX,
+    PEERS_READ_SIZE = 64 * 1024,     /* bytes of the shared read buffer */
+    PEERS_OUT_KEEP_MAX = 256 * 1024, /* bytes of output memory kept */
+    PEERS_DIALS_MAX = 256,           /* at once */
+    PEERS_ADDRESSES_MAX = 8,         /* of one host that are tried */
+    PEERS_BACKLOG = 512,             /* of listen(2) */
+    PEERS_KEEPALIVE_S = 60,          /* of TCP, in case ticks are blocked */
+};
+
+/* Times that tests make shorter. */
+struct peers_timing {
+    uint64_t tick_ms;
+    uint64_t silence_ms;
+    uint64_t handshake_ms;
+    uint64_t epmd_retry_min_ms;
+    uint64_t epmd_retry_max_ms;
+    uint64_t sweep_ms; /* how often the times above are looked at */
+};
+
+enum peer_stage {
+    PEER_ACCEPTED, /* handshake under way; in peers->accepted */
+    PEER_DIALLED,  /* connecting or handshake under way; in no list */
+    PEER_UP,       /* in peers->links and peers->names */
+    PEER_CUT,      /* `down` is to come; in peers->cuts */
+    PEER_CLOSED,   /* its handle is closing */
+};
+
+struct dial;
+struct registration;
+
+struct peer {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    uv_connect_t connect;
+    struct peers *peers;
+    struct list link;  /* in the list of its stage */
+    struct list dirty; /* in peers->dirty while there is output */
+    enum peer_stage stage;
+    bool is_writing;             /* `write` is under way */
+    bool is_crossed;             /* refused in favour of our own attempt */
+    struct dial *dial;           /* PEER_DIALLED */
+    struct handshake *handshake; /* owned; NULL once it is over */
+    const char *cut_reason;      /* PEER_CUT */
+    struct buf input;            /* an incomplete frame or packet */
+    size_t input_need;           /* bytes that `input` shall have at least */
+    struct buf out;              /* gathered */
+    struct buf writing;          /* handed to libuv */
+    uint64_t started_ms;
+    uint64_t sent_ms;
+    uint64_t received_ms;
+    uint64_t flags;
+    uint32_t creation;
+    size_t name_size;
+    char name[HANDSHAKE_NODE_NAME_MAX];
+    void *data; /* the shell's */
+};
+
+struct peers {
+    struct loop *loop;
+    struct loop_hook hook;
+    struct peers_callbacks callbacks;
+    void *arg;
+    struct peers_counters counters;
+    struct peers_timing timing;
+    struct buf name;   /* own */
+    struct buf cookie; /* wiped at the end */
+    uint32_t creation;
+    uint16_t port;
+    uint16_t epmd_port;
+    bool has_listener;
+    bool is_accept_due;      /* a connection could not be accepted for want of
+                                memory; the sweep tries again */
+    size_t reference_count;  /* handles and requests, and the owner */
+    size_t connection_count; /* of struct peer */
+    size_t accepted_count;   /* in `accepted` */
+    size_t dial_count;       /* in `dials` and `dials_failed` */
+    uv_tcp_t listener;
+    uv_timer_t sweep;
+    struct list accepted;     /* of struct peer, oldest first */
+    struct list links;        /* of struct peer that are up */
+    struct list cuts;         /* of struct peer */
+    struct list dirty;        /* of struct peer, by `dirty` */
+    struct list dials;        /* of struct dial */
+    struct list dials_failed; /* of struct dial: dial_failed() is to come */
+    struct map names;         /* of struct peer that are up */
+    struct registration *registration; /* NULL: epmd is not used */
+    uint8_t *read_room;                /* owned, PEERS_READ_SIZE bytes */
+};
+
+/* peers.c */
+struct handshake_config peers_handshake_config(struct peers *peers);
+void peers_release(struct peers *peers); /* drops one reference */
+void peers_settle(struct peers *peers);  /* tells `down` and `dial_failed` */
+/* Makes the link known in place of an older one of that name. */
+void peers_link_up(struct peers *peers, struct peer *peer);
+/* Tests only: in force at once. */
+void peers_set_timing(struct peers *peers, const struct peers_timing *timing);
+
+/* peer_input.c, peer_output.c */
+int peer_read_start(struct peer *peer) MUST_USE;
+void peer_mark_dirty(struct peer *peer); /* has output for the flush */
+void peer_flush(struct peer *peer);
+void peer_tick(struct peer *peer, uint64_t now_ms);
+
+/* peer.c: `peer_new` gives a peer with an initialized handle, in no list. */
+int peer_new(struct peers *peers, enum peer_stage stage,
+             struct peer **ret_peer) MUST_USE;
+/* The connection stands: sends or awaits the first packet. On error the peer
+ * still has to be closed. */
+int peer_start(struct peer *peer, bool is_initiator) MUST_USE;
+/* Ends a handshake that came to nothing, and the peer with it. */
+void peer_fail_handshake(struct peer *peer, const char *reason);
+/* The connection broke, in whatever stage it is. */
+void peer_break(struct peer *peer, const char *reason);
+/* Ends a link; `down` is to come. peer_cut() without the counter. */
+void peer_lose(struct peer *peer, const char *reason);
+/* Closes the handle; the memory goes with it. Idempotent. */
+void peer_close(struct peer *peer);
+void peer_leave(struct peer *peer); /* the list of its stage */
+uv_stream_t *peer_stream(struct peer *peer);
+
+/* listener.c */
+int listener_start(struct peers *peers, const char *address,
+                   uint16_t port) MUST_USE;
+void listener_accept(struct peers *peers);
+enum handshake_verdict listener_verdict(void *arg, struct bytes name);
+
+/* dialer.c */
+struct dial *dials_find(const struct peers *peers, struct bytes name);
+/* The dial is over without a link; `dial_failed` comes later in the turn. */
+void dial_fail(struct dial *dial, const char *reason);
+void dial_free(struct dial *dial);   /* without a word */
+void dial_detach(struct dial *dial); /* its peer goes its own way */
+bool dial_has_sent_name(const struct dial *dial);
+void dials_sweep(struct peers *peers, uint64_t now_ms);
+void dials_settle(struct peers *peers);
+void dials_close(struct peers *peers);
+
+/* resolver.c: the addresses of a host. The loop is woken when they are there;
+ * NULL: there are none. They are borrowed from the resolve. */
+struct resolve;
+int resolve_new(struct loop *loop, const char *host,
+                struct resolve **ret_resolve) MUST_USE;
+bool resolve_is_done(struct resolve *resolve,
+                     const struct addrinfo **ret_first);
+void resolve_free(struct resolve *resolve); /* at any time; NULL is allowed */
+
+/* epmd_client.c: one request to epmd. The callback gets all that has arrived
+ * so far with status 0, or an error (input empty), after which the client has
+ * closed itself. */
+struct epmd_client;
+typedef void epmd_client_cb(void *arg, int status, struct bytes input);
+int epmd_client_new(struct peers *peers, const struct sockaddr *address,
+                    struct bytes request, epmd_client_cb *cb, void *arg,
+                    struct epmd_client **ret_client) MUST_USE;
+void epmd_client_free(struct epmd_client *client); /* NULL is allowed */
+
+/* registration.c */
+int registration_new(struct peers *peers,
+                     struct registration **ret_registration) MUST_USE;
+void registration_free(struct registration *registration); /* NULL allowed */
+void registration_sweep(struct registration *registration, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Small services of the operating system: randomness, digests, files, locks,
+ * memory figures, log lines. */
+#ifndef QUORATE_IO_SYS_H
+#define QUORATE_IO_SYS_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* getrandom(); never fails (aborts if the kernel has none). */
+void sys_random(void *data, size_t size);
+
+/* MD5, for the handshake. */
+void sys_md5(struct bytes data, uint8_t ret_digest[16]);
+
+/* Reads a whole file of at most `size_max` bytes: 0, ERR_NOT_FOUND, ERR_LIMIT,
+ * ERR_IO. */
+int sys_read_file(const char *path, size_t size_max,
+                  struct buf *ret_content) MUST_USE;
+
+/* Reads a cookie file: refused (ERR_FORBIDDEN) if others may read it; white
+ * space at the end is cut; 1..255 bytes (ERR_BADARG). `error` gets a line
+ * that says what is wrong and what to do. */
+int sys_read_cookie(const char *path, struct buf *ret_cookie,
+                    struct buf *error) MUST_USE;
+
+/* Makes the directory (and parents, mode 0700) and locks it by flock() on the
+ * file `lock` in it. The lock lives until sys_unlock_dir() or the end of the
+ * process. ERR_IN_USE: another process has it and kept it for 2 s (its pid goes
+ * to `error`). */
+struct sys_lock {
+    int fd;
+};
+int sys_lock_dir(const char *dir, struct sys_lock *ret_lock,
+                 struct buf *error) MUST_USE;
+void sys_unlock_dir(struct sys_lock *lock);
+
+/* Writes a file so that it is there whole or not at all: temporary name,
+ * fsync, rename, fsync of the directory. */
+int sys_write_file(const char *path, struct bytes content) MUST_USE;
+
+/* Resident memory of this process in bytes; 0 if unknown. */
+uint64_t sys_resident_bytes(void);
+
+/* One line on standard error: `ts=... level=L event=E key=value ...`. `format`
+ * has the key=value part; values with blanks are quoted by the caller with
+ * LOG_TEXT's help. Lines of one event beyond 20 in a second are counted and
+ * reported as suppressed=N. */
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+void log_set_level(enum log_level level);
+void log_line(enum log_level level, const char *event, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * io/peers among strangers: wrong cookies, garbage, silence, long frames, and
+ * a lack of descriptors. None of it keeps an honest peer out. */
+#include "base/rng.h"
+#include "unit/io/peers_fixture.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+enum { SILENT_COUNT = PEERS_HANDSHAKES_MAX + 10, GARBAGE_ROUNDS = 30 };
+
+static bool a_dial_failed(struct fixture *fixture)
+{
+    return fixture->sides[0].failures > 0;
+}
+
+static void another_cookie_is_refused_on_both_sides(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct peers_config config = config_of(fixture, 1, "b@127.0.0.1");
+
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    config.cookie = bytes_of_string("other");
+    assert_ok(peers_new(fixture->loop, &config, &fixture->sides[1].peers));
+    dial(fixture, 0, 1);
+    wait_for(fixture, a_dial_failed);
+    assert_non_null(strstr(fixture->sides[0].failed_reason, "cookie"));
+    assert_int_equal(fixture->sides[0].ups, 0);
+    assert_int_equal(fixture->sides[1].ups, 0);
+    assert_int_equal(peers_counters(fixture->sides[1].peers)->handshakes_failed,
+                     1);
+}
+
+static void *talk_garbage(void *arg)
+{
+    struct fixture *fixture = (struct fixture *)arg;
+    struct rng rng;
+
+    rng_init(&rng, 3);
+    for (int i = 0; i < GARBAGE_ROUNDS; i++) {
+        uint8_t garbage[2048];
+        int fd = puppet_connect(fixture->port);
+
+        for (size_t k = 0; k < sizeof(garbage); k++) {
+            garbage[k] = (uint8_t)rng_next(&rng);
+        }
+        if (fd < 0) {
+            return end_puppet(fixture, 1);
+        }
+        (void)send(fd, garbage, sizeof(garbage), MSG_NOSIGNAL);
+        (void)await_close(fd);
+        (void)close(fd);
+    }
+    return end_puppet(fixture, 0);
+}
+
+static void garbage_is_answered_by_closing(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    hurry(fixture->sides[0].peers);
+    start_puppet(fixture, talk_garbage);
+    join_puppet(fixture);
+    assert_int_equal(peers_counters(fixture->sides[0].peers)->handshakes_failed,
+                     GARBAGE_ROUNDS);
+    assert_int_equal(fixture->sides[0].ups, 0);
+}
+
+static void *be_silent(void *arg)
+{
+    struct fixture *fixture = (struct fixture *)arg;
+    int fd = puppet_connect(fixture->port);
+
+    (void)await_close(fd);
+    (void)close(fd);
+    return end_puppet(fixture, fd < 0);
+}
+
+static void a_silent_connection_is_closed_in_time(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    hurry(fixture->sides[0].peers);
+    start_puppet(fixture, be_silent);
+    join_puppet(fixture);
+    assert_int_equal(peers_counters(fixture->sides[0].peers)->handshakes_failed,
+                     1);
+    assert_int_equal(fixture->sides[0].peers->accepted_count, 0);
+}
+
+static bool second_is_up(struct fixture *fixture)
+{
+    return fixture->sides[1].peer != NULL;
+}
+
+static bool silent_ones_are_accepted(struct fixture *fixture)
+{
+    return peers_counters(fixture->sides[0].peers)->accepted >= SILENT_COUNT;
+}
+
+static void silent_connections_do_not_lock_out_a_peer(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct peers *peers = start_side(fixture, 0, "a@127.0.0.1");
+    int fds[SILENT_COUNT];
+
+    for (int i = 0; i < SILENT_COUNT; i++) {
+        fds[i] = puppet_connect(peers_port(peers));
+        assert_true(fds[i] >= 0);
+    }
+    wait_for(fixture, silent_ones_are_accepted);
+    assert_int_equal(peers->accepted_count, PEERS_HANDSHAKES_MAX);
+    (void)start_side(fixture, 1, "b@127.0.0.1");
+    dial(fixture, 1, 0);
+    wait_for(fixture, second_is_up);
+    /* The oldest ones had to go. */
+    assert_int_equal(peers_counters(peers)->handshakes_failed,
+                     SILENT_COUNT + 1 - PEERS_HANDSHAKES_MAX);
+    for (int i = 0; i < SILENT_COUNT; i++) {
+        (void)close(fds[i]);
+    }
+}
+
+static void *send_too_long(void *arg)
+{
+    static const uint8_t frame[] = {0xff, 0xff, 0xff, 0xff, 112};
+    struct fixture *fixture = (struct fixture *)arg;
+    int fd = puppet_shake(fixture->port, "bad@127.0.0.1", "a@127.0.0.1");
+
+    if (fd < 0 || send(fd, frame, sizeof(frame), MSG_NOSIGNAL) < 0) {
+        return end_puppet(fixture, 1);
+    }
+    (void)await_close(fd);
+    (void)close(fd);
+    return end_puppet(fixture, 0);
+}
+
+static void too_long_a_frame_cuts_the_link(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct side *a = &fixture->sides[0];
+
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    start_puppet(fixture, send_too_long);
+    join_puppet(fixture);
+    assert_string_equal(a->trace, "up down ");
+    assert_string_equal(a->down_reason, "too long a frame");
+    assert_int_equal(peers_counters(a->peers)->cut, 1);
+}
+
+/* Announces the longest frame and sends a little of it. */
+static void *promise_much(void *arg)
+{
+    struct fixture *fixture = (struct fixture *)arg;
+    uint8_t head[1004] = {0x04, 0x00, 0xff, 0x00};
+
+    fixture->puppet_fd =
+        puppet_shake(fixture->port, "big@127.0.0.1", "a@127.0.0.1");
+    return end_puppet(fixture, fixture->puppet_fd < 0 ||
+                                   send(fixture->puppet_fd, head, sizeof(head),
+                                        MSG_NOSIGNAL) < 0);
+}
+
+static bool promise_has_arrived(struct fixture *fixture)
+{
+    return fixture->sides[0].peer != NULL &&
+           fixture->sides[0].peer->input.size == 1004;
+}
+
+static bool first_was_down(struct fixture *fixture)
+{
+    return fixture->sides[0].downs > 0;
+}
+
+static void an_announced_length_claims_no_memory(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct side *a = &fixture->sides[0];
+
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    start_puppet(fixture, promise_much);
+    join_puppet(fixture);
+    wait_for(fixture, promise_has_arrived);
+    assert_true(a->peer->input.capacity < 256 * 1024);
+    /* And then it says nothing any more. */
+    hurry(a->peers);
+    wait_for(fixture, first_was_down);
+    assert_string_equal(a->down_reason, "the peer is silent");
+    assert_int_equal(a->frames, 0);
+}
+
+static void our_own_name_is_refused(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    (void)start_side(fixture, 1, "a@127.0.0.1");
+    assert_ok(peers_dial(fixture->sides[0].peers,
+                         bytes_of_string("b@127.0.0.1"), "127.0.0.1",
+                         peers_port(fixture->sides[1].peers)));
+    wait_for(fixture, a_dial_failed);
+    assert_int_equal(fixture->sides[1].ups, 0);
+}
+
+static void a_peer_of_another_name_is_refused(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    (void)start_side(fixture, 1, "b@127.0.0.1");
+    assert_ok(peers_dial(fixture->sides[0].peers,
+                         bytes_of_string("c@127.0.0.1"), "127.0.0.1",
+                         peers_port(fixture->sides[1].peers)));
+    wait_for(fixture, a_dial_failed);
+    assert_non_null(strstr(fixture->sides[0].failed_reason, "another name"));
+}
+
+/* The lowest descriptor number that is free. */
+static int next_descriptor(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    (void)close(fd);
+    return fd;
+}
+
+static bool connection_was_dropped(struct fixture *fixture)
+{
+    char byte;
+
+    return recv(fixture->puppet_fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void a_lack_of_descriptors_is_survived(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct peers *peers = start_side(fixture, 0, "a@127.0.0.1");
+    struct rlimit saved;
+    struct rlimit limit;
+
+    (void)start_side(fixture, 1, "b@127.0.0.1");
+    fixture->puppet_fd = puppet_connect(peers_port(peers));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &saved), 0);
+    limit = saved;
+    limit.rlim_cur = (rlim_t)next_descriptor();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    log_set_level(LOG_ERROR);
+    /* There is none for it, so that it is accepted and closed. */
+    wait_for(fixture, connection_was_dropped);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &saved), 0);
+    dial(fixture, 1, 0);
+    wait_for(fixture, second_is_up);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(another_cookie_is_refused_on_both_sides),
+        TEST(garbage_is_answered_by_closing),
+        TEST(a_silent_connection_is_closed_in_time),
+        TEST(silent_connections_do_not_lock_out_a_peer),
+        TEST(too_long_a_frame_cuts_the_link),
+        TEST(an_announced_length_claims_no_memory),
+        TEST(our_own_name_is_refused),
+        TEST(a_peer_of_another_name_is_refused),
+        TEST(a_lack_of_descriptors_is_survived),
+    };
+#undef TEST
+
+    return cmocka_run_group_tests_name("io/peers_hostile", tests, NULL, NULL);
+}
