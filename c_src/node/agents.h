@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The agents that are attached to this member (docs/protocol.md, section 2).
+ * Private to node/. */
+#ifndef QUORATE_NODE_AGENTS_H
+#define QUORATE_NODE_AGENTS_H
+
+#include "node/node.h"
+
+enum { AGENT_RUNNING_MAX = 1000000 }; /* sandboxes in one attach message */
+
+struct agent {
+    struct bytes worker; /* node name; owned, the map's key */
+    uint8_t incarnation[REGISTRY_INCARNATION_SIZE];
+    struct bytes pid;    /* raw term; owned */
+    struct link *link;   /* NULL: not connected */
+    uint64_t lease;      /* 0: not granted yet */
+    uint64_t clock;      /* its newest reading, ms */
+    bool is_renew_due;   /* kept alive since the last renewal was sent */
+    bool is_proven_dead; /* its process has ended; release until applied */
+    struct resources capacity;
+    uint32_t sandboxes_max;
+    uint16_t cpu_load_permille;
+    uint16_t memory_load_permille;
+    struct bytes running; /* raw list of attach; owned; until reconciled */
+    struct process_watch *watch; /* NULL: its process is not seen from here */
+};
+
+/* Whether `incarnation` is the one that this agent attached as. */
+bool agent_is_incarnation(const struct agent *agent, struct bytes incarnation);
+
+/* Sends a message if the agent is connected. `body` is in node->scratch. */
+void agent_send(struct node *node, const struct agent *agent, const char *kind);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The node's view of its peers: members are dialled and kept, frames are
+ * sorted into calls, member messages and agent messages. */
+#include "base/ensure.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "dist/frame.h"
+#include "etf/reader.h"
+#include "etf/writer.h"
+#include "node/node.h"
+#include "node/requests.h"
+
+enum { PROTOCOL_VERSION = 1 };
+
+static void peer_up(void *arg, struct peer *peer)
+{
+    struct node *node = (struct node *)arg;
+    struct link *link = mem_alloc(sizeof(*link));
+
+    if (link == NULL) {
+        peer_cut(peer, "out of memory");
+        return;
+    }
+    link->peer = peer;
+    link->inbox_peer.name = peer_name(peer);
+    link->inbox_peer.flags = peer_flags(peer);
+    link->member = members_by_name(&node->members, link->inbox_peer.name);
+    list_init(&link->requests);
+    list_init(&link->node_link);
+    list_append(&node->links, &link->node_link);
+    peer_set_data(peer, link);
+    if (link->member == node->self) {
+        link->member = NULL;
+    }
+    agents_link_up(node, link);
+    if (link->member != NULL) {
+        members_set_up(&node->members, link->member, true, node->now_ms);
+        log_line(LOG_INFO, "member_up", "member=%.*s",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
+    } else {
+        log_line(LOG_DEBUG, "peer_up", "peer=%.*s",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
+    }
+}
+
+static void peer_down(void *arg, struct peer *peer, const char *reason)
+{
+    struct node *node = (struct node *)arg;
+    struct link *link = (struct link *)peer_data(peer);
+
+    if (link == NULL) {
+        return;
+    }
+    log_line(link->member != NULL ? LOG_WARN : LOG_DEBUG,
+             link->member != NULL ? "member_down" : "peer_down",
+             "peer=%.*s reason=\"%s\"", (int)link->inbox_peer.name.size,
+             link->inbox_peer.name.data, reason);
+    if (link->member != NULL) {
+        members_set_up(&node->members, link->member, false, node->now_ms);
+    }
+    agents_link_down(node, link);
+    requests_link_down(node, link);
+    peer_set_data(peer, NULL);
+    list_remove(&link->node_link);
+    mem_free(link);
+}
+
+static void dial_failed(void *arg, struct bytes name, const char *reason)
+{
+    (void)arg;
+    log_line(LOG_DEBUG, "dial_failed", "peer=%.*s reason=\"%s\"",
+             (int)name.size, name.data, reason);
+}
+
+/* Takes {quorate, 1, Kind, Body} apart: 0, ERR_BADARG if it is another term,
+ * ERR_UNSUPPORTED for another version. */
+static int open_envelope(struct bytes message, struct bytes *ret_kind,
+                         struct bytes *ret_body)
+{
+    struct etf_reader reader = etf_reader_of(message);
+    uint64_t version;
+    int rv = etf_read_tuple_of(&reader, 4);
+
+    if (rv != 0 || !etf_take_atom(&reader, "quorate")) {
+        return ERR_BADARG;
+    }
+    rv = etf_read_u64(&reader, &version);
+    if (rv != 0) {
+        return rv;
+    }
+    if (version != PROTOCOL_VERSION) {
+        return ERR_UNSUPPORTED;
+    }
+    rv = etf_read_atom(&reader, ret_kind);
+    return rv == 0 ? etf_read_raw(&reader, ret_body) : rv;
+}
+
+/* The content of a body that must be a binary. */
+static int open_binary(struct bytes body, struct bytes *ret_content)
+{
+    struct etf_reader reader = etf_reader_of(body);
+
+    return etf_read_binary(&reader, ret_content);
+}
+
+static int member_message(struct node *node, struct link *link,
+                          struct bytes kind, struct bytes body)
+{
+    struct bytes content;
+    int rv;
+
+    if (bytes_is(kind, "forward")) {
+        return requests_forward(node, link, body);
+    }
+    if (bytes_is(kind, "forwarded")) {
+        return requests_forwarded(node, body);
+    }
+    if (bytes_is(kind, "load")) {
+        return agents_receive_load(node, body) ? 0 : ERR_MALFORMED;
+    }
+    rv = open_binary(body, &content);
+    if (bytes_is(kind, "raft")) {
+        if (rv == 0) {
+            node_log_receive(node, link, content);
+        }
+    } else if (bytes_is(kind, "replica")) {
+        if (rv == 0) {
+            states_receive(node, link, content);
+        }
+    } else if (bytes_is(kind, "commands")) {
+        rv = rv == 0 ? node_log_receive_commands(node, content) : rv;
+    } else {
+        node->counters.unknown_messages++;
+        rv = 0;
+    }
+    return rv;
+}
+
+static void message(struct node *node, struct link *link,
+                    const struct inbox_event *event)
+{
+    struct bytes kind;
+    struct bytes body;
+    int rv = open_envelope(event->message, &kind, &body);
+
+    if (rv != 0) {
+        node->counters.unknown_messages++;
+        return;
+    }
+    if (bytes_is(event->name, "quorate")) {
+        agents_receive(node, link, kind, body);
+        return;
+    }
+    if (link->member == NULL) {
+        node->counters.foreign_messages++;
+        log_line(LOG_WARN, "foreign_member_message", "peer=%.*s",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
+        return;
+    }
+    rv = member_message(node, link, kind, body);
+    if (rv != 0) {
+        node->counters.refused_frames++;
+        peer_cut(link->peer, "malformed member message");
+    }
+}
+
+static void frame(void *arg, struct peer *peer, struct bytes frame)
+{
+    struct node *node = (struct node *)arg;
+    struct link *link = (struct link *)peer_data(peer);
+    struct inbox_event event;
+    const char *cause = "malformed frame";
+    int rv;
+
+    if (link == NULL) {
+        return;
+    }
+    node->now_ms = loop_now_ms(node->loop);
+    rv = inbox_receive(&node->inbox, &link->inbox_peer, frame, peer_out(peer),
+                       &event, &cause);
+    if (rv != 0) {
+        node->counters.refused_frames++;
+        log_line(LOG_WARN, "frame_refused", "peer=%.*s cause=\"%s\"",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
+                 cause);
+        peer_cut(peer, cause);
+        return;
+    }
+    switch (event.type) {
+    case INBOX_NONE:
+    case INBOX_DOWN:
+        break;
+    case INBOX_CALL:
+        requests_call(node, link, &event.call);
+        break;
+    case INBOX_MESSAGE:
+        message(node, link, &event);
+        break;
+    case INBOX_CANCEL:
+        requests_cancel(node, link, event.reference);
+        break;
+    }
+}
+
+void links_config(struct peers_callbacks *ret_callbacks)
+{
+    *ret_callbacks = (struct peers_callbacks){.up = peer_up,
+                                              .frame = frame,
+                                              .down = peer_down,
+                                              .dial_failed = dial_failed};
+}
+
+void links_close(struct node *node)
+{
+    struct list *first;
+
+    while ((first = list_take_first(&node->links)) != NULL) {
+        struct link *link = LIST_ENTRY(first, struct link, node_link);
+
+        peer_set_data(link->peer, NULL);
+        link->member = NULL;
+        agents_link_down(node, link);
+        requests_link_down(node, link);
+        mem_free(link);
+    }
+}
+
+void links_dial(struct node *node)
+{
+    for (uint32_t i = 0; i < node->settings->member_count; i++) {
+        const struct settings_member *configured = &node->settings->members[i];
+        struct bytes name = bytes_of_string(configured->name);
+        const struct member *member = members_by_name(&node->members, name);
+        int rv;
+
+        if (member == NULL || member == node->self || member->is_up) {
+            continue;
+        }
+        rv = peers_dial(node->peers, name, configured->address.host,
+                        configured->address.port);
+        if (rv != 0) {
+            dial_failed(node, name, err_text(rv));
+        }
+    }
+}
+
+static struct link *link_of(const struct node *node, const struct member *to)
+{
+    struct peer *peer = to == NULL ? NULL : peers_find(node->peers, to->name);
+
+    return peer == NULL ? NULL : (struct link *)peer_data(peer);
+}
+
+struct link *links_leader(struct node *node)
+{
+    return link_of(node,
+                   members_by_id(&node->members, raft_leader(node->raft)));
+}
+
+void links_send_member(struct node *node, uint64_t member_id, const char *kind,
+                       struct bytes body)
+{
+    struct link *link = link_of(node, members_by_id(&node->members, member_id));
+    struct buf *out;
+    size_t begin;
+
+    if (link == NULL) {
+        return;
+    }
+    out = peer_out(link->peer);
+    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
+                         kind, out);
+    etf_put_binary(out, body);
+    outbox_end(out, begin);
+}
+
+void links_send_pid(struct node *node, struct link *link, struct bytes pid,
+                    const char *kind, struct bytes body)
+{
+    struct buf *out = peer_out(link->peer);
+    size_t begin = outbox_begin(&node->inbox, pid, NULL, kind, out);
+
+    etf_put_raw(out, body);
+    outbox_end(out, begin);
+}

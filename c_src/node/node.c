@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The life of a member: open, serve, close. */
+#include "node/node.h"
+
+#include "base/ensure.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "node/member.h"
+#include "node/requests.h"
+#include "node/version.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    EXIT_SOFTWARE = 70,
+    EXIT_IOERR = 74,
+    EXIT_CONFIG = 78,
+    COOKIE_LINE_MAX = 300,
+    IDENTITY_SIZE_MAX = 4096,
+};
+
+void node_fail(struct node *node, int exit_code, const char *event,
+               const char *why)
+{
+    log_line(LOG_ERROR, event, "why=\"%s\"", why);
+    if (node->exit_code == 0) {
+        node->exit_code = exit_code;
+    }
+    node->is_stopping = true;
+    loop_stop(node->loop);
+}
+
+static void command_event(void *arg, const struct command_event *event)
+{
+    struct node *node = (struct node *)arg;
+
+    controller_event(node, event);
+    agents_event(node, event);
+    orders_event(node, event);
+    sandboxes_event(node, event);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void announce_ready(struct node *node)
+{
+    if (node->is_ready || raft_leader(node->raft) == 0 ||
+        node->machine.applied_index < raft_commit_index(node->raft)) {
+        return;
+    }
+    node->is_ready = true;
+    log_line(LOG_INFO, "ready", "name=%s port=%u", node->settings->name,
+             (unsigned)peers_port(node->peers));
+    if (node->settings->supervised) {
+        (void)printf("ready %s %u\n", node->settings->name,
+                     (unsigned)peers_port(node->peers));
+        (void)fflush(stdout);
+    }
+}
+
+static void housekeeping(struct node *node)
+{
+    if (node->tick_due_ms > node->now_ms) {
+        return;
+    }
+    node->tick_due_ms = node->now_ms + NODE_TICK_MS;
+    if (node->dial_due_ms <= node->now_ms) {
+        node->dial_due_ms =
+            node->now_ms + NODE_DIAL_MS + rng_below(&node->rng, NODE_DIAL_MS);
+        links_dial(node);
+    }
+    agents_tick(node);
+    orders_tick(node);
+    requests_tick(node);
+}
+
+/* Once per turn of the loop, after its input: everything that the input made
+ * necessary is done here, together. */
+static void turn(void *arg)
+{
+    struct node *node = (struct node *)arg;
+
+    if (node->is_stopping) {
+        return;
+    }
+    node->now_ms = loop_now_ms(node->loop);
+    node_log_drain(node);
+    states_drain(node);
+    node_log_tick(node);
+    node_log_apply(node);
+    housekeeping(node);
+    states_tick(node);
+    controller_tick(node);
+    node_log_flush(node);
+    node_log_apply(node);
+    announce_ready(node);
+    loop_set_deadline(
+        node->loop,
+        earlier(node->tick_due_ms, earlier(raft_deadline_ms(node->raft),
+                                           state_deadline_ms(node->states))));
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct node *node = (struct node *)arg;
+
+    log_line(LOG_INFO, "signal", "signal=%d", signum);
+    if (signum == SIGTERM || signum == SIGINT) {
+        node->is_stopping = true;
+        loop_stop(node->loop);
+    }
+}
+
+static void on_stdin(void *arg, struct bytes bytes)
+{
+    struct node *node = (struct node *)arg;
+
+    if (bytes.size == 0) {
+        log_line(LOG_INFO, "supervisor_gone", "why=\"end of standard input\"");
+        node->is_stopping = true;
+        loop_stop(node->loop);
+    }
+}
+
+static int add_members(struct node *node)
+{
+    const struct settings *settings = node->settings;
+    struct bytes own = bytes_of_string(settings->name);
+    int rv = 0;
+
+    members_init(&node->members);
+    if (settings->member_count == 0) {
+        rv = members_add(&node->members, own, "", &node->self);
+    }
+    for (uint32_t i = 0; rv == 0 && i < settings->member_count; i++) {
+        rv = members_add(&node->members,
+                         bytes_of_string(settings->members[i].name),
+                         settings->members[i].address.text, NULL);
+    }
+    node->self = members_by_name(&node->members, own);
+    if (rv == 0 && node->self == NULL) {
+        rv = ERR_BADARG;
+    }
+    if (rv == 0) {
+        (void)members_set_up(&node->members, node->self, true, node->now_ms);
+    }
+    return rv;
+}
+
+/* A data directory belongs to one member of one set; under another name its
+ * votes and replicas would count twice. */
+static int check_identity(const struct node *node, struct buf *error)
+{
+    struct buf path;
+    struct buf want;
+    struct buf have;
+    int rv;
+
+    buf_init(&path, SETTINGS_PATH_SIZE_MAX + 16);
+    buf_init(&want, IDENTITY_SIZE_MAX);
+    buf_init(&have, IDENTITY_SIZE_MAX);
+    buf_printf(&path, "%s/identity", node->settings->data_dir);
+    buf_put_u8(&path, 0);
+    buf_printf(&want, "quorate 1\nname %s\n", node->settings->name);
+    for (uint32_t i = 0; i < node->settings->member_count; i++) {
+        buf_printf(&want, "voter %s\n", node->settings->members[i].name);
+    }
+    rv = sys_read_file((const char *)path.data, IDENTITY_SIZE_MAX, &have);
+    if (rv == ERR_NOT_FOUND) {
+        rv = sys_write_file((const char *)path.data, buf_bytes(&want));
+    } else if (rv == 0 && !bytes_equal(buf_bytes(&have), buf_bytes(&want))) {
+        buf_printf(error,
+                   "%s belongs to another member or another set of voters; "
+                   "give the name and members it was made with (see %s), or "
+                   "another --data-dir",
+                   node->settings->data_dir, (const char *)path.data);
+        rv = ERR_BADARG;
+    }
+    if (rv != 0 && error->size == 0) {
+        buf_printf(error, "%s: %s", (const char *)path.data, err_text(rv));
+    }
+    buf_close(&path);
+    buf_close(&want);
+    buf_close(&have);
+    return rv;
+}
+
+/* The first line of standard input of a supervised member: cookie VALUE. */
+static int read_cookie_line(struct buf *cookie, struct buf *error)
+{
+    static const char prefix[] = "cookie ";
+    char line[COOKIE_LINE_MAX];
+    size_t size = 0;
+
+    while (size < sizeof(line)) {
+        ssize_t got = read(STDIN_FILENO, line + size, 1);
+
+        if (got != 1 || line[size] == '\n') {
+            break;
+        }
+        size++;
+    }
+    if (size <= sizeof(prefix) - 1 || size == sizeof(line) ||
+        memcmp(line, prefix, sizeof(prefix) - 1) != 0) {
+        buf_printf(error, "standard input must begin with a line: "
+                          "cookie VALUE (that is what --supervised means)");
+        return ERR_BADARG;
+    }
+    buf_put(cookie, line + sizeof(prefix) - 1, size - (sizeof(prefix) - 1));
+    return buf_error(cookie);
+}
+
+static int open_cookie(const struct settings *settings, struct buf *cookie,
+                       struct buf *error)
+{
+    if (settings->supervised) {
+        return read_cookie_line(cookie, error);
+    }
+    return sys_read_cookie(settings->cookie_file, cookie, error);
+}
+
+static void states_ready(void *arg)
+{
+    const struct node *node = (const struct node *)arg;
+
+    loop_wake(node->loop);
+}
+
+static int open_stores(struct node *node, struct buf *error)
+{
+    struct state_db_config config = {
+        .dir = node->settings->data_dir,
+        .map_size = node->settings->state_map_size,
+        .ready = states_ready,
+        .ready_arg = node,
+    };
+    int rv = sys_lock_dir(node->settings->data_dir, &node->lock, error);
+
+    if (rv == 0) {
+        node->is_locked = true;
+        rv = check_identity(node, error);
+    }
+    if (rv == 0) {
+        rv = node_log_open(node, error);
+    }
+    if (rv == 0) {
+        rv = state_db_open(&config, error, &node->db);
+    }
+    if (rv == 0) {
+        rv = state_table_new(node->self->id, rng_next(&node->rng),
+                             &node->states);
+    }
+    return rv;
+}
+
+static int open_peers(struct node *node, struct bytes cookie, struct buf *error)
+{
+    const struct settings *settings = node->settings;
+    struct peers_config config = {
+        .name = bytes_of_string(settings->name),
+        .cookie = cookie,
+        .listen_address = settings->listen.host,
+        .listen_port = settings->listen.port,
+        .use_epmd = settings->epmd,
+        .arg = node,
+    };
+    int rv;
+
+    links_config(&config.callbacks);
+    rv = peers_new(node->loop, &config, &node->peers);
+    if (rv != 0) {
+        buf_printf(error, "cannot listen on %s: %s%s", settings->listen.text,
+                   err_text(rv),
+                   rv == ERR_IN_USE
+                       ? "; choose another port with --listen ADDR:PORT, or "
+                         "end the process that has it"
+                       : "");
+        return rv;
+    }
+    inbox_init(&node->inbox, node->self->name, peers_creation(node->peers));
+    return 0;
+}
+
+static int open_node(struct node *node, struct bytes cookie, struct buf *error)
+{
+    struct loop_config loop = {
+        .turn = turn, .timer = turn, .on_signal = on_signal, .arg = node};
+    int rv;
+
+    if (node->settings->supervised) {
+        loop.on_stdin = on_stdin;
+    }
+    rv = loop_new(&loop, &node->loop);
+    if (rv != 0) {
+        buf_printf(error, "the event loop cannot be made: %s", err_text(rv));
+        return rv;
+    }
+    node->now_ms = loop_now_ms(node->loop);
+    node->started_ms = node->now_ms;
+    node->quorum_seen_ms = node->now_ms;
+    sys_random(&node->seed, sizeof(node->seed));
+    rng_init(&node->rng, node->seed);
+    command_machine_init(&node->machine, rng_next(&node->rng), command_event,
+                         node);
+    list_init(&node->links);
+    agents_init(node);
+    orders_init(node);
+    requests_init(node);
+    rv = add_members(node);
+    if (rv != 0) {
+        buf_printf(error,
+                   "--name %s is not among the --member settings; every "
+                   "member is given all voters, itself included",
+                   node->settings->name);
+        return rv;
+    }
+    rv = open_stores(node, error);
+    return rv == 0 ? open_peers(node, cookie, error) : rv;
+}
+
+static void close_node(struct node *node)
+{
+    struct sandbox *sandbox;
+    size_t position = 0;
+
+    if (node->loop == NULL) {
+        return;
+    }
+    /* Those who wait are told nothing: their links are gone first. */
+    links_close(node);
+    peers_free(node->peers);
+    node_log_close(node);
+    while ((sandbox = map_next(&node->machine.registry.sandboxes, &position)) !=
+           NULL) {
+        mem_free(sandbox->shell);
+        sandbox->shell = NULL;
+    }
+    requests_close(node);
+    agents_close(node);
+    orders_close(node);
+    state_db_close(node->db);
+    state_table_free(node->states);
+    command_machine_close(&node->machine);
+    members_close(&node->members);
+    mem_free(node->view.candidates);
+    mem_free(node->view.names);
+    mem_free(node->view.workers);
+    if (node->is_locked) {
+        sys_unlock_dir(&node->lock);
+    }
+    loop_free(node->loop);
+}
+
+static int exit_code_of(int rv)
+{
+    switch (rv) {
+    case 0:
+        return 0;
+    case ERR_NOMEM:
+        return EXIT_SOFTWARE;
+    case ERR_IO:
+    case ERR_CORRUPT:
+    case ERR_NO_SPACE:
+        return EXIT_IOERR;
+    default:
+        return EXIT_CONFIG;
+    }
+}
+
+int member_run(const struct settings *settings)
+{
+    struct node *node = mem_alloc(sizeof(*node));
+    struct buf cookie;
+    struct buf error;
+    int rv;
+
+    if (node == NULL) {
+        return EXIT_SOFTWARE;
+    }
+    node->settings = settings;
+    log_set_level((enum log_level)settings->log_level);
+    buf_init(&cookie, COOKIE_LINE_MAX);
+    buf_init(&error, SETTINGS_ERROR_SIZE_MAX);
+    rv = open_cookie(settings, &cookie, &error);
+    if (rv == 0) {
+        log_line(LOG_INFO, "starting", "version=%s name=%s data_dir=%s",
+                 QUORATE_VERSION, settings->name, settings->data_dir);
+        rv = open_node(node, buf_bytes(&cookie), &error);
+    }
+    buf_close(&cookie);
+    if (rv == 0) {
+        node->tick_due_ms = node->now_ms;
+        loop_wake(node->loop);
+        rv = loop_run(node->loop);
+    } else {
+        log_line(LOG_ERROR, "start_failed", "why=\"%.*s\"", (int)error.size,
+                 (const char *)error.data);
+    }
+    rv = rv != 0 ? exit_code_of(rv) : node->exit_code;
+    buf_close(&error);
+    close_node(node);
+    log_line(LOG_INFO, "stopped", "exit_code=%d", rv);
+    mem_free(node);
+    return rv;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The composition root: one member. It owns the loop, feeds the pure machines
+ * and carries out their effects in order.
+ *
+ *   peers ──frames──▶ links ──calls────▶ requests ──▶ queries, sandboxes,
+ *                       │                                names, states
+ *                       ├──raft, commands──▶ log ──apply──▶ command machine
+ *                       ├──agent messages──▶ agents ◀──events──┘   │
+ *                       └──replica─────────▶ states         controller
+ *
+ * Files: node.c (life), node_log.c (the log's shell), links.c (peers, members),
+ * agents.c (attached workers), orders.c (starts and stops), controller.c (the
+ * leader's work), requests.c (calls under way), and one file per family of
+ * calls. This header is private to the folder. */
+#ifndef QUORATE_NODE_NODE_H
+#define QUORATE_NODE_NODE_H
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rng.h"
+#include "cluster/members.h"
+#include "command/command.h"
+#include "config/settings.h"
+#include "dist/inbox.h"
+#include "io/loop.h"
+#include "io/peers.h"
+#include "io/sys.h"
+#include "placement/placement.h"
+#include "raft/raft.h"
+#include "state/coordinator.h"
+#include "store/state_db.h"
+#include "store/wal.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    NODE_BATCH_SIZE_MAX = 512 * 1024, /* bytes of one proposed entry */
+    NODE_ENTRIES_IN_FLIGHT = 2,       /* proposed and not committed */
+    NODE_TICK_MS = 50,                /* housekeeping of agents, controller */
+    NODE_DIAL_MS = 500,               /* between attempts to reach a member */
+    NODE_RENEW_MS = 250,              /* keep-alives gathered for the log */
+    NODE_ORDER_RETRY_MS = 2000,       /* an unanswered order is sent again */
+    NODE_RESULT_SIZE_MAX = 80 * 1024 * 1024,
+};
+
+struct node;
+struct request;
+struct agent;
+
+/* Someone who waits for a proposed command to be applied. `result` is NULL
+ * when the entry was lost to another leader, so that the command surely has
+ * not been applied; or when the node stops. */
+struct proposal;
+typedef void proposal_done_fn(struct node *node, void *arg,
+                              const struct command_result *result);
+struct proposal {
+    struct list link;
+    uint64_t index;
+    uint64_t term;
+    uint32_t ordinal; /* of the command in its entry */
+    proposal_done_fn *done;
+    void *arg;
+};
+
+/* All workers as the selector sees them. */
+struct placement_view {
+    struct placement_candidate *candidates;
+    struct bytes *names;     /* borrowed from the workers */
+    struct worker **workers; /* borrowed from the registry */
+    size_t count;
+    size_t chosen;
+};
+
+/* What is known of a connected peer. */
+struct link {
+    struct peer *peer;
+    struct inbox_peer inbox_peer; /* name is borrowed from the peer */
+    struct member *member;        /* NULL unless it is one of ours */
+    struct list requests;         /* of struct request, by link_node */
+    struct list node_link;        /* in node->links */
+};
+
+struct node {
+    const struct settings *settings;
+    struct loop *loop;
+    struct peers *peers;
+    struct inbox inbox;
+    struct members members;
+    struct member *self;
+    struct rng rng;
+    uint64_t seed;
+    uint64_t now_ms; /* of this turn */
+    uint64_t started_ms;
+    uint64_t quorum_seen_ms; /* when there last was a majority */
+    uint64_t tick_due_ms;
+    uint64_t dial_due_ms;
+    bool is_ready;
+    bool is_stopping;
+    bool is_locked; /* the data directory is ours */
+    int exit_code;
+
+    struct list links; /* of struct link: all connected peers */
+
+    /* node_log.c */
+    struct sys_lock lock;
+    struct wal *wal;
+    struct raft *raft;
+    _Atomic uint64_t wal_done_seq; /* written by the writer thread */
+    _Atomic int wal_done_status;   /* idem */
+    uint64_t wal_seen_seq;         /* told to the core */
+    struct buf batch;              /* commands to propose */
+    uint32_t batch_count;
+    struct buf outgoing;         /* commands for another member that leads */
+    struct list batch_proposals; /* of struct proposal */
+    struct list proposals;       /* proposed, by index and ordinal */
+    uint64_t proposed_index;     /* the last entry of ours */
+    bool was_leader;
+    uint64_t leader_since_ms;
+    struct list reads;           /* of struct request: gathered this turn */
+    struct list reads_pending;   /* asked, not confirmed; read_id ascending */
+    struct list reads_confirmed; /* to be answered at their read_index */
+    uint64_t read_id;
+
+    struct command_machine machine;
+
+    /* controller.c */
+    struct placement_view view; /* of the last selection */
+    size_t view_capacity;       /* workers that its arrays have room for */
+    uint32_t places_in_flight;  /* proposed and not applied */
+
+    /* agents.c, orders.c */
+    struct map agents;       /* of struct agent, by worker name */
+    struct map worker_notes; /* of struct worker_note, by worker name */
+    uint64_t renew_due_ms;
+    struct list orders; /* of struct sandbox_note, the oldest first */
+    struct list seals;  /* recoveries for start orders */
+
+    /* states */
+    struct state_db *db;
+    struct state_table *states;
+
+    /* requests.c */
+    struct map requests; /* of struct request, by number */
+    struct heap request_deadlines;
+    uint64_t request_number;
+    struct list waiting_applied; /* of struct request: for an index */
+    struct list waiting_leader;  /* of struct request: none is known */
+    struct buf scratch;          /* results under construction */
+
+    struct {
+        uint64_t calls;
+        uint64_t forwarded;
+        uint64_t refused_frames;
+        uint64_t foreign_messages; /* member protocol from non-members */
+        uint64_t unknown_messages;
+        uint64_t dropped_commands; /* no room; their senders try again */
+    } counters;
+};
+
+/* node.c */
+void node_fail(struct node *node, int exit_code, const char *event,
+               const char *why);
+
+/* node_log.c */
+int node_log_open(struct node *node, struct buf *error) MUST_USE;
+void node_log_close(struct node *node); /* also half-open */
+void node_log_drain(struct node *node); /* finished writes */
+void node_log_flush(struct node *node); /* proposes the batch, starts reads */
+void node_log_apply(struct node *node); /* applies what is committed */
+void node_log_tick(struct node *node);
+void node_log_receive(struct node *node, const struct link *link,
+                      struct bytes message);
+bool node_log_is_leader(const struct node *node);
+/* Adds a command to the batch; leader only. `done` NULL: nobody waits. On
+ * error nothing was added and `done` is never called. */
+int node_log_propose(struct node *node, const struct command *command,
+                     proposal_done_fn *done, void *arg) MUST_USE;
+/* The same from a member that may not be the leader: the command goes to
+ * whoever leads; lost ones are sent again by whoever cares. */
+void node_log_submit(struct node *node, const struct command *command);
+/* Commands that another member submitted. */
+int node_log_receive_commands(struct node *node, struct bytes batch) MUST_USE;
+
+/* links.c */
+void links_config(struct peers_callbacks *ret_callbacks);
+void links_dial(struct node *node);
+/* Forgets all links, so that nothing is sent any more. */
+void links_close(struct node *node);
+void links_send_member(struct node *node, uint64_t member_id, const char *kind,
+                       struct bytes body);
+struct link *links_leader(struct node *node); /* NULL: unknown or down */
+/* A message {quorate, 1, Kind, Body} to a pid; `body` is a raw term. */
+void links_send_pid(struct node *node, struct link *link, struct bytes pid,
+                    const char *kind, struct bytes body);
+
+/* agents.c */
+void agents_init(struct node *node);
+void agents_close(struct node *node);
+void agents_receive(struct node *node, struct link *link, struct bytes kind,
+                    struct bytes body);
+void agents_link_up(struct node *node, struct link *link);
+void agents_link_down(struct node *node, const struct link *link);
+void agents_tick(struct node *node);
+void agents_command_refused(struct node *node, const struct command *command);
+void agents_event(struct node *node, const struct command_event *event);
+struct agent *agents_find(const struct node *node, struct bytes worker);
+bool agents_receive_load(struct node *node, struct bytes body);
+
+/* orders.c */
+void orders_init(struct node *node);
+void orders_close(struct node *node);
+void orders_event(struct node *node, const struct command_event *event);
+void orders_reconcile(struct node *node, struct agent *agent);
+void orders_tick(struct node *node);
+void orders_sealed(struct node *node, const struct state_completion *done);
+
+/* controller.c */
+void controller_tick(struct node *node);
+void controller_event(struct node *node, const struct command_event *event);
+void controller_role_changed(struct node *node);
+
+/* states.c */
+void states_receive(struct node *node, const struct link *link,
+                    struct bytes message);
+void states_drain(struct node *node);
+void states_tick(struct node *node);
+int states_start(struct node *node,
+                 const struct state_request *request) MUST_USE;
+
+#endif

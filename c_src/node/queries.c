@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Calls that are answered from memory. */
+#include "api/results.h"
+#include "base/ensure.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "etf/writer.h"
+#include "node/requests.h"
+#include "node/version.h"
+
+#include <stdlib.h>
+
+static const char *my_role(const struct node *node)
+{
+    switch (raft_role(node->raft)) {
+    case RAFT_LEADER:
+        return "leader";
+    case RAFT_FOLLOWER:
+        return "follower";
+    case RAFT_PRE_CANDIDATE:
+    case RAFT_CANDIDATE:
+        return "candidate";
+    }
+    unreachable();
+}
+
+static void put_status(struct node *node, struct buf *result)
+{
+    const struct registry *registry = &node->machine.registry;
+    const struct member *leader =
+        members_by_id(&node->members, raft_leader(node->raft));
+    struct results_status status = {
+        .name = node->self->name,
+        .version = QUORATE_VERSION,
+        .role = my_role(node),
+        .leader = leader == NULL ? bytes_of(NULL, 0) : leader->name,
+        .term = raft_term(node->raft),
+        .commit_index = raft_commit_index(node->raft),
+        .applied_index = node->machine.applied_index,
+        .has_quorum = raft_has_quorum(node->raft, node->now_ms),
+        .members = node->members.count,
+        .members_up = node->members.up_count,
+        .sandboxes = registry->sandboxes.count,
+        .names = registry->names.count,
+        .uptime_ms = node->now_ms - node->started_ms,
+        .memory_bytes = sys_resident_bytes(),
+    };
+    const struct worker *worker;
+    size_t position = 0;
+
+    while ((worker = map_next(&registry->workers, &position)) != NULL) {
+        status.workers += worker->lease != 0;
+    }
+    results_put_status(result, &status);
+}
+
+static void put_members(const struct node *node, struct buf *result)
+{
+    uint64_t leader = raft_leader(node->raft);
+
+    etf_put_list(result, node->members.count);
+    for (uint32_t i = 0; i < node->members.count; i++) {
+        const struct member *member = members_at(&node->members, i);
+        const char *role = "unknown";
+
+        if (member == node->self) {
+            role = my_role(node);
+        } else if (leader != 0 && member->is_up) {
+            role = member->id == leader ? "leader" : "follower";
+        }
+        results_put_member(result, member->name, member->is_up, role);
+    }
+    etf_put_nil(result);
+}
+
+static void put_workers(struct node *node, struct buf *result)
+{
+    const struct registry *registry = &node->machine.registry;
+    struct worker *worker;
+    size_t position = 0;
+
+    if (registry->workers.count > 0) {
+        etf_put_list(result, (uint32_t)registry->workers.count);
+    }
+    while ((worker = map_next(&registry->workers, &position)) != NULL) {
+        const struct member *member =
+            members_by_id(&node->members, worker->member);
+        const struct worker_note *note = worker_note(node, worker);
+        struct results_worker view = {
+            .worker = worker,
+            .member = member == NULL ? bytes_of(NULL, 0) : member->name,
+            .is_up = worker->lease != 0,
+        };
+
+        if (note != NULL) {
+            view.cpu_load = (uint16_t)(note->cpu_load_permille / 10);
+            view.memory_load = (uint16_t)(note->memory_load_permille / 10);
+        }
+        results_put_worker(result, &view);
+    }
+    etf_put_nil(result);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct sandbox *const *left = (const struct sandbox *const *)a;
+    const struct sandbox *const *right = (const struct sandbox *const *)b;
+
+    return bytes_compare((*left)->id, (*right)->id);
+}
+
+/* The `limit` first ids after `after` that match, in order. */
+static void put_sandboxes(const struct node *node,
+                          const struct api_request *api, struct buf *result)
+{
+    const struct registry *registry = &node->machine.registry;
+    const struct sandbox **found =
+        mem_alloc_array(registry->sandboxes.count, sizeof(void *));
+    const struct sandbox *sandbox;
+    size_t position = 0;
+    size_t count = 0;
+
+    if (found == NULL) {
+        result->error = ERR_NOMEM;
+        return;
+    }
+    while ((sandbox = map_next(&registry->sandboxes, &position)) != NULL) {
+        if ((api->after.size == 0 ||
+             bytes_compare(sandbox->id, api->after) > 0) &&
+            (api->worker.size == 0 ||
+             (sandbox->worker != NULL &&
+              bytes_equal(sandbox->worker->name, api->worker)))) {
+            found[count++] = sandbox;
+        }
+    }
+    qsort(found, count, sizeof(void *), by_id);
+    if (count > api->limit) {
+        count = api->limit;
+    }
+    if (count > 0) {
+        etf_put_list(result, (uint32_t)count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        results_put_sandbox(result, found[i]);
+    }
+    etf_put_nil(result);
+    mem_free(found);
+}
+
+static size_t expected_members(const struct node *node, struct bytes *names,
+                               bool only_missing)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < node->members.count; i++) {
+        const struct member *member = members_at(&node->members, i);
+
+        if (!only_missing || !member->is_up) {
+            names[count++] = member->name;
+        }
+    }
+    return count;
+}
+
+static void put_partition(const struct node *node, struct buf *result)
+{
+    struct bytes expected[MEMBERS_MAX];
+    struct bytes missing[MEMBERS_MAX];
+    struct results_partition partition = {
+        .verdict = partition_verdict_name(members_verdict(&node->members)),
+        .expected = expected,
+        .expected_count = expected_members(node, expected, false),
+        .missing = missing,
+        .missing_count = expected_members(node, missing, true),
+        .has_quorum = raft_has_quorum(node->raft, node->now_ms),
+    };
+
+    results_put_partition(result, &partition);
+}
+
+static void put_selection(struct node *node, const struct api_request *api,
+                          struct buf *result)
+{
+    const struct placement_request wanted = {.cpu = api->resources.cpu,
+                                             .memory = api->resources.memory,
+                                             .profile = api->profile};
+    struct placement_view view;
+    int rv = controller_select(node, &wanted, &view);
+
+    if (rv == ERR_NO_CAPACITY && api->type == API_SELECT) {
+        results_put_no_capacity(result, view.candidates, view.count);
+    } else if (rv != 0) {
+        results_put_error_code(result, rv);
+    } else if (api->type == API_SELECT) {
+        results_put_selected(result, view.candidates, view.names, view.count,
+                             view.chosen);
+    } else {
+        results_put_ok_tuple(result, 2);
+        results_put_node(result, view.names[view.chosen]);
+    }
+}
+
+static void put_replicas(const struct node *node, const struct sandbox *sandbox,
+                         struct buf *result)
+{
+    struct bytes names[REGISTRY_REPLICAS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < sandbox->replica_count; i++) {
+        const struct member *member =
+            members_by_id(&node->members, sandbox->replicas[i]);
+
+        if (member != NULL) {
+            names[count++] = member->name;
+        }
+    }
+    results_put_ok_tuple(result, 2);
+    results_put_nodes(result, names, count);
+}
+
+static void put_own_state(struct node *node, const struct sandbox *sandbox,
+                          struct buf *result)
+{
+    struct buf value;
+    uint64_t epoch;
+    uint64_t seq;
+    int rv;
+
+    buf_init(&value, STATE_SIZE_MAX);
+    rv = state_db_get(node->db, sandbox->id, sandbox->birth, &epoch, &seq,
+                      &value);
+    if (rv != 0 || value.size == 0) {
+        results_put_error_code(result, rv != 0 ? rv : ERR_NOT_FOUND);
+    } else {
+        results_put_state(result, buf_bytes(&value), epoch, seq);
+    }
+    buf_close(&value);
+}
+
+static void put_about_sandbox(struct node *node, const struct api_request *api,
+                              struct buf *result)
+{
+    const struct sandbox *sandbox =
+        registry_sandbox(&node->machine.registry, api->id);
+
+    if (sandbox == NULL) {
+        results_put_error_code(result, ERR_NOT_FOUND);
+    } else if (api->type == API_REPLICAS) {
+        put_replicas(node, sandbox, result);
+    } else if (api->type == API_GET_STATE) {
+        put_own_state(node, sandbox, result);
+    } else {
+        results_put_ok_sandbox(result, sandbox);
+    }
+}
+
+static void put_whereis(const struct node *node, const struct api_request *api,
+                        struct buf *result)
+{
+    const struct registered_name *name =
+        registry_name(&node->machine.registry, api->name);
+
+    if (name == NULL) {
+        results_put_error_code(result, ERR_NOT_FOUND);
+    } else {
+        results_put_whereis(result, name);
+    }
+}
+
+static void put_expected(const struct node *node, struct buf *result)
+{
+    struct bytes names[MEMBERS_MAX];
+
+    results_put_nodes(result, names, expected_members(node, names, false));
+}
+
+bool queries_answer(struct node *node, const struct api_request *api,
+                    struct buf *result)
+{
+    switch (api->type) {
+    case API_VERSION:
+        etf_put_string_binary(result, QUORATE_VERSION);
+        return true;
+    case API_STATUS:
+        put_status(node, result);
+        return true;
+    case API_MEMBERS:
+        put_members(node, result);
+        return true;
+    case API_WORKERS:
+        put_workers(node, result);
+        return true;
+    case API_SANDBOXES:
+        put_sandboxes(node, api, result);
+        return true;
+    case API_HAS_QUORUM:
+        etf_put_bool(result, raft_has_quorum(node->raft, node->now_ms));
+        return true;
+    case API_TOKEN:
+        results_put_ok_tuple(result, 2);
+        etf_put_u64(result, node->machine.applied_index);
+        return true;
+    case API_DETECT_PARTITION:
+        etf_put_atom(result,
+                     partition_verdict_name(members_verdict(&node->members)));
+        return true;
+    case API_PARTITION_REPORT:
+        put_partition(node, result);
+        return true;
+    case API_EXPECTED_NODES:
+        put_expected(node, result);
+        return true;
+    case API_SANDBOX:
+    case API_REPLICAS:
+    case API_GET_STATE:
+        put_about_sandbox(node, api, result);
+        return true;
+    case API_WHEREIS:
+        put_whereis(node, api, result);
+        return true;
+    case API_SELECT:
+    case API_SELECT_OPTIMAL_NODE:
+        put_selection(node, api, result);
+        return true;
+    case API_CREATE_SANDBOX:
+    case API_STOP_SANDBOX:
+    case API_REGISTER:
+    case API_UNREGISTER:
+    case API_REPLICATE_STATE:
+    case API_DELETE_STATE:
+    case API_RECOVER_STATE:
+    case API_TYPES:
+        return false;
+    }
+    unreachable();
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Calls under way: from the peer's frame to its answer, and never past the
+ * deadline. Which member answers is decided in routes.c. */
+#include "node/requests.h"
+
+#include "api/results.h"
+#include "base/ensure.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "etf/reader.h"
+#include "etf/writer.h"
+
+void requests_init(struct node *node)
+{
+    map_init(&node->requests, node->settings->requests_max,
+             rng_next(&node->rng));
+    heap_init(&node->request_deadlines, node->settings->requests_max);
+    list_init(&node->waiting_applied);
+    list_init(&node->waiting_leader);
+    buf_init(&node->scratch, NODE_RESULT_SIZE_MAX);
+}
+
+static void request_free(struct node *node, struct request *request)
+{
+    (void)map_remove(&node->requests,
+                     bytes_of(request->key, sizeof(request->key)));
+    heap_remove(&node->request_deadlines, &request->deadline);
+    list_remove(&request->link_node);
+    list_remove(&request->queue);
+    mem_free(request->call);
+    mem_free(request);
+}
+
+void requests_close(struct node *node)
+{
+    struct heap_node *first;
+
+    while ((first = heap_first(&node->request_deadlines)) != NULL) {
+        request_free(node, LIST_ENTRY(first, struct request, deadline));
+    }
+    map_close(&node->requests);
+    heap_close(&node->request_deadlines);
+    buf_close(&node->scratch);
+}
+
+struct buf *node_result(struct node *node)
+{
+    buf_clear(&node->scratch);
+    return &node->scratch;
+}
+
+/* A large answer must not keep its memory for ever. */
+static void trim_scratch(struct node *node)
+{
+    enum { KEEP_MAX = 256 * 1024 };
+
+    if (node->scratch.capacity > KEEP_MAX) {
+        buf_close(&node->scratch);
+    }
+}
+
+static void reply(struct node *node, struct link *link, const struct call *call,
+                  const struct call_result *result)
+{
+    call_reply(&node->inbox, &link->inbox_peer, call, result,
+               peer_out(link->peer));
+}
+
+/* The result in scratch, or what says that it could not be built. */
+static struct call_result finished_result(struct node *node)
+{
+    struct call_result result = {.type = CALL_VALUE};
+
+    if (buf_error(&node->scratch) != 0) {
+        int err = buf_error(&node->scratch);
+
+        buf_close(&node->scratch);
+        results_put_error_code(&node->scratch, err);
+    }
+    result.value = buf_bytes(&node->scratch);
+    return result;
+}
+
+void request_finish(struct node *node, struct request *request)
+{
+    struct call_result result = finished_result(node);
+    struct link *link = request->link;
+
+    if (link != NULL && request->call != NULL) {
+        reply(node, link, request->call, &result);
+    } else if (link != NULL) {
+        struct buf *out = peer_out(link->peer);
+        size_t begin = outbox_begin(&node->inbox, bytes_of(NULL, 0),
+                                    "quorate_member", "forwarded", out);
+
+        etf_put_tuple(out, 2);
+        etf_put_u64(out, request->forward_number);
+        etf_put_raw(out, result.value);
+        outbox_end(out, begin);
+    }
+    request_free(node, request);
+    trim_scratch(node);
+}
+
+void request_fail(struct node *node, struct request *request, int err)
+{
+    results_put_error_code(node_result(node), err);
+    request_finish(node, request);
+}
+
+/* A request with copies of all that it needs, or NULL: no memory or too many
+ * (then `*ret_error` says which). */
+struct request *request_new(struct node *node, struct link *link,
+                            const struct api_function *function,
+                            struct bytes args, uint64_t timeout_ms,
+                            int *ret_error)
+{
+    struct request *request = mem_alloc(sizeof(*request) + args.size);
+    struct buf ignored;
+    int rv;
+
+    *ret_error = ERR_NOMEM;
+    if (request == NULL) {
+        return NULL;
+    }
+    request->number = ++node->request_number;
+    memcpy(request->key, &request->number, sizeof(request->key));
+    request->args = bytes_of(request + 1, args.size);
+    memcpy(request + 1, args.data, args.size);
+    request->link = link;
+    list_init(&request->link_node);
+    list_init(&request->queue);
+    buf_init(&ignored, 1024);
+    /* The same arguments were accepted before; only their place is new. */
+    rv = api_decode(function->module, function->function, request->args,
+                    function->arity, &request->api, &ignored);
+    ensure(rv == 0 || rv == ERR_NOMEM);
+    buf_close(&ignored);
+    request->deadline.key = node->now_ms + timeout_ms;
+    rv = map_put(&node->requests, bytes_of(request->key, sizeof(request->key)),
+                 request);
+    if (rv == 0) {
+        rv = heap_put(&node->request_deadlines, &request->deadline);
+    }
+    if (rv != 0) {
+        *ret_error = rv == ERR_LIMIT ? ERR_BUSY : rv;
+        request_free(node, request);
+        return NULL;
+    }
+    list_append(&link->requests, &request->link_node);
+    return request;
+}
+
+/* Answers from memory if that is possible: true if done. */
+static bool answer_now(struct node *node, const struct api_request *api)
+{
+    if (api->route != API_LOCAL) {
+        return false;
+    }
+    return queries_answer(node, api, node_result(node));
+}
+
+void requests_call(struct node *node, struct link *link,
+                   const struct call *call)
+{
+    struct api_request api;
+    struct buf *result = node_result(node);
+    struct call_result done;
+    struct request *request;
+    struct buf why;
+    int rv;
+
+    node->counters.calls++;
+    buf_init(&why, 4096);
+    rv = api_decode(call->module, call->function, call->args, call->arity, &api,
+                    &why);
+    if (rv == ERR_UNDEF) {
+        reply(node, link, call, &(struct call_result){.type = CALL_UNDEF});
+        buf_close(&why);
+        return;
+    }
+    if (rv != 0) {
+        results_put_badarg(result, buf_bytes(&why));
+    }
+    buf_close(&why);
+    if (rv != 0 || answer_now(node, &api)) {
+        done = finished_result(node);
+        reply(node, link, call, &done);
+        trim_scratch(node);
+        return;
+    }
+    request =
+        request_new(node, link, api.function, call->args, api.timeout_ms, &rv);
+    if (request != NULL) {
+        request->call = call_copy(call);
+        if (request->call == NULL) {
+            request_free(node, request);
+            request = NULL;
+        }
+    }
+    if (request == NULL) {
+        results_put_error_code(node_result(node), rv);
+        done = finished_result(node);
+        reply(node, link, call, &done);
+        return;
+    }
+    request_start(node, request);
+}
+
+struct request *requests_find(const struct node *node, uint64_t number)
+{
+    return (struct request *)map_get(&node->requests,
+                                     bytes_of(&number, sizeof(number)));
+}
+
+void requests_cancel(struct node *node, struct link *link,
+                     struct bytes reference)
+{
+    LIST_FOREACH (item, &link->requests) {
+        struct request *request = LIST_ENTRY(item, struct request, link_node);
+
+        if (request->call != NULL && request->call->kind == CALL_SPAWN &&
+            bytes_equal(request->call->tag, reference)) {
+            /* What was begun goes on; only the answer has no reader. */
+            request->link = NULL;
+            list_remove(&request->link_node);
+            return;
+        }
+    }
+    (void)node;
+}
+
+void requests_link_down(struct node *node, struct link *link)
+{
+    struct list *first;
+
+    while ((first = list_take_first(&link->requests)) != NULL) {
+        LIST_ENTRY(first, struct request, link_node)->link = NULL;
+    }
+    if (link->member != NULL) {
+        routes_member_lost(node, link->member->id);
+    }
+}
+
+void requests_tick(struct node *node)
+{
+    struct heap_node *first;
+
+    while ((first = heap_first(&node->request_deadlines)) != NULL &&
+           first->key <= node->now_ms) {
+        struct request *request = LIST_ENTRY(first, struct request, deadline);
+        bool is_read = request->api.route == API_READ;
+
+        request_fail(node, request,
+                     is_read && !raft_has_quorum(node->raft, node->now_ms)
+                         ? ERR_NO_QUORUM
+                         : ERR_TIMEOUT);
+    }
+    routes_tick(node);
+}

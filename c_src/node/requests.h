@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Calls that cannot be answered at once. A request has exactly one end:
+ * answered, timed out, or dropped because its caller is gone. Private to
+ * node/. */
+#ifndef QUORATE_NODE_REQUESTS_H
+#define QUORATE_NODE_REQUESTS_H
+
+#include "api/request.h"
+#include "node/node.h"
+
+struct request {
+    uint64_t number; /* never used again; also the key in node->requests */
+    uint8_t key[8];  /* the number as bytes */
+    struct list link_node;     /* in link->requests */
+    struct list queue;         /* where it waits: reads, waiters, an index */
+    struct heap_node deadline; /* in node->request_deadlines */
+    struct link *link;         /* where the answer goes; NULL: nowhere */
+    struct call *call;         /* owned; NULL if it came from a member */
+    uint64_t forward_number;   /* the asking member's number for it */
+    uint64_t read_id;          /* while it waits for a confirmed read */
+    uint64_t wait_index;       /* confirmed read index, or applied index */
+    uint64_t epoch;            /* the ownership that it waits for */
+    uint32_t attempts;         /* of a claim */
+    uint64_t passed_to;        /* the leading member's id; 0: not passed on */
+    uint64_t parked_until_ms;  /* while no leader is known */
+    struct api_request api;    /* borrows from `args` */
+    struct bytes args;         /* raw list; owned, behind the structure */
+};
+
+/* A call from a peer: answers at once, or makes a request. */
+void requests_call(struct node *node, struct link *link,
+                   const struct call *call);
+
+/* The caller of a spawned call gave up: nobody waits for the answer. */
+void requests_cancel(struct node *node, struct link *link,
+                     struct bytes reference);
+
+void requests_init(struct node *node);
+void requests_close(struct node *node);
+void requests_link_down(struct node *node, struct link *link);
+void requests_tick(struct node *node); /* deadlines */
+struct request *requests_find(const struct node *node, uint64_t number);
+
+/* Answers with the raw term in node->scratch and frees the request. */
+void request_finish(struct node *node, struct request *request);
+
+/* The same with {error, Atom of err}. */
+void request_fail(struct node *node, struct request *request, int err);
+
+/* A request with copies of all that it needs, or NULL with `*ret_error`:
+ * ERR_NOMEM, ERR_BUSY. `args` were accepted by api_decode() before. */
+struct request *request_new(struct node *node, struct link *link,
+                            const struct api_function *function,
+                            struct bytes args, uint64_t timeout_ms,
+                            int *ret_error) MUST_USE;
+
+/* routes.c: starts a request where it is to be answered. */
+void request_start(struct node *node, struct request *request);
+
+/* Lets the request wait for a linearizable point; request_at_read() follows,
+ * or a failure. Leader only. */
+void request_read(struct node *node, struct request *request);
+void request_at_read(struct node *node, struct request *request);
+
+/* A call that another member passed on, and an answer to one of ours. */
+int requests_forward(struct node *node, struct link *link,
+                     struct bytes body) MUST_USE;
+int requests_forwarded(struct node *node, struct bytes body) MUST_USE;
+
+/* Calls that were passed to a member which is gone; calls that wait for a
+ * leader. */
+void routes_member_lost(struct node *node, uint64_t member);
+void routes_tick(struct node *node);
+
+/* Empties and gives the buffer for a result. */
+struct buf *node_result(struct node *node);
+
+/* queries.c: answered from memory. False if the type is not one of them. */
+bool queries_answer(struct node *node, const struct api_request *api,
+                    struct buf *result);
+
+/* sandboxes.c */
+void sandboxes_create(struct node *node, struct request *request);
+void sandboxes_create_at_read(struct node *node, struct request *request);
+void sandboxes_stop(struct node *node, struct request *request);
+void sandboxes_event(struct node *node, const struct command_event *event);
+
+/* names.c */
+void names_register(struct node *node, struct request *request);
+void names_unregister(struct node *node, struct request *request);
+
+/* states.c */
+void states_replicate(struct node *node, struct request *request);
+void states_recover(struct node *node, struct request *request);
+void states_get(struct node *node, struct request *request);
+void states_completed(struct node *node, const struct state_completion *done);
+void states_applied(struct node *node); /* the applied index grew */
+
+/* What a member remembers of a sandbox beside the registry. */
+struct sandbox_note {
+    struct sandbox *sandbox; /* whose note it is */
+    struct list waiters;     /* of struct request, by queue */
+    struct list order_link;  /* in node->orders while one is unanswered */
+    uint64_t order_due_ms;   /* when it is sent again */
+    uint64_t sealing_epoch;  /* its state is being recovered; 0: not */
+    uint64_t seen_clock;     /* the agent's clock when it said it runs this */
+    uint64_t placing_epoch;  /* leader: a PLACE of this epoch is proposed */
+    uint64_t place_after_ms; /* leader: back-off after a failed start */
+};
+struct sandbox_note *
+sandbox_note(struct sandbox *sandbox); /* NULL: no memory */
+void sandbox_note_free(struct node *node, struct sandbox *sandbox);
+
+/* What a member remembers of a worker beside the registry. */
+struct worker_note {
+    struct bytes name;         /* owned */
+    uint64_t renewed_ms;       /* when the last renewal was applied here */
+    uint64_t expire_index;     /* an EXPIRE for this renewal is proposed */
+    struct resources reserved; /* claims proposed and not applied */
+    uint32_t reserved_count;
+    uint16_t cpu_load_permille; /* measured */
+    uint16_t memory_load_permille;
+    uint64_t load_ms; /* when that was heard; 0: never */
+};
+struct worker_note *worker_note(struct node *node, struct worker *worker);
+void worker_notes_close(struct node *node);
+
+/* controller.c: a worker for this request; ERR_NO_CAPACITY: none, with the
+ * verdicts in the view, which is valid until the next call. */
+int controller_select(struct node *node,
+                      const struct placement_request *request,
+                      struct placement_view *ret_view) MUST_USE;
+void controller_reserve(struct node *node, struct worker *worker,
+                        struct resources need);
+void controller_unreserve(struct node *node, struct bytes worker,
+                          struct resources need);
+
+#endif

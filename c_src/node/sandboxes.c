@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Calls that change sandboxes, on the leader: create waits until the sandbox
+ * runs (or will not), stop until it is forgotten. */
+#include "api/results.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "node/requests.h"
+
+enum { CLAIM_ATTEMPTS_MAX = 4 };
+
+struct sandbox_note *sandbox_note(struct sandbox *sandbox)
+{
+    struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
+
+    if (note == NULL) {
+        note = mem_alloc(sizeof(*note));
+        if (note != NULL) {
+            note->sandbox = sandbox;
+            list_init(&note->waiters);
+            list_init(&note->order_link);
+            sandbox->shell = note;
+        }
+    }
+    return note;
+}
+
+void sandbox_note_free(struct node *node, struct sandbox *sandbox)
+{
+    struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
+
+    if (note != NULL) {
+        struct list *first;
+
+        while ((first = list_take_first(&note->waiters)) != NULL) {
+            request_fail(node, LIST_ENTRY(first, struct request, queue),
+                         ERR_TIMEOUT);
+        }
+        list_remove(&note->order_link);
+        mem_free(note);
+        sandbox->shell = NULL;
+    }
+}
+
+static void wait_for(struct node *node, struct request *request,
+                     struct sandbox *sandbox)
+{
+    struct sandbox_note *note = sandbox_note(sandbox);
+
+    if (note == NULL) {
+        request_fail(node, request, ERR_NOMEM);
+        return;
+    }
+    list_append(&note->waiters, &request->queue);
+}
+
+static void claim_again(struct node *node, struct request *request);
+
+/* What a proposal needs when it comes back; the request may be gone then. */
+struct claim {
+    uint64_t request_number;
+    struct bytes worker; /* behind the structure */
+    struct resources need;
+};
+
+static void claim_applied(struct node *node, void *arg,
+                          const struct command_result *result)
+{
+    struct claim *claim = (struct claim *)arg;
+    struct request *request = requests_find(node, claim->request_number);
+
+    controller_unreserve(node, claim->worker, claim->need);
+    mem_free(claim);
+    if (request == NULL) {
+        return;
+    }
+    if (result == NULL) {
+        request_fail(node, request, ERR_NO_QUORUM);
+    } else if (result->rv == ERR_EXISTS) {
+        results_put_sandbox_exists(node_result(node), result->sandbox);
+        request_finish(node, request);
+    } else if (result->rv == ERR_CLOSED || result->rv == ERR_BUSY ||
+               result->rv == ERR_NO_CAPACITY) {
+        claim_again(node, request);
+    } else if (result->rv != 0) {
+        request_fail(node, request,
+                     result->rv == ERR_LIMIT ? ERR_BUSY : result->rv);
+    } else {
+        request->epoch = result->sandbox->epoch;
+        wait_for(node, request, result->sandbox);
+    }
+}
+
+static size_t choose_replicas(const struct node *node,
+                              const struct api_request *api, uint64_t *chosen)
+{
+    uint64_t ids[RAFT_VOTERS_MAX];
+    uint32_t count = node->members.count;
+    size_t wanted = api->rf < count ? api->rf : count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        ids[i] = members_at(&node->members, i)->id;
+    }
+    placement_replicas(api->id.data, api->id.size, ids, count, wanted, chosen);
+    return wanted;
+}
+
+static int propose_claim(struct node *node, struct request *request,
+                         struct worker *worker)
+{
+    const struct api_request *api = &request->api;
+    struct command command = {.type = COMMAND_CLAIM,
+                              .worker = worker->name,
+                              .lease = worker->lease,
+                              .id = api->id,
+                              .spec = api->spec,
+                              .options = api->options,
+                              .need = api->resources,
+                              .priority = api->priority};
+    struct claim *claim = mem_alloc(sizeof(*claim) + worker->name.size);
+    int rv;
+
+    if (claim == NULL) {
+        return ERR_NOMEM;
+    }
+    memcpy(claim + 1, worker->name.data, worker->name.size);
+    claim->worker = bytes_of(claim + 1, worker->name.size);
+    claim->request_number = request->number;
+    claim->need = api->resources;
+    command.replica_count =
+        (uint8_t)choose_replicas(node, api, command.replicas);
+    controller_reserve(node, worker, api->resources);
+    rv = node_log_propose(node, &command, claim_applied, claim);
+    if (rv != 0) {
+        controller_unreserve(node, claim->worker, claim->need);
+        mem_free(claim);
+    }
+    return rv;
+}
+
+static void claim_again(struct node *node, struct request *request)
+{
+    struct placement_request wanted = {.cpu = request->api.resources.cpu,
+                                       .memory = request->api.resources.memory,
+                                       .profile = request->api.profile};
+    struct placement_view view;
+    int rv = ERR_NO_CAPACITY;
+
+    if (request->attempts < CLAIM_ATTEMPTS_MAX) {
+        request->attempts++;
+        rv = controller_select(node, &wanted, &view);
+        if (rv == 0) {
+            rv = propose_claim(node, request, view.workers[view.chosen]);
+        }
+    }
+    if (rv != 0) {
+        request_fail(node, request, rv == ERR_NOT_LEADER ? ERR_NO_QUORUM : rv);
+    }
+}
+
+void sandboxes_create(struct node *node, struct request *request)
+{
+    if (registry_sandbox(&node->machine.registry, request->api.id) != NULL) {
+        /* The answer comes from a linearizable point: it may be gone. */
+        request_read(node, request);
+        return;
+    }
+    claim_again(node, request);
+}
+
+void sandboxes_create_at_read(struct node *node, struct request *request)
+{
+    const struct sandbox *sandbox =
+        registry_sandbox(&node->machine.registry, request->api.id);
+
+    if (sandbox == NULL) {
+        claim_again(node, request);
+        return;
+    }
+    results_put_sandbox_exists(node_result(node), sandbox);
+    request_finish(node, request);
+}
+
+static void stop_applied(struct node *node, void *arg,
+                         const struct command_result *result)
+{
+    uint64_t *number = (uint64_t *)arg;
+    struct request *request = requests_find(node, *number);
+
+    mem_free(number);
+    if (request == NULL) {
+        return;
+    }
+    if (result == NULL) {
+        request_fail(node, request, ERR_NO_QUORUM);
+    } else if (result->rv != 0) {
+        request_fail(node, request, result->rv);
+    } else if (result->sandbox == NULL) {
+        results_put_ok(node_result(node));
+        request_finish(node, request);
+    } else {
+        wait_for(node, request, result->sandbox);
+    }
+}
+
+void sandboxes_stop(struct node *node, struct request *request)
+{
+    struct command command = {.type = COMMAND_STOP, .id = request->api.id};
+    uint64_t *number = mem_copy(&request->number, sizeof(request->number));
+    int rv = number == NULL
+                 ? ERR_NOMEM
+                 : node_log_propose(node, &command, stop_applied, number);
+
+    if (rv != 0) {
+        mem_free(number);
+        request_fail(node, request, rv == ERR_NOT_LEADER ? ERR_NO_QUORUM : rv);
+    }
+}
+
+/* A sandbox that just runs needs no note, and there may be a million. */
+static void free_idle_note(struct sandbox *sandbox)
+{
+    struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
+
+    if (note != NULL && list_is_empty(&note->waiters) &&
+        list_is_empty(&note->order_link) && note->sealing_epoch == 0) {
+        mem_free(note);
+        sandbox->shell = NULL;
+    }
+}
+
+enum outcome { OUTCOME_RUNS, OUTCOME_GONE, OUTCOME_FAILED };
+
+static void finish_waiter(struct node *node, struct request *request,
+                          const struct sandbox *sandbox, enum outcome outcome)
+{
+    bool is_stop = request->api.type == API_STOP_SANDBOX;
+    struct buf *result = node_result(node);
+
+    if (is_stop) {
+        results_put_ok(result);
+    } else if (outcome == OUTCOME_RUNS) {
+        results_put_ok_sandbox(result, sandbox);
+    } else if (sandbox->reason.size > 0) {
+        results_put_error_raw(result, "start_failed", sandbox->reason);
+    } else {
+        results_put_error_code(result, ERR_NOT_FOUND);
+    }
+    request_finish(node, request);
+}
+
+static void tell_waiters(struct node *node, struct sandbox *sandbox,
+                         enum outcome outcome)
+{
+    struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
+    struct list *next;
+
+    if (note == NULL) {
+        return;
+    }
+    for (struct list *item = note->waiters.next; item != &note->waiters;
+         item = next) {
+        struct request *request = LIST_ENTRY(item, struct request, queue);
+
+        next = item->next;
+        if (request->api.type == API_STOP_SANDBOX && outcome != OUTCOME_GONE) {
+            continue;
+        }
+        list_remove(item);
+        finish_waiter(node, request, sandbox, outcome);
+    }
+}
+
+void sandboxes_event(struct node *node, const struct command_event *event)
+{
+    struct sandbox *sandbox = event->sandbox;
+
+    if (event->type == EVENT_STARTED) {
+        tell_waiters(node, sandbox, OUTCOME_RUNS);
+        free_idle_note(sandbox);
+    } else if (event->type == EVENT_REMOVED) {
+        tell_waiters(node, sandbox, OUTCOME_GONE);
+        /* A full queue leaves some bytes behind that nobody can reach: a
+         * later sandbox of this id has a greater birth. */
+        if (state_db_delete(node->db, sandbox->id, sandbox->epoch) != 0) {
+            log_line(LOG_WARN, "state_left_behind", "epoch=%llu",
+                     (unsigned long long)sandbox->epoch);
+        }
+        sandbox_note_free(node, sandbox);
+    } else if (event->type == EVENT_START_FAILED &&
+               sandbox->status == SANDBOX_FAILED) {
+        tell_waiters(node, sandbox, OUTCOME_FAILED);
+    }
+}

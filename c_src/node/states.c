@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sandbox state: carries messages between coordinators and replicas, and
+ * answers the calls about it. */
+#include "api/results.h"
+#include "base/ensure.h"
+#include "base/err.h"
+#include "node/requests.h"
+#include "state/message.h"
+
+static void to_replica(struct node *node, uint64_t to, struct bytes message)
+{
+    int rv;
+
+    if (to != node->self->id) {
+        links_send_member(node, to, "replica", message);
+        return;
+    }
+    rv = state_db_submit(node->db, to, message);
+    if (rv != 0) {
+        /* The coordinator asks again, as it does after a lost message. */
+        log_line(LOG_WARN, "replica_busy", "why=\"%s\"", err_text(rv));
+    }
+}
+
+static void carry_out(struct node *node, const struct state_effects *effects)
+{
+    for (size_t i = 0; i < effects->send_count; i++) {
+        to_replica(node, effects->sends[i].to, effects->sends[i].message);
+    }
+    /* Completions never start another operation: the arrays stay valid. */
+    for (size_t i = 0; i < effects->completion_count; i++) {
+        const struct state_completion *done = &effects->completions[i];
+
+        if (done->type == STATE_SEAL) {
+            orders_sealed(node, done);
+        } else {
+            states_completed(node, done);
+        }
+    }
+}
+
+int states_start(struct node *node, const struct state_request *request)
+{
+    struct state_effects effects;
+    int rv = state_start(node->states, request, node->now_ms, &effects);
+
+    if (rv == 0) {
+        carry_out(node, &effects);
+    }
+    return rv;
+}
+
+static int receive_answer(struct node *node, uint64_t from,
+                          struct bytes message)
+{
+    struct state_effects effects;
+    int rv = state_receive(node->states, from, message, node->now_ms, &effects);
+
+    if (rv == 0) {
+        carry_out(node, &effects);
+    }
+    return rv;
+}
+
+void states_receive(struct node *node, const struct link *link,
+                    struct bytes message)
+{
+    int rv;
+
+    if (state_message_is_request(message)) {
+        rv = state_db_submit(node->db, link->member->id, message);
+    } else {
+        rv = receive_answer(node, link->member->id, message);
+    }
+    if (rv == ERR_MALFORMED || rv == ERR_TRUNCATED) {
+        node->counters.refused_frames++;
+        peer_cut(link->peer, "malformed replica message");
+    }
+}
+
+void states_drain(struct node *node)
+{
+    struct buf message;
+    uint64_t to;
+
+    while (state_db_take(node->db, &to, &message) == 0) {
+        if (to == node->self->id) {
+            int rv = receive_answer(node, to, buf_bytes(&message));
+
+            ensure(rv == 0 || rv == ERR_NOMEM);
+        } else {
+            links_send_member(node, to, "replica", buf_bytes(&message));
+        }
+        buf_close(&message);
+    }
+}
+
+void states_tick(struct node *node)
+{
+    struct state_effects effects;
+
+    if (state_deadline_ms(node->states) <= node->now_ms &&
+        state_tick(node->states, node->now_ms, &effects) == 0) {
+        carry_out(node, &effects);
+    }
+}
+
+static void fill_replicas(struct state_request *request,
+                          const struct sandbox *sandbox)
+{
+    request->replica_count = sandbox->replica_count;
+    for (uint32_t i = 0; i < sandbox->replica_count; i++) {
+        request->replicas[i] = sandbox->replicas[i];
+    }
+}
+
+void states_replicate(struct node *node, struct request *request)
+{
+    const struct api_request *api = &request->api;
+    const struct sandbox *sandbox =
+        registry_sandbox(&node->machine.registry, api->id);
+    struct state_request write = {
+        .type = STATE_WRITE,
+        .id = api->id,
+        .epoch = api->epoch,
+        .seq = api->has_seq ? api->seq : 0,
+        /* No term is empty: an empty value stands
+         * for a deleted one. */
+        .value = api->type == API_DELETE_STATE ? bytes_of(NULL, 0) : api->state,
+        .deadline_ms = request->deadline.key,
+        .user = request->number};
+    int rv;
+
+    /* An epoch is a log index. One that this member has not applied yet is
+     * waited for; one that it has is in the registry, or was never granted. */
+    if ((sandbox == NULL || sandbox->epoch < api->epoch) &&
+        node->machine.applied_index < api->epoch) {
+        list_append(&node->waiting_applied, &request->queue);
+        return;
+    }
+    if (sandbox == NULL) {
+        request_fail(node, request, ERR_NOT_FOUND);
+        return;
+    }
+    if (sandbox->epoch != api->epoch) {
+        results_put_stale_epoch(node_result(node), sandbox->epoch);
+        request_finish(node, request);
+        return;
+    }
+    write.birth = sandbox->birth;
+    fill_replicas(&write, sandbox);
+    rv = states_start(node, &write);
+    if (rv != 0) {
+        request_fail(node, request, rv);
+    }
+}
+
+void states_applied(struct node *node)
+{
+    struct list again;
+    struct list *first;
+
+    if (list_is_empty(&node->waiting_applied)) {
+        return;
+    }
+    list_init(&again);
+    while ((first = list_take_first(&node->waiting_applied)) != NULL) {
+        list_append(&again, first);
+    }
+    while ((first = list_take_first(&again)) != NULL) {
+        states_replicate(node, LIST_ENTRY(first, struct request, queue));
+    }
+}
+
+void states_recover(struct node *node, struct request *request)
+{
+    const struct sandbox *sandbox =
+        registry_sandbox(&node->machine.registry, request->api.id);
+    struct state_request read = {.type = STATE_READ,
+                                 .id = request->api.id,
+                                 .deadline_ms = request->deadline.key,
+                                 .user = request->number};
+    int rv;
+
+    if (sandbox == NULL) {
+        request_fail(node, request, ERR_NOT_FOUND);
+        return;
+    }
+    read.birth = sandbox->birth;
+    fill_replicas(&read, sandbox);
+    rv = states_start(node, &read);
+    if (rv != 0) {
+        request_fail(node, request, rv);
+    }
+}
+
+void states_completed(struct node *node, const struct state_completion *done)
+{
+    struct request *request = requests_find(node, done->user);
+    struct buf *result = node_result(node);
+
+    if (request == NULL) {
+        return;
+    }
+    if (done->rv == ERR_STALE_EPOCH) {
+        results_put_stale_epoch(result, done->version.epoch);
+    } else if (done->rv == ERR_STALE_VERSION) {
+        results_put_stale_version(result, done->version.epoch,
+                                  done->version.seq);
+    } else if (done->rv != 0) {
+        results_put_error_code(result, done->rv);
+    } else if (request->api.type == API_DELETE_STATE) {
+        results_put_ok(result);
+    } else if (done->type == STATE_WRITE) {
+        const struct sandbox *sandbox =
+            registry_sandbox(&node->machine.registry, request->api.id);
+
+        results_put_replicated(result, done->version.epoch, done->version.seq,
+                               sandbox == NULL ? 0 : sandbox->replica_count);
+    } else if (done->has_value && done->value.size > 0) {
+        results_put_state(result, done->value, done->version.epoch,
+                          done->version.seq);
+    } else {
+        results_put_error_code(result, ERR_NOT_FOUND);
+    }
+    request_finish(node, request);
+}
