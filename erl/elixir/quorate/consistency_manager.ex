@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+defmodule Quorate.ConsistencyManager do
+  @moduledoc """
+  Names that mean the same process on every node.
+
+  The same functions as `consistency_manager` on a member; for `{:via, Quorate,
+  name}` see `Quorate.register_name/2`.
+
+      iex> {:ok, epoch} = Quorate.ConsistencyManager.register(:printer, self(), %{floor: 2})
+      iex> Quorate.ConsistencyManager.whereis(:printer) == {:ok, self(), epoch}
+      true
+      iex> Quorate.ConsistencyManager.unregister(:printer, self())
+      :ok
+      iex> Quorate.ConsistencyManager.whereis(:printer)
+      {:error, :not_found}
+  """
+
+  @doc "Registers a process of a worker node; the epoch is its fencing token."
+  @spec register(term(), pid(), map()) ::
+          {:ok, Quorate.epoch()} | {:error, Quorate.reason()}
+  def register(name, pid, meta \\ %{}), do: :quorate.register(name, pid, meta)
+
+  @doc "Frees a name, if this process has it."
+  @spec unregister(term(), pid()) :: :ok | {:error, Quorate.reason()}
+  defdelegate unregister(name, pid), to: :quorate
+
+  @doc "The process under a name and its epoch, as the whole cluster sees it now."
+  @spec whereis(term()) :: {:ok, pid(), Quorate.epoch()} | {:error, Quorate.reason()}
+  defdelegate whereis(name), to: :quorate
+end

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+defmodule Quorate.QuorumManager do
+  @moduledoc """
+  Whether there is a majority, and what may be done with it.
+
+  The same functions as `quorum_manager` on a member.
+  """
+
+  @doc """
+  Whether the member that we talk to has a majority with it.
+
+      iex> Quorate.QuorumManager.has_quorum()
+      true
+  """
+  @spec has_quorum() :: boolean()
+  defdelegate has_quorum(), to: :quorate
+
+  @doc """
+  How the member sees the cluster.
+
+      iex> Quorate.QuorumManager.status().members
+      1
+  """
+  @spec status() :: map() | {:error, Quorate.reason()}
+  defdelegate status(), to: :quorate
+
+  @doc """
+  A fencing token from a linearizable read: it never goes down.
+
+      iex> {:ok, first} = Quorate.QuorumManager.token()
+      iex> {:ok, second} = Quorate.QuorumManager.token()
+      iex> second >= first
+      true
+  """
+  @spec token() :: {:ok, non_neg_integer()} | {:error, Quorate.reason()}
+  defdelegate token(), to: :quorate
+end

@@ -1,0 +1,344 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @doc Sandboxes with one owner and a state that survives: what users call.
+%%
+%% A sandbox is a child specification under an id. Quorate runs it on one of
+%% the worker nodes, never on two at once, and starts it again elsewhere with
+%% its last acknowledged state when that node is gone:
+%%
+%% ```
+%%   {ok, _} = quorate:create_sandbox(<<"alice">>, {counter, start_link, [1]}).
+%% '''
+%%
+%% `counter:start_link(1, Context)' is called on the chosen node, with
+%% `Context' as {@link context()}. From inside, `quorate:replicate_state(State)'
+%% saves the state; the answer `{ok, _}' means that a majority has it on disk.
+%%
+%% Every function answers within its deadline: 5 seconds, or `timeout' in the
+%% options. Errors are `{error, Reason}' with the reasons of {@link reason()}.
+-module(quorate).
+-compile({no_auto_import, [whereis/1]}).
+
+-export([version/0, status/0, members/0, workers/0]).
+-export([create_sandbox/2, create_sandbox/3, stop_sandbox/1]).
+-export([sandbox/1, sandbox/2, sandboxes/0, sandboxes/1]).
+-export([replicate_state/1, replicate_state/2, replicate_state/3,
+         replicate_state/4, recover_state/1, recover_state/2, get_state/1,
+         delete_state/2, replicas/1]).
+-export([epoch/0, sandbox_id/0, check_epoch/2]).
+-export([register_name/2, whereis_name/1, unregister_name/1, send/2]).
+-export([register/3, unregister/2, whereis/1]).
+-export([has_quorum/0, token/0, detect_partition/0, partition_report/0,
+         expected_nodes/0]).
+-export([select_optimal_node/1, select/2]).
+-export([child_spec/1, start_link/1]).
+
+-export_type([id/0, any_id/0, epoch/0, version/0, context/0, sandbox/0,
+              status/0, resources/0, options/0, spec/0, reason/0, result/1,
+              name/0]).
+
+-define(TIMEOUT_MS, 5000).
+
+-type id() :: <<_:8, _:_*8>>.
+%% 1 to 255 bytes.
+-type any_id() :: id() | atom() | string().
+%% Ids may be given as atoms or strings, and come back as binaries.
+-type epoch() :: non_neg_integer().
+%% The fencing token of one ownership: it grows and never repeats.
+-type version() :: {epoch(), Seq :: non_neg_integer()}.
+-type context() :: #{id := id(), epoch := epoch(),
+                     state := undefined | {ok, term()},
+                     version := version() | undefined}.
+%% What the start function of a sandbox gets as its last argument. `version'
+%% is the version of the state, undefined if there is none.
+-type status() :: starting | running | unplaced | stopping | {failed, term()}.
+-type sandbox() :: #{id := id(), epoch := epoch(), status := status(),
+                     worker := node() | undefined, pid := pid() | undefined}.
+-type resources() :: #{cpu => non_neg_integer(), memory => non_neg_integer()}.
+%% Thousandths of a core, and MiB.
+-type options() :: #{resources => resources(), rf => 1..7, mode => strong,
+                     durability => majority_disk, profile => spread,
+                     priority => 0..9, timeout => pos_integer(),
+                     checkpoint => #{interval => pos_integer(),
+                                     callback => {module(), atom()}}}.
+-type spec() :: supervisor:child_spec() | #{start := mfargs(), _ => _} | mfargs().
+-type mfargs() :: {module(), atom(), [term()]}.
+-type name() :: term().
+-type reason() :: no_quorum | no_member | timeout | not_found
+                | {already_exists, sandbox() | pid()} | {stale_epoch, epoch()}
+                | {stale_version, version()} | {start_failed, term()}
+                | no_capacity | {no_capacity, map()} | busy | no_space
+                | {badarg, term()} | forbidden.
+-type result(Value) :: {ok, Value} | {error, reason()}.
+
+%% @doc The version of the member.
+-spec version() -> binary() | {error, reason()}.
+version() -> read(quorate, version, []).
+
+%% @doc How the member sees the cluster.
+-spec status() -> map() | {error, reason()}.
+status() -> read(quorate, status, []).
+
+%% @doc The members, and which of them are up.
+-spec members() -> [map()] | {error, reason()}.
+members() -> read(quorate, members, []).
+
+%% @doc The worker nodes with their capacity and load.
+-spec workers() -> [map()] | {error, reason()}.
+workers() -> read(quorate, workers, []).
+
+%% @equiv create_sandbox(Id, Spec, #{})
+-spec create_sandbox(any_id(), spec()) -> result(sandbox()).
+create_sandbox(Id, Spec) -> create_sandbox(Id, Spec, #{}).
+
+%% @doc Creates a sandbox and waits until it runs. If one exists under this id,
+%% wherever it was created, the answer is `{error, {already_exists, Sandbox}}'.
+%% After `{error, timeout}' the outcome is unknown: {@link sandbox/1} tells.
+-spec create_sandbox(any_id(), spec(), options()) -> result(sandbox()).
+create_sandbox(Id, Spec, Options) when is_map(Options) ->
+    case quorate_spec:parse(Spec) of
+        {ok, _} -> once(quorate, create_sandbox, [Id, Spec, Options], timeout(Options));
+        {error, Reason} -> {error, {badarg, Reason}}
+    end;
+create_sandbox(_, _, _) ->
+    {error, {badarg, options}}.
+
+%% @doc Stops a sandbox and forgets it and its state.
+-spec stop_sandbox(any_id()) -> ok | {error, reason()}.
+stop_sandbox(Id) -> once(quorate, stop_sandbox, [Id], ?TIMEOUT_MS).
+
+%% @doc The sandbox as the whole cluster sees it now (linearizable).
+-spec sandbox(any_id()) -> result(sandbox()).
+sandbox(Id) -> read(quorate, sandbox, [Id]).
+
+%% @doc With `#{consistency => local}': as the member sees it, without asking
+%% the others.
+-spec sandbox(any_id(), #{consistency => local | linearizable, timeout => pos_integer()}) ->
+          result(sandbox()).
+sandbox(Id, Options) -> read(quorate, sandbox, [Id, Options], Options).
+
+%% @doc The first 10,000 sandboxes in the order of their ids.
+-spec sandboxes() -> [sandbox()] | {error, reason()}.
+sandboxes() -> read(quorate, sandboxes, []).
+
+%% @doc Up to `limit' sandboxes, those that follow the id `after', those of one
+%% `worker'.
+-spec sandboxes(#{limit => pos_integer(), 'after' => any_id(), worker => node(),
+                  timeout => pos_integer()}) -> [sandbox()] | {error, reason()}.
+sandboxes(Options) -> read(quorate, sandboxes, [Options], Options).
+
+%% @doc Saves the state of the sandbox that the calling process belongs to.
+-spec replicate_state(term()) -> result(map()).
+replicate_state(State) -> replicate_state(State, #{}).
+
+%% @doc The same with options.
+-spec replicate_state(term(), #{timeout => pos_integer()}) -> result(map()).
+replicate_state(State, Options) when is_map(Options) ->
+    case quorate_local:context(group_leader()) of
+        {ok, Id, Epoch} -> replicate_state(Id, Epoch, State, Options);
+        error -> {error, {badarg, not_in_sandbox}}
+    end;
+replicate_state(_, _) ->
+    {error, {badarg, options}}.
+
+%% @equiv replicate_state(Id, Epoch, State, #{})
+-spec replicate_state(any_id(), epoch(), term()) -> result(map()).
+replicate_state(Id, Epoch, State) -> replicate_state(Id, Epoch, State, #{}).
+
+%% @doc Saves the state of a sandbox. `{ok, _}' means that a majority of its
+%% replicas has it on disk. On the owner's node the writes of an epoch are
+%% numbered in the order of the calls; an older one never replaces a newer one.
+-spec replicate_state(any_id(), epoch(), term(),
+                      #{seq => pos_integer(), timeout => pos_integer()}) -> result(map()).
+replicate_state(Id, Epoch, State, #{seq := _} = Options) ->
+    repeatable(state_replicator, replicate_state, [Id, Epoch, State, Options],
+               timeout(Options));
+replicate_state(Id, Epoch, State, Options) when is_map(Options) ->
+    case next_seq(Id, Epoch) of
+        {ok, Seq} ->
+            replicate_state(Id, Epoch, State, Options#{seq => Seq});
+        error ->
+            once(state_replicator, replicate_state, [Id, Epoch, State, Options],
+                 timeout(Options))
+    end;
+replicate_state(_, _, _, _) ->
+    {error, {badarg, options}}.
+
+%% @doc The newest acknowledged state, from a majority of the replicas.
+-spec recover_state(any_id()) -> {ok, term(), version()} | {error, reason()}.
+recover_state(Id) -> recover_state(Id, ?TIMEOUT_MS).
+
+%% @doc The same within a time.
+-spec recover_state(any_id(), pos_integer()) -> {ok, term(), version()} | {error, reason()}.
+recover_state(Id, Timeout) -> repeatable(state_replicator, recover_state, [Id], Timeout).
+
+%% @doc The state as this member's own replica has it; it may be old.
+-spec get_state(any_id()) -> {ok, term(), version()} | {error, reason()}.
+get_state(Id) -> read(state_replicator, get_state, [Id]).
+
+%% @doc Deletes the state, unless a newer epoch is known.
+-spec delete_state(any_id(), epoch()) -> ok | {error, reason()}.
+delete_state(Id, Epoch) -> repeatable(state_replicator, delete_state, [Id, Epoch], ?TIMEOUT_MS).
+
+%% @doc The members that hold the state.
+-spec replicas(any_id()) -> result([node()]).
+replicas(Id) -> read(state_replicator, replicas, [Id]).
+
+%% @doc The epoch of the sandbox that the calling process belongs to; an error
+%% `not_in_sandbox' elsewhere.
+-spec epoch() -> epoch().
+epoch() ->
+    {_, Epoch} = own_context(),
+    Epoch.
+
+%% @doc The id of the sandbox that the calling process belongs to.
+-spec sandbox_id() -> id().
+sandbox_id() ->
+    {Id, _} = own_context(),
+    Id.
+
+%% @doc Whether an epoch is that of the present owner: the question of whoever
+%% guards something that a stale owner must not touch.
+-spec check_epoch(any_id(), epoch()) -> {ok, current} | {error, reason()}.
+check_epoch(Id, Epoch) ->
+    case sandbox(Id) of
+        {ok, #{epoch := Epoch}} -> {ok, current};
+        {ok, #{epoch := Current}} -> {error, {stale_epoch, Current}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% @doc Registers a process under a name that is unique in the cluster. For
+%% `{via, quorate, Name}'. The name is free again when the process ends, and
+%% the process is killed if its node loses its lease. `no' if the name is
+%% taken, or if nothing can be said without a quorum.
+-spec register_name(name(), pid()) -> yes | no.
+register_name(Name, Pid) when is_pid(Pid) ->
+    case register(Name, Pid, #{}) of
+        {ok, _} -> yes;
+        {error, _} -> no
+    end.
+
+%% @doc The process under a name, as the whole cluster sees it now.
+-spec whereis_name(name()) -> pid() | undefined.
+whereis_name(Name) ->
+    case whereis(Name) of
+        {ok, Pid, _} -> Pid;
+        {error, _} -> undefined
+    end.
+
+%% @doc Frees a name.
+-spec unregister_name(name()) -> ok.
+unregister_name(Name) ->
+    case whereis(Name) of
+        {ok, Pid, _} -> _ = unregister(Name, Pid), ok;
+        {error, _} -> ok
+    end.
+
+%% @doc Sends a message to the process under a name, or exits with
+%% `{badarg, {Name, Message}}'.
+-spec send(name(), term()) -> pid().
+send(Name, Message) ->
+    case whereis_name(Name) of
+        undefined -> exit({badarg, {Name, Message}});
+        Pid -> Pid ! Message, Pid
+    end.
+
+%% @doc Registers a process; the epoch is its fencing token. The process must
+%% live on a worker node, whose lease it depends on.
+-spec register(name(), pid(), map()) -> result(epoch()) | {error, {badarg, not_a_worker}}.
+register(Name, Pid, Meta) ->
+    case once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS) of
+        {ok, Epoch} -> keep_name(Name, Epoch, Pid);
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% @doc Frees a name, if this process has it.
+-spec unregister(name(), pid()) -> ok | {error, reason()}.
+unregister(Name, Pid) ->
+    _ = quorate_agent:forget_name(Name, Pid),
+    repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS).
+
+%% @doc The process under a name and its epoch.
+-spec whereis(name()) -> {ok, pid(), epoch()} | {error, reason()}.
+whereis(Name) -> read(consistency_manager, whereis, [Name]).
+
+%% @doc Whether the member that we talk to has a majority with it.
+-spec has_quorum() -> boolean().
+has_quorum() -> read(quorum_manager, has_quorum, []) =:= true.
+
+%% @doc A fencing token from a linearizable read.
+-spec token() -> result(non_neg_integer()).
+token() -> read(quorum_manager, token, []).
+
+%% @doc How much of what should be there is missing.
+-spec detect_partition() ->
+          no_partition | minor_partition | major_partition | {error, reason()}.
+detect_partition() -> read(partition_detector, detect_partition, []).
+
+%% @doc The verdict, with who is expected and who is missing.
+-spec partition_report() -> map() | {error, reason()}.
+partition_report() -> read(partition_detector, partition_report, []).
+
+%% @doc The nodes that should be there.
+-spec expected_nodes() -> [node()] | {error, reason()}.
+expected_nodes() -> read(partition_detector, expected_nodes, []).
+
+%% @doc The worker that a sandbox with these needs would go to.
+-spec select_optimal_node(resources()) -> result(node()).
+select_optimal_node(Resources) -> read(node_selector, select_optimal_node, [Resources]).
+
+%% @doc The same, with the score of every candidate.
+-spec select(resources(), #{profile => atom(), timeout => pos_integer()}) -> result(map()).
+select(Resources, Options) -> read(node_selector, select, [Resources, Options], Options).
+
+%% @doc For a supervisor of yours, when the application `quorate' has
+%% `autostart' set to false: the same settings as in its environment.
+-spec child_spec([{atom(), term()}]) -> supervisor:child_spec().
+child_spec(Settings) ->
+    #{id => ?MODULE, start => {?MODULE, start_link, [Settings]}, type => supervisor,
+      shutdown => infinity}.
+
+%% @doc Starts a member as configured, and attaches this node as a worker.
+-spec start_link([{atom(), term()}]) -> {ok, pid()} | {error, term()}.
+start_link(Settings) -> quorate_sup:start_link(Settings).
+
+%% Internals
+
+read(Module, Function, Args) -> repeatable(Module, Function, Args, ?TIMEOUT_MS).
+
+read(Module, Function, Args, Options) -> repeatable(Module, Function, Args, timeout(Options)).
+
+repeatable(Module, Function, Args, Timeout) ->
+    quorate_call:repeatable(Module, Function, Args, Timeout).
+
+once(Module, Function, Args, Timeout) ->
+    quorate_call:once(Module, Function, Args, Timeout).
+
+timeout(#{timeout := Timeout}) -> Timeout;
+timeout(_) -> ?TIMEOUT_MS.
+
+own_context() ->
+    case quorate_local:context(group_leader()) of
+        {ok, Id, Epoch} -> {Id, Epoch};
+        error -> error(not_in_sandbox)
+    end.
+
+next_seq(Id, Epoch) when is_binary(Id) ->
+    quorate_local:next_seq(Id, Epoch);
+next_seq(Id, Epoch) when is_atom(Id) ->
+    quorate_local:next_seq(atom_to_binary(Id), Epoch);
+next_seq(Id, Epoch) ->
+    case is_list(Id) andalso unicode:characters_to_binary(Id) of
+        Binary when is_binary(Binary) -> quorate_local:next_seq(Binary, Epoch);
+        _ -> error
+    end.
+
+%% A name that the agent of its node does not know would not be freed when the
+%% process ends, nor the process killed when the lease does.
+keep_name(Name, Epoch, Pid) ->
+    case quorate_agent:keep_name(Name, Epoch, Pid) of
+        ok ->
+            {ok, Epoch};
+        {error, Reason} ->
+            _ = repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS),
+            {error, Reason}
+    end.

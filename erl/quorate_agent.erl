@@ -1,0 +1,418 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @doc Attaches this node to a member and does what the member orders.
+%%
+%% ```
+%%            attach, keepalive, started, failed, stopped, detach
+%%   agent  -------------------------------------------------------> member
+%%     |    <-------------------------------------------------------
+%%     |          attached, renewed, start, stop, lease_lost
+%%     +--> quorate_sandbox, one for each
+%% '''
+%%
+%% The thinking is in two pure modules: quorate_lease (may we act, whom do we
+%% talk to) and quorate_roster (what runs, what does an order mean). This one
+%% has the clock, the processes and the messages. It must never wait for
+%% anybody, because it is the one that kills the sandboxes when the lease runs
+%% out: what is slow, or can be, is done by other processes.
+-module(quorate_agent).
+-behaviour(gen_server).
+
+-export([start_link/1, member_ready/1, await_attached/1, keep_name/3, forget_name/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+-export([mouth/0]).
+
+-define(VERSION, 1).
+-define(NAME_CALL_MS, 5000).
+-define(FORGET_MS, 60000).
+%% Longer than any sandbox takes to stop in order.
+-define(STOP_MAX_MS, 40000).
+-define(HANDOVER_MS, 12000).
+-define(UNREGISTER_RETRY_MS, 1000).
+-define(UNREGISTER_TRIES, 60).
+
+-type arguments() :: #{own := node() | undefined, others := [node()], capacity := map()}.
+
+-record(state,
+        {lease :: quorate_lease:lease(),
+         roster = quorate_roster:new() :: quorate_roster:roster(),
+         names = #{} :: #{reference() => {quorate:name(), quorate:epoch(), pid()}},
+         capacity :: map(),
+         os :: quorate_os:identity(),
+         cpu :: quorate_os:cpu_sample(),
+         mouth :: pid(),
+         watched :: {reference(), node()} | undefined, % the member
+         timer :: reference() | undefined,
+         due :: integer() | undefined,                 % when the timer fires
+         waiting = [] :: [gen_server:from()],          % for the attachment
+         is_leaving = false :: boolean()}).
+
+-spec start_link(arguments()) -> gen_server:start_ret().
+start_link(Arguments) ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, Arguments, []).
+
+%% @doc The own member serves (again).
+-spec member_ready(node()) -> ok.
+member_ready(Member) ->
+    gen_server:cast(?MODULE, {member_ready, Member}).
+
+%% @doc Waits for a lease; says in the log if there is none in time.
+-spec await_attached(timeout()) -> ok.
+await_attached(Timeout) ->
+    try
+        gen_server:call(?MODULE, await_attached, Timeout)
+    catch
+        exit:{timeout, _} ->
+            logger:notice("quorate: this node is not attached yet; "
+                          "it goes on trying (members ~0tp)", [quorate_local:members()])
+    end.
+
+%% @doc The node of this process is to watch over a name that it has.
+-spec keep_name(quorate:name(), quorate:epoch(), pid()) -> ok | {error, term()}.
+keep_name(Name, Epoch, Pid) ->
+    try
+        gen_server:call({?MODULE, node(Pid)}, {keep_name, Name, Epoch, Pid}, ?NAME_CALL_MS)
+    catch
+        exit:_ -> {error, {badarg, not_a_worker}}
+    end.
+
+-spec forget_name(quorate:name(), pid()) -> ok.
+forget_name(Name, Pid) when is_pid(Pid) ->
+    gen_server:cast({?MODULE, node(Pid)}, {forget_name, Name, Pid}).
+
+%% @doc What an agent before this one left behind has no lease any more.
+-spec init(arguments()) -> {ok, #state{}}.
+init(#{own := Own, others := Others, capacity := Capacity}) ->
+    _ = process_flag(trap_exit, true),
+    _ = process_flag(priority, high),
+    _ = process_flag(message_queue_data, off_heap),
+    ok = kill([{Id, Sandbox, Leader} || #{id := Id, sandbox := Sandbox, leader := Leader}
+                                            <- quorate_local:list()]),
+    Lease = quorate_lease:new(Own, Others, quorate_os:clock()),
+    ok = quorate_local:put_members(quorate_lease:members(Lease)),
+    _ = erlang:send_after(?FORGET_MS, self(), forget),
+    {ok, arm(#state{lease = Lease, capacity = Capacity, os = quorate_os:identity(),
+                    cpu = quorate_os:cpu_sample(),
+                    mouth = proc_lib:spawn_opt(?MODULE, mouth, [], [link, {priority, high}])})}.
+
+-spec handle_call(term(), gen_server:from(), #state{}) ->
+          {reply, term(), #state{}} | {noreply, #state{}}.
+handle_call(await_attached, From, #state{lease = Lease, waiting = Waiting} = State) ->
+    case quorate_lease:member(Lease) of
+        undefined -> {noreply, State#state{waiting = [From | Waiting]}};
+        _ -> {reply, ok, State}
+    end;
+handle_call({keep_name, Name, Epoch, Pid}, _, #state{lease = Lease, names = Names} = State) ->
+    case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease) of
+        true ->
+            Ref = erlang:monitor(process, Pid),
+            {reply, ok, State#state{names = Names#{Ref => {Name, Epoch, Pid}}}};
+        false ->
+            {reply, {error, {badarg, not_a_worker}}, State}
+    end;
+handle_call(_, _, State) ->
+    {reply, {error, unknown}, State}.
+
+-spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast({member_ready, Member}, State) ->
+    {noreply, step({member_ready, Member}, State)};
+handle_cast({forget_name, Name, Pid}, #state{names = Names} = State) ->
+    Gone = [Ref || {Ref, {N, _, P}} <- maps:to_list(Names), N =:= Name, P =:= Pid],
+    lists:foreach(fun(Ref) -> true = erlang:demonitor(Ref, [flush]) end, Gone),
+    {noreply, State#state{names = maps:without(Gone, Names)}};
+handle_cast(_, State) ->
+    {noreply, State}.
+
+-spec handle_info(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
+handle_info({timeout, Timer, tick}, #state{timer = Timer} = State) ->
+    {noreply, step(tick, State#state{timer = undefined, due = undefined})};
+handle_info({quorate, ?VERSION, start, #{id := _, epoch := _, spec := _} = Order}, State) ->
+    {noreply, ordered_start(Order, State)};
+handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch} = Order}, State) ->
+    Reason = maps:get(reason, Order, shutdown),
+    {noreply, ordered_stop(Id, Epoch, Reason, State)};
+handle_info({quorate, ?VERSION, Kind, Body}, State)
+  when Kind =:= attached; Kind =:= renewed; Kind =:= lease_lost; Kind =:= refused ->
+    {noreply, step({Kind, Body}, State)};
+handle_info({quorate, Version, Kind, _}, State) ->
+    logger:debug("quorate: a message that this version does not know: ~0tp ~0tp", [Version, Kind]),
+    {noreply, State};
+handle_info({sandbox, Sandbox, {started, Child}}, State) ->
+    {noreply, started(Sandbox, Child, State)};
+handle_info({'DOWN', Ref, process, _, _}, #state{watched = {Ref, Member}} = State) ->
+    {noreply, step({down, Member}, State#state{watched = undefined})};
+handle_info({'DOWN', Ref, process, Pid, Reason}, #state{names = Names} = State) ->
+    case Names of
+        #{Ref := {Name, _, Pid}} ->
+            _ = spawn(fun() -> free_name(Name, Pid, ?UNREGISTER_TRIES) end),
+            {noreply, State#state{names = maps:remove(Ref, Names)}};
+        #{} ->
+            {noreply, ended(Pid, Reason, State)}
+    end;
+handle_info({stop_overdue, Sandbox}, #state{roster = Roster} = State) ->
+    case quorate_roster:find(Sandbox, Roster) of
+        {ok, Box} -> {noreply, kill_box(Box, killed, State)};
+        error -> {noreply, State}
+    end;
+handle_info(forget, #state{roster = Roster} = State) ->
+    _ = erlang:send_after(?FORGET_MS, self(), forget),
+    {noreply, State#state{roster = quorate_roster:forget(quorate_os:clock(), Roster)}};
+handle_info({'EXIT', Mouth, Reason}, #state{mouth = Mouth} = State) ->
+    {stop, {mouth, Reason}, State};
+handle_info(_, State) ->
+    {noreply, State}.
+
+%% @doc A planned stop hands over: last checkpoints, then the lease back, so
+%% that the sandboxes run elsewhere at once.
+-spec terminate(term(), #state{}) -> ok.
+terminate(Reason, State) ->
+    State1 = leave(Reason, State),
+    ok = kill_names(State1),
+    {Boxes, _} = quorate_roster:take_all(State1#state.roster),
+    ok = kill_boxes(Boxes),
+    ok = detach(State1).
+
+%% Internals: what the pure modules want
+
+step(Event, #state{lease = Lease} = State) ->
+    {Effects, Lease1} = quorate_lease:step(Event, quorate_os:clock(), Lease),
+    arm(lists:foldl(fun effect/2, State#state{lease = Lease1}, Effects)).
+
+effect({monitor, Member}, State) ->
+    ok = unwatch(State),
+    State#state{watched = {erlang:monitor(process, {quorate, Member}), Member}};
+effect({attach, Member, Incarnation, Clock}, #state{roster = Roster} = State) ->
+    Body = #{pid => self(), incarnation => Incarnation, clock => Clock,
+             capacity => State#state.capacity, os => State#state.os,
+             running => quorate_roster:running(Roster),
+             names => maps:values(State#state.names)},
+    say(Member, attach, Body, State);
+effect({keepalive, Member, Incarnation, Clock}, #state{roster = Roster} = State) ->
+    Cpu = quorate_os:cpu_sample(),
+    Load = #{cpu => quorate_os:cpu_percent(State#state.cpu, Cpu),
+             memory => quorate_os:memory_percent(),
+             sandboxes => quorate_roster:size(Roster)},
+    say(Member, keepalive, #{incarnation => Incarnation, clock => Clock, load => Load},
+        State#state{cpu = Cpu});
+effect({detach, Member, Incarnation}, State) ->
+    say(Member, detach, #{incarnation => Incarnation}, State);
+effect({kill_all, Why}, #state{roster = Roster} = State) ->
+    {Boxes, Roster1} = quorate_roster:take_all(Roster),
+    ok = kill_names(State),
+    ok = kill_boxes(Boxes),
+    logger:warning("quorate: lease over (~0tp), ~b sandboxes killed", [Why, length(Boxes)]),
+    State#state{roster = Roster1, names = #{}};
+effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
+    ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
+    lists:foreach(fun(From) -> gen_server:reply(From, ok) end, Waiting),
+    logger:info("quorate: attached to ~ts", [Member]),
+    State#state{waiting = []};
+effect({moving, From, Why}, State) ->
+    logger:warning("quorate: member ~ts is ~ts; asking another one", [From, Why]),
+    State;
+effect({refused, Reason}, State) ->
+    logger:debug("quorate: attach refused: ~0tp", [Reason]),
+    State.
+
+%% One timer, for whatever the lease wants next.
+arm(#state{lease = Lease, timer = Timer, due = Due} = State) ->
+    case quorate_lease:deadline(Lease) of
+        Due ->
+            State;
+        At ->
+            _ = Timer =:= undefined orelse erlang:cancel_timer(Timer),
+            Delay = max(0, At - quorate_os:clock()),
+            State#state{timer = erlang:start_timer(Delay, self(), tick), due = At}
+    end.
+
+unwatch(#state{watched = undefined}) ->
+    ok;
+unwatch(#state{watched = {Ref, _}}) ->
+    true = erlang:demonitor(Ref, [flush]),
+    ok.
+
+%% Internals: orders and reports
+
+ordered_start(_, #state{is_leaving = true} = State) ->
+    State;
+ordered_start(#{id := Id, epoch := Epoch} = Order, State) ->
+    #state{lease = Lease, roster = Roster} = State,
+    case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease)
+        andalso quorate_roster:start(Id, Epoch, Roster) of
+        false -> State;
+        nothing -> State;
+        {report, Report} -> report(Report, State);
+        {replace, Box} -> start(Order, kill_box(Box, superseded, State));
+        start -> start(Order, State)
+    end.
+
+start(#{id := Id, epoch := Epoch, spec := Spec} = Order, #state{roster = Roster} = State) ->
+    Leader = quorate_sandbox_io:start(),
+    {ok, Sandbox} = quorate_sandbox_sup:start_sandbox(
+                      #{id => Id, epoch => Epoch, agent => self(), leader => Leader}),
+    _ = erlang:monitor(process, Sandbox),
+    ok = quorate_sandbox:start(Sandbox, #{spec => Spec, options => maps:get(options, Order, #{}),
+                                          state => maps:get(state, Order, none)}),
+    State#state{roster = quorate_roster:add(Id, Epoch, {Sandbox, Leader}, Roster)}.
+
+ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->
+    case quorate_roster:stop(Id, Epoch, Roster) of
+        nothing ->
+            State;
+        {report, Report} ->
+            report(Report, State);
+        {kill, Box} ->
+            kill_box(Box, Reason, State);
+        {stop, #{sandbox := Sandbox} = Box} ->
+            ok = quorate_sandbox:stop(Sandbox, Reason),
+            _ = erlang:send_after(?STOP_MAX_MS, self(), {stop_overdue, Sandbox}),
+            State#state{roster = quorate_roster:stopping(Box, Roster)}
+    end.
+
+started(Sandbox, Child, #state{roster = Roster} = State) ->
+    case quorate_roster:started(Sandbox, Child, Roster) of
+        {Report, Roster1} -> report(Report, State#state{roster = Roster1});
+        nothing -> State
+    end.
+
+%% The process of a sandbox has ended, or a monitor that nobody needs any more.
+ended(Sandbox, Reason, #state{roster = Roster} = State) ->
+    case quorate_roster:find(Sandbox, Roster) of
+        {ok, Box} -> ended_box(Box, Reason, State);
+        error -> State
+    end.
+
+%% What is handed over is not reported: the detach speaks for all of it, and
+%% `stopped' would mean that it is not wanted any more.
+ended_box(Box, {shutdown, handed_over}, State) ->
+    {_, State1} = remove(Box, stopped, handed_over, State),
+    State1;
+ended_box(Box, {shutdown, {Kind, Reason}}, State) when Kind =:= failed; Kind =:= stopped ->
+    {Report, State1} = remove(Box, Kind, Reason, State),
+    report(Report, State1);
+ended_box(Box, Crash, State) ->
+    ok = kill_boxes([Box]),
+    {Report, State1} = remove(Box, failed, Crash, State),
+    report(Report, State1).
+
+kill_box(Box, Reason, State) ->
+    ok = kill_boxes([Box]),
+    {Report, State1} = remove(Box, stopped, Reason, State),
+    report(Report, State1).
+
+remove(#{id := Id, leader := Leader} = Box, Kind, Reason, #state{roster = Roster} = State) ->
+    ok = quorate_local:delete(Id, Leader),
+    true = exit(Leader, kill),
+    {Report, Roster1} = quorate_roster:ended(Box, Kind, Reason, quorate_os:clock(), Roster),
+    {Report, State#state{roster = Roster1}}.
+
+%% Between two members there is nobody to tell; the next attach says what runs,
+%% and orders that come again are answered again.
+report({Kind, Body}, #state{lease = Lease} = State) ->
+    case quorate_lease:member(Lease) of
+        undefined -> State;
+        Member -> say(Member, Kind, Body, State)
+    end.
+
+%% Internals: killing
+
+kill_boxes(Boxes) ->
+    kill([{Id, Sandbox, Leader} || #{id := Id, sandbox := Sandbox, leader := Leader} <- Boxes]).
+
+%% First those that could start something, then whatever they started.
+kill(Triples) ->
+    lists:foreach(fun({_, Sandbox, _}) -> true = exit(Sandbox, kill) end, Triples),
+    ok = quorate_sandbox_io:sweep([Leader || {_, _, Leader} <- Triples]),
+    lists:foreach(fun({Id, _, Leader}) ->
+                          true = exit(Leader, kill),
+                          ok = quorate_local:delete(Id, Leader)
+                  end, Triples).
+
+kill_names(#state{names = Names}) ->
+    maps:foreach(fun(Ref, {_, _, Pid}) ->
+                         true = erlang:demonitor(Ref, [flush]),
+                         true = exit(Pid, kill)
+                 end, Names).
+
+free_name(_, _, 0) ->
+    ok;
+free_name(Name, Pid, Tries) ->
+    case quorate_call:repeatable(consistency_manager, unregister, [Name, Pid], ?NAME_CALL_MS) of
+        ok ->
+            ok;
+        {error, not_found} ->
+            ok;
+        {error, _} ->
+            ok = timer:sleep(?UNREGISTER_RETRY_MS),
+            free_name(Name, Pid, Tries - 1)
+    end.
+
+%% Internals: leaving
+
+leave(Reason, #state{roster = Roster} = State)
+  when Reason =:= shutdown; Reason =:= normal; element(1, Reason) =:= shutdown ->
+    {Boxes, _} = quorate_roster:take_all(Roster),
+    lists:foreach(fun(#{sandbox := Sandbox}) -> ok = quorate_sandbox:hand_over(Sandbox) end, Boxes),
+    drain(State#state{is_leaving = true}, erlang:monotonic_time(millisecond) + ?HANDOVER_MS);
+leave(_, State) ->
+    State.
+
+%% The lease is kept meanwhile, as by the server that this process was.
+drain(#state{roster = Roster} = State, Until) ->
+    Left = Until - erlang:monotonic_time(millisecond),
+    case quorate_roster:size(Roster) of
+        0 -> State;
+        _ when Left =< 0 -> State;
+        _ -> drain_one(State, Until, Left)
+    end.
+
+drain_one(State, Until, Left) ->
+    receive
+        Message ->
+            case handle_info(Message, State) of
+                {noreply, State1} -> drain(State1, Until);
+                {stop, _, State1} -> State1
+            end
+    after Left ->
+        State
+    end.
+
+detach(#state{lease = Lease, mouth = Mouth} = State) ->
+    case quorate_lease:member(Lease) of
+        undefined ->
+            ok;
+        Member ->
+            _ = say(Member, detach, #{incarnation => quorate_lease:incarnation(Lease)}, State),
+            flush(Mouth)
+    end.
+
+%% Internals: speaking
+
+%% A sender to a busy connection has to wait. This process must not, so another
+%% one does; what is late then is harmless, because it carries its clock.
+say(Member, Kind, Body, #state{mouth = Mouth} = State) ->
+    Mouth ! {to, {quorate, Member}, {quorate, ?VERSION, Kind, Body}},
+    State.
+
+flush(Mouth) ->
+    Ref = erlang:monitor(process, Mouth),
+    Mouth ! {flush, self(), Ref},
+    receive
+        {flushed, Ref} -> ok;
+        {'DOWN', Ref, process, Mouth, _} -> ok
+    after 1000 ->
+        ok
+    end.
+
+%% @private
+-spec mouth() -> no_return().
+mouth() ->
+    receive
+        {to, Destination, Message} ->
+            _ = erlang:send(Destination, Message),
+            ?MODULE:mouth();
+        {flush, From, Ref} ->
+            From ! {flushed, Ref},
+            ?MODULE:mouth();
+        _ ->
+            ?MODULE:mouth()
+    end.

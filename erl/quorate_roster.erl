@@ -1,0 +1,124 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @doc What runs on this node, and what an order means for it. Pure.
+%%
+%% Orders come again until their effect is seen, so each must be harmless the
+%% second time: what runs is reported again, and what has ended under an epoch
+%% never starts again under that epoch. For the latter ends are remembered,
+%% longer than an order can be on its way.
+-module(quorate_roster).
+
+-export([new/0, size/1, start/3, stop/3, add/4, started/3, stopping/2, ended/5, find/2,
+         take_all/1, running/1, forget/2]).
+
+-export_type([roster/0, box/0, report/0]).
+
+-define(REMEMBER_MS, 600000).
+
+-type box() :: #{id := quorate:id(), epoch := quorate:epoch(), sandbox := pid(),
+                 leader := pid(), child := pid() | undefined, stopping := boolean()}.
+-type report() :: {started | failed | stopped, {quorate:id(), quorate:epoch(), term()}}.
+
+-record(roster,
+        {boxes = #{} :: #{quorate:id() => box()},
+         ids = #{} :: #{pid() => quorate:id()}, % by the process of the sandbox
+         ends = #{} :: #{quorate:id() =>
+                             {quorate:epoch(), failed | stopped, term(), integer()}}}).
+
+-opaque roster() :: #roster{}.
+
+-spec new() -> roster().
+new() ->
+    #roster{}.
+
+-spec size(roster()) -> non_neg_integer().
+size(#roster{boxes = Boxes}) ->
+    map_size(Boxes).
+
+%% @doc An order to start: what to do. `replace' means that an older epoch still
+%% runs here, which must end first.
+-spec start(quorate:id(), quorate:epoch(), roster()) ->
+          start | {replace, box()} | {report, report()} | nothing.
+start(Id, Epoch, #roster{boxes = Boxes, ends = Ends}) ->
+    case {Boxes, Ends} of
+        {#{Id := #{epoch := Epoch, child := Child}}, _} when is_pid(Child) ->
+            {report, {started, {Id, Epoch, Child}}};
+        {#{Id := #{epoch := Present} = Box}, _} when Present < Epoch ->
+            {replace, Box};
+        {#{Id := _}, _} ->
+            nothing;
+        {_, #{Id := {Epoch, Kind, Reason, _}}} ->
+            {report, {Kind, {Id, Epoch, Reason}}};
+        {_, #{Id := {Last, _, _, _}}} when Last > Epoch ->
+            nothing;
+        _ ->
+            start
+    end.
+
+%% @doc An order to stop what runs under this epoch or a lower one. What is
+%% still starting cannot be asked to stop: it is killed.
+-spec stop(quorate:id(), quorate:epoch(), roster()) ->
+          {stop | kill, box()} | {report, report()} | nothing.
+stop(Id, Epoch, #roster{boxes = Boxes}) ->
+    case Boxes of
+        #{Id := #{epoch := Present, stopping := true}} when Present =< Epoch ->
+            nothing;
+        #{Id := #{epoch := Present, child := undefined} = Box} when Present =< Epoch ->
+            {kill, Box};
+        #{Id := #{epoch := Present} = Box} when Present =< Epoch ->
+            {stop, Box};
+        #{} ->
+            {report, {stopped, {Id, Epoch, not_running}}}
+    end.
+
+-spec add(quorate:id(), quorate:epoch(), {Sandbox :: pid(), Leader :: pid()}, roster()) -> roster().
+add(Id, Epoch, {Sandbox, Leader}, #roster{boxes = Boxes, ids = Ids} = Roster) ->
+    Box = #{id => Id, epoch => Epoch, sandbox => Sandbox, leader => Leader,
+            child => undefined, stopping => false},
+    Roster#roster{boxes = Boxes#{Id => Box}, ids = Ids#{Sandbox => Id}}.
+
+%% @doc The sandbox says that its child runs.
+-spec started(pid(), pid(), roster()) -> {report(), roster()} | nothing.
+started(Sandbox, Child, #roster{boxes = Boxes} = Roster) ->
+    case find(Sandbox, Roster) of
+        {ok, #{id := Id, epoch := Epoch} = Box} ->
+            {{started, {Id, Epoch, Child}},
+             Roster#roster{boxes = Boxes#{Id := Box#{child := Child}}}};
+        error ->
+            nothing
+    end.
+
+-spec stopping(box(), roster()) -> roster().
+stopping(#{id := Id} = Box, #roster{boxes = Boxes} = Roster) ->
+    Roster#roster{boxes = Boxes#{Id := Box#{stopping := true}}}.
+
+%% @doc The sandbox is gone; the end is remembered, to be reported (again).
+-spec ended(box(), failed | stopped, term(), integer(), roster()) -> {report(), roster()}.
+ended(#{id := Id, epoch := Epoch, sandbox := Sandbox}, Kind, Reason, Now, Roster) ->
+    #roster{boxes = Boxes, ids = Ids, ends = Ends} = Roster,
+    {{Kind, {Id, Epoch, Reason}},
+     Roster#roster{boxes = maps:remove(Id, Boxes), ids = maps:remove(Sandbox, Ids),
+                   ends = Ends#{Id => {Epoch, Kind, Reason, Now}}}}.
+
+-spec find(pid(), roster()) -> {ok, box()} | error.
+find(Sandbox, #roster{boxes = Boxes, ids = Ids}) ->
+    case Ids of
+        #{Sandbox := Id} -> {ok, maps:get(Id, Boxes)};
+        #{} -> error
+    end.
+
+%% @doc Everything, which ends now; what has ended stays known.
+-spec take_all(roster()) -> {[box()], roster()}.
+take_all(#roster{boxes = Boxes} = Roster) ->
+    {maps:values(Boxes), Roster#roster{boxes = #{}, ids = #{}}}.
+
+%% @doc What an attach tells. A child that is being started again right now
+%% counts under its last pid.
+-spec running(roster()) -> [{quorate:id(), quorate:epoch(), pid()}].
+running(#roster{boxes = Boxes}) ->
+    [{Id, Epoch, Child} || {Id, #{epoch := Epoch, child := Child}} <- maps:to_list(Boxes),
+                           is_pid(Child)].
+
+%% @doc Forgets the ends of long ago.
+-spec forget(integer(), roster()) -> roster().
+forget(Now, #roster{ends = Ends} = Roster) ->
+    Roster#roster{ends = maps:filter(fun(_, {_, _, _, At}) -> Now - At < ?REMEMBER_MS end, Ends)}.

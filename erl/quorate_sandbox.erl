@@ -1,0 +1,264 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @doc One sandbox on this node, under one epoch: starts the user's child,
+%% starts it again a few times if it fails, takes checkpoints, stops it.
+%%
+%% It tells its agent `{sandbox, self(), {started, Child}}', also when the child
+%% was started again, and how it ended by its own exit reason:
+%% `{shutdown, {failed | stopped, Reason}}' or `{shutdown, handed_over}'.
+%%
+%% A child that is started again under the same epoch gets the newest
+%% acknowledged state, like one that is started elsewhere. As long as that
+%% cannot be had, the child has to wait: an older state would undo what was
+%% acknowledged.
+-module(quorate_sandbox).
+-behaviour(gen_server).
+
+-export([start_link/1, start/2, stop/2, hand_over/1]).
+-export([save/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-export_type([arguments/0, order/0]).
+
+-type arguments() :: #{id := quorate:id(), epoch := quorate:epoch(), agent := pid(),
+                       leader := pid()}.
+-type order() :: #{spec := term(), options := term(),
+                   state := none | {quorate:version(), term()}}.
+
+%% Failures of a child that are mended here; then it is the cluster's turn.
+-define(RESTARTS_MAX, 3).
+-define(RESTARTS_PERIOD_MS, 5000).
+-define(RECOVER_MS, 2000).
+-define(RECOVER_RETRY_MS, 500).
+-define(CHECKPOINT_MS, 5000).
+-define(LAST_CHECKPOINT_MS, 2000).
+%% Whatever a specification says: a stop is ordered because somebody waits.
+-define(SHUTDOWN_MAX_MS, 30000).
+
+-record(state,
+        {id :: quorate:id(),
+         epoch :: quorate:epoch(),
+         agent :: pid(),
+         leader :: pid(),
+         child :: quorate_spec:child() | undefined,
+         pid :: pid() | undefined,
+         restarts = [] :: [integer()],          % when, newest first
+         checkpoint = none :: quorate_spec:checkpoint() | none,
+         saver :: {pid(), reference()} | undefined,
+         saved :: binary() | undefined,         % digest of the last checkpoint
+         complaint :: term()}).                 % the last logged error
+
+-spec start_link(arguments()) -> gen_server:start_ret().
+start_link(Arguments) ->
+    gen_server:start_link(?MODULE, Arguments, []).
+
+%% @doc Starts the child. Apart from the start of the process, so that the agent
+%% watches it before it can end.
+-spec start(pid(), order()) -> ok.
+start(Sandbox, Order) ->
+    gen_server:cast(Sandbox, {start, Order}).
+
+%% @doc Stops the child in its own time, as its specification says.
+-spec stop(pid(), term()) -> ok.
+stop(Sandbox, Reason) ->
+    gen_server:cast(Sandbox, {stop, Reason}).
+
+%% @doc The same after a last checkpoint, if checkpoints are taken.
+-spec hand_over(pid()) -> ok.
+hand_over(Sandbox) ->
+    gen_server:cast(Sandbox, hand_over).
+
+-spec init(arguments()) -> {ok, #state{}}.
+init(#{id := Id, epoch := Epoch, agent := Agent, leader := Leader}) ->
+    _ = process_flag(trap_exit, true),
+    true = group_leader(Leader, self()),
+    ok = quorate_local:add(Id, Epoch, Leader, self()),
+    {ok, #state{id = Id, epoch = Epoch, agent = Agent, leader = Leader}}.
+
+-spec handle_call(term(), gen_server:from(), #state{}) -> {reply, {error, unknown}, #state{}}.
+handle_call(_, _, State) ->
+    {reply, {error, unknown}, State}.
+
+-spec handle_cast(term(), #state{}) ->
+          {noreply, #state{}} | {noreply, #state{}, hibernate}
+        | {stop, {shutdown, term()}, #state{}}.
+handle_cast({start, #{spec := Spec, options := Options, state := Recovered}}, State) ->
+    case {quorate_spec:parse(Spec), quorate_spec:checkpoint(Options)} of
+        {{ok, Child}, {ok, Checkpoint}} ->
+            State1 = schedule(State#state{child = Child, checkpoint = Checkpoint}),
+            start_child(recovered(Recovered), State1);
+        {{error, Reason}, _} ->
+            {stop, {shutdown, {failed, Reason}}, State};
+        {_, {error, Reason}} ->
+            {stop, {shutdown, {failed, Reason}}, State}
+    end;
+handle_cast({stop, Reason}, State) ->
+    ok = stop_child(State),
+    {stop, {shutdown, {stopped, Reason}}, State};
+handle_cast(hand_over, State) ->
+    ok = last_checkpoint(State),
+    ok = stop_child(State),
+    {stop, {shutdown, handed_over}, State};
+handle_cast(_, State) ->
+    {noreply, State}.
+
+-spec handle_info(term(), #state{}) ->
+          {noreply, #state{}} | {noreply, #state{}, hibernate}
+        | {stop, {shutdown, term()}, #state{}}.
+handle_info({'EXIT', Pid, Reason}, #state{pid = Pid} = State) ->
+    ended(Reason, State#state{pid = undefined});
+handle_info(restart, State) ->
+    restart(State);
+handle_info(checkpoint, State) ->
+    {noreply, schedule(save(State))};
+handle_info({'DOWN', Ref, process, Pid, Outcome}, #state{saver = {Pid, Ref}} = State) ->
+    saved(Outcome, State#state{saver = undefined});
+handle_info(_, State) ->
+    {noreply, State}.
+
+%% Internals: the child
+
+recovered(none) -> {undefined, undefined};
+recovered({Version, Value}) -> {{ok, Value}, Version}.
+
+start_child({Value, Version}, #state{id = Id, epoch = Epoch, child = Child} = State) ->
+    #{start := {M, F, Args}} = Child,
+    Context = #{id => Id, epoch => Epoch, state => Value, version => Version},
+    try apply(M, F, Args ++ [Context]) of
+        {ok, Pid} when is_pid(Pid) -> started(Pid, State);
+        {ok, Pid, _} when is_pid(Pid) -> started(Pid, State);
+        {error, Reason} -> failed(Reason, State);
+        ignore -> failed(ignore, State);
+        Other -> failed({bad_return, Other}, State)
+    catch
+        exit:Reason -> failed(Reason, State);
+        Class:Reason:Stack -> failed({Class, Reason, Stack}, State)
+    end.
+
+%% Usually linked already; linking again changes nothing.
+started(Pid, #state{agent = Agent} = State) ->
+    true = link(Pid),
+    Agent ! {sandbox, self(), {started, Pid}},
+    {noreply, State#state{pid = Pid}, hibernate}.
+
+failed(Reason, #state{leader = Leader} = State) ->
+    ok = quorate_sandbox_io:sweep([Leader]),
+    {stop, {shutdown, {failed, Reason}}, State}.
+
+ended(Reason, #state{child = #{restart := Restart}} = State) ->
+    Now = erlang:monotonic_time(millisecond),
+    Recent = [At || At <- State#state.restarts, Now - At < ?RESTARTS_PERIOD_MS],
+    case {quorate_spec:restarts(Restart, Reason), length(Recent)} of
+        {false, _} ->
+            {stop, {shutdown, {stopped, final(Restart, Reason)}}, State};
+        {true, ?RESTARTS_MAX} ->
+            failed(Reason, State);
+        {true, _} ->
+            restart(State#state{restarts = [Now | Recent]})
+    end.
+
+%% A temporary child is not wanted anywhere after it has ended.
+final(temporary, normal) -> normal;
+final(temporary, Reason) -> {shutdown, Reason};
+final(transient, Reason) -> Reason.
+
+restart(#state{id = Id} = State) ->
+    case quorate:recover_state(Id, ?RECOVER_MS) of
+        {ok, Value, Version} ->
+            start_child({{ok, Value}, Version}, State);
+        {error, not_found} ->
+            start_child({undefined, undefined}, State);
+        {error, Reason} ->
+            _ = erlang:send_after(?RECOVER_RETRY_MS, self(), restart),
+            {noreply, complain({recovery, Reason}, State)}
+    end.
+
+stop_child(#state{pid = undefined}) ->
+    ok;
+stop_child(#state{pid = Pid, child = #{shutdown := brutal_kill}, leader = Leader}) ->
+    kill(Pid, Leader);
+stop_child(#state{pid = Pid, child = #{shutdown := Shutdown}, leader = Leader}) ->
+    true = exit(Pid, shutdown),
+    receive
+        {'EXIT', Pid, _} -> ok
+    after min(Shutdown, ?SHUTDOWN_MAX_MS) ->
+        kill(Pid, Leader)
+    end.
+
+kill(Pid, Leader) ->
+    true = exit(Pid, kill),
+    quorate_sandbox_io:sweep([Leader]).
+
+%% Internals: checkpoints
+
+schedule(#state{checkpoint = none} = State) ->
+    State;
+schedule(#state{checkpoint = #{interval := Interval}} = State) ->
+    _ = erlang:send_after(Interval, self(), checkpoint),
+    State.
+
+%% In a process of its own: a child that does not answer delays no stop.
+save(#state{pid = Pid, saver = undefined} = State) when is_pid(Pid) ->
+    State#state{saver = spawn_monitor(?MODULE, save, [?CHECKPOINT_MS, State])};
+save(State) ->
+    State.
+
+%% @private
+-spec save(pos_integer(), #state{}) -> no_return().
+save(Timeout, State) ->
+    exit(replicate(Timeout, State)).
+
+replicate(Timeout, #state{id = Id, epoch = Epoch, pid = Pid} = State) ->
+    #state{checkpoint = Checkpoint, saved = Saved} = State,
+    Value = take(Pid, Checkpoint, Timeout),
+    case erlang:md5(term_to_binary(Value)) of
+        Saved ->
+            unchanged;
+        Digest ->
+            case quorate:replicate_state(Id, Epoch, Value, #{timeout => Timeout}) of
+                {ok, _} -> {saved, Digest};
+                {error, Reason} -> {error, Reason}
+            end
+    end.
+
+take(Pid, #{callback := get_state}, Timeout) -> sys:get_state(Pid, Timeout);
+take(Pid, #{callback := {Module, Function}}, _) -> Module:Function(Pid).
+
+saved(unchanged, State) ->
+    {noreply, State#state{complaint = undefined}};
+saved({saved, Digest}, State) ->
+    {noreply, State#state{saved = Digest, complaint = undefined}};
+saved({error, {stale_epoch, _}}, #state{pid = Pid, leader = Leader} = State) when is_pid(Pid) ->
+    ok = kill(Pid, Leader),
+    {stop, {shutdown, {stopped, stale_epoch}}, State};
+saved({error, Reason}, State) ->
+    {noreply, complain({checkpoint, Reason}, State)};
+saved(_, #state{pid = undefined} = State) ->
+    {noreply, State};
+saved(Crash, State) ->
+    {noreply, complain({checkpoint, Crash}, State)}.
+
+last_checkpoint(#state{checkpoint = none}) ->
+    ok;
+last_checkpoint(#state{pid = undefined}) ->
+    ok;
+last_checkpoint(State) ->
+    {Pid, Ref} = spawn_monitor(?MODULE, save, [?LAST_CHECKPOINT_MS, State]),
+    receive
+        {'DOWN', Ref, process, Pid, Outcome} ->
+            case Outcome of
+                unchanged -> ok;
+                {saved, _} -> ok;
+                Other -> _ = complain({last_checkpoint, Other}, State), ok
+            end
+    after ?LAST_CHECKPOINT_MS ->
+        true = exit(Pid, kill),
+        _ = complain({last_checkpoint, timeout}, State),
+        ok
+    end.
+
+%% The same complaint again says nothing new.
+complain(Complaint, #state{complaint = Complaint} = State) ->
+    State;
+complain(Complaint, #state{id = Id, epoch = Epoch} = State) ->
+    logger:warning("quorate: sandbox ~ts, epoch ~b: ~0tp", [Id, Epoch, Complaint]),
+    State#state{complaint = Complaint}.

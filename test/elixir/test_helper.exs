@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# A distributed node with an embedded member, its data in a folder of its own.
+defmodule MyApp.Counter do
+  @moduledoc "The example of Quorate's documentation."
+  use GenServer
+
+  def start_link(first, context) do
+    GenServer.start_link(__MODULE__, {first, context})
+  end
+
+  @impl true
+  def init({_first, %{state: {:ok, count}}}), do: {:ok, count}
+  def init({first, %{state: :undefined}}), do: {:ok, first}
+
+  @impl true
+  def handle_call(:next, _from, count) do
+    {:ok, _} = Quorate.replicate_state(count + 1)
+    {:reply, count + 1, count + 1}
+  end
+
+  def handle_call(:context, _from, count) do
+    {:reply, {Quorate.sandbox_id(), Quorate.epoch()}, count}
+  end
+
+  @impl true
+  def handle_cast(:crash, _count), do: exit(:crash)
+  def handle_cast({:put, count}, _count), do: {:noreply, count}
+
+  # The starting functions of supervisors add nothing to the arguments.
+  def child_spec(first), do: %{id: __MODULE__, start: {__MODULE__, :start_link, [first]}}
+end
+
+# `mix test` may have started the application already, on a node that has a name.
+:ok = Application.stop(:quorate) |> then(fn _ -> :ok end)
+
+unless Node.alive?() do
+  {_, 0} = System.cmd("epmd", ["-daemon"])
+  {:ok, _} = Node.start(:"quorate_ex_#{System.pid()}@127.0.0.1")
+end
+
+data_dir = Path.join(System.tmp_dir!(), "quorate-ex-#{System.pid()}")
+Application.put_env(:quorate, :data_dir, data_dir)
+{:ok, _} = Application.ensure_all_started(:quorate)
+
+ExUnit.after_suite(fn _ ->
+  :ok = Application.stop(:quorate)
+  File.rm_rf!(data_dir)
+end)
+
+ExUnit.start()
