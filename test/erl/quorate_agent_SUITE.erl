@@ -1,0 +1,380 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The agent and its sandboxes against a member's double: what a real member
+%% does too rarely, or too politely.
+-module(quorate_agent_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, init_per_testcase/2, end_per_testcase/2]).
+-export([attach_describes_this_node/1, start_order_repeated_starts_once/1,
+         child_knows_its_context/1, recovered_state_reaches_the_child/1,
+         slow_start_delays_nobody/1, failed_start_is_reported_again/1,
+         stop_order_ends_the_child/1, stop_of_a_hanging_start_kills_it/1,
+         normal_end_is_stopped/1, crash_restarts_with_recovered_state/1,
+         too_many_crashes_fail/1, end_of_lease_kills_every_process/1,
+         lost_member_keeps_sandboxes/1, lease_lost_kills_and_attaches_anew/1,
+         greater_epoch_replaces_what_runs/1, claim_of_an_older_lease_is_not_started/1,
+         writes_are_numbered/1, stale_checkpoint_kills/1, planned_stop_hands_over/1,
+         name_is_freed_when_its_process_ends/1, name_dies_with_the_lease/1,
+         call_goes_to_another_member/1, unknown_messages_change_nothing/1,
+         agent_that_crashed_leaves_nothing_running/1]).
+-export([start_link/2, start_tree/1, slow/2, hang/1, fail/1, child/3]).
+
+-define(ID, <<"alice">>).
+-define(WAIT_MS, 5000).
+
+all() ->
+    [Name || {Name, 1} <- ?MODULE:module_info(exports),
+             lists:member(Name, [module_info, start_tree, hang, fail]) =:= false].
+
+init_per_testcase(Case, Config) ->
+    Double = quorate_member_double:start(peer:random_name(Case)),
+    [{double, Double} | Config].
+
+end_per_testcase(_, Config) ->
+    case whereis(quorate_sup) of
+        undefined -> ok;
+        Sup -> stop(Sup)
+    end,
+    catch quorate_member_double:stop(double(Config)),
+    ok.
+
+%% What an application controller would do.
+stop(Sup) ->
+    Ref = monitor(process, Sup),
+    exit(Sup, shutdown),
+    receive {'DOWN', Ref, process, Sup, _} -> ok end.
+
+double(Config) -> proplists:get_value(double, Config).
+
+start(Config) -> start(Config, []).
+
+start(Config, Others) ->
+    Nodes = [maps:get(node, Double) || Double <- [double(Config) | Others]],
+    {ok, Sup} = quorate_sup:start_link([{member, {existing, Nodes}}]),
+    unlink(Sup),
+    Sup.
+
+order(Epoch) -> order(Epoch, {?MODULE, start_link, [self()]}).
+
+order(Epoch, Spec) ->
+    #{id => ?ID, epoch => Epoch, spec => Spec, options => #{}, state => none}.
+
+send_start(Config, Order) -> quorate_member_double:order(double(Config), start, Order).
+
+send_stop(Config, Epoch) ->
+    quorate_member_double:order(double(Config), stop,
+                                #{id => ?ID, epoch => Epoch, reason => shutdown}).
+
+%% The next report of this kind, whatever else comes.
+report(Config, Kind) ->
+    #{node := Node} = double(Config),
+    receive {double, Node, {Kind, Body}} -> Body after ?WAIT_MS -> ct:fail({no, Kind}) end.
+
+no_report(Config, Kind) ->
+    #{node := Node} = double(Config),
+    receive {double, Node, {Kind, Body}} -> ct:fail({Kind, Body}) after 0 -> ok end.
+
+%% Everything that was sent to the agent before this has been dealt with.
+settle(Config) ->
+    ok = quorate_member_double:set(double(Config), #{}),
+    _ = sys:get_state(quorate_agent),
+    ok = quorate_member_double:set(double(Config), #{}).
+
+running(Config, Order) ->
+    ok = send_start(Config, Order),
+    {?ID, _, Pid} = report(Config, started),
+    Pid.
+
+await_end(Pid) ->
+    Ref = monitor(process, Pid),
+    receive {'DOWN', Ref, process, Pid, _} -> ok after ?WAIT_MS -> ct:fail({runs, Pid}) end.
+
+answer(Config, Fun) -> quorate_member_double:set(double(Config), #{answer => Fun}).
+
+%% Children
+
+start_link(Test, Context) -> {ok, proc_lib:spawn_link(?MODULE, child, [Test, Context, false])}.
+
+%% A process that will not end, and one that nobody is linked to.
+start_tree(#{} = Context) ->
+    Test = whereis(?MODULE),
+    Pid = proc_lib:spawn_link(?MODULE, child, [Test, Context, true]),
+    Loose = spawn(fun() -> process_flag(trap_exit, true), timer:sleep(infinity) end),
+    Test ! {tree, [Pid, Loose]},
+    {ok, Pid}.
+
+slow(Test, Context) ->
+    Test ! {slow, self()},
+    receive go -> start_link(Test, Context) end.
+
+hang(_) ->
+    whereis(?MODULE) ! {hanging, self()},
+    timer:sleep(infinity).
+
+fail(_) -> {error, on_purpose}.
+
+child(Test, Context, Stubborn) ->
+    _ = process_flag(trap_exit, Stubborn),
+    Test ! {child, self(), Context},
+    child_loop().
+
+child_loop() ->
+    receive
+        {run, From, Fun} -> From ! {ran, Fun()}, child_loop();
+        {exit, Reason} -> exit(Reason);
+        _ -> child_loop()
+    end.
+
+in_child(Pid, Fun) ->
+    Pid ! {run, self(), Fun},
+    receive {ran, Result} -> Result after ?WAIT_MS -> ct:fail(silent_child) end.
+
+context() ->
+    receive {child, _, Context} -> Context after ?WAIT_MS -> ct:fail(no_child) end.
+
+%% Cases
+
+attach_describes_this_node(Config) ->
+    _ = start(Config),
+    Body = quorate_member_double:attached(double(Config)),
+    OsPid = list_to_integer(os:getpid()),
+    ?assertMatch(#{running := [], names := [], incarnation := <<_:128>>,
+                   os := #{pid := OsPid, start_time := _, boot_id := <<_:36/binary>>,
+                           pid_namespace := <<"pid:[", _/binary>>},
+                   capacity := #{cpu := _, memory := _, sandboxes := _}}, Body),
+    ?assert(abs(maps:get(clock, Body) - quorate_os:clock()) < 60000).
+
+start_order_repeated_starts_once(Config) ->
+    _ = start(Config),
+    Pid = running(Config, order(11)),
+    ok = send_start(Config, order(11)),
+    ?assertEqual({?ID, 11, Pid}, report(Config, started)),
+    _ = context(),
+    receive {child, _, _} -> ct:fail(twice) after 0 -> ok end.
+
+child_knows_its_context(Config) ->
+    _ = start(Config),
+    Pid = running(Config, order(11)),
+    ?assertEqual(#{id => ?ID, epoch => 11, state => undefined, version => undefined}, context()),
+    ?assertEqual({?ID, 11}, in_child(Pid, fun() -> {quorate:sandbox_id(), quorate:epoch()} end)),
+    Grandchild = fun() ->
+                         Self = self(),
+                         spawn(fun() -> Self ! {epoch, quorate:epoch()} end),
+                         receive {epoch, Epoch} -> Epoch end
+                 end,
+    ?assertEqual(11, in_child(Pid, Grandchild)),
+    ?assertError(not_in_sandbox, quorate:epoch()).
+
+recovered_state_reaches_the_child(Config) ->
+    _ = start(Config),
+    _ = running(Config, (order(11))#{state := {{9, 4}, my_state}}),
+    ?assertMatch(#{state := {ok, my_state}, version := {9, 4}}, context()).
+
+slow_start_delays_nobody(Config) ->
+    _ = start(Config),
+    ok = send_start(Config, order(11, {?MODULE, slow, [self()]})),
+    Slow = receive {slow, Pid} -> Pid end,
+    ok = send_start(Config, (order(12))#{id := <<"bob">>}),
+    ?assertMatch({<<"bob">>, 12, _}, report(Config, started)),
+    Slow ! go,
+    ?assertMatch({?ID, 11, _}, report(Config, started)).
+
+failed_start_is_reported_again(Config) ->
+    _ = start(Config),
+    ok = send_start(Config, order(11, {?MODULE, fail, []})),
+    ?assertEqual({?ID, 11, on_purpose}, report(Config, failed)),
+    ok = send_start(Config, order(11, {?MODULE, fail, []})),
+    ?assertEqual({?ID, 11, on_purpose}, report(Config, failed)),
+    ok = send_start(Config, order(12, nonsense)),
+    ?assertEqual({?ID, 12, {bad_spec, nonsense}}, report(Config, failed)).
+
+stop_order_ends_the_child(Config) ->
+    _ = start(Config),
+    Pid = running(Config, order(11)),
+    ok = send_stop(Config, 11),
+    ?assertEqual({?ID, 11, shutdown}, report(Config, stopped)),
+    ?assertNot(is_process_alive(Pid)),
+    ok = send_stop(Config, 11),
+    ?assertEqual({?ID, 11, not_running}, report(Config, stopped)),
+    ok = send_start(Config, order(11)),
+    ?assertEqual({?ID, 11, shutdown}, report(Config, stopped)).
+
+stop_of_a_hanging_start_kills_it(Config) ->
+    true = register(?MODULE, self()),
+    _ = start(Config),
+    ok = send_start(Config, order(11, {?MODULE, hang, []})),
+    Pid = receive {hanging, P} -> P end,
+    ok = send_stop(Config, 11),
+    ?assertEqual({?ID, 11, shutdown}, report(Config, stopped)),
+    await_end(Pid).
+
+normal_end_is_stopped(Config) ->
+    _ = start(Config),
+    running(Config, order(11)) ! {exit, normal},
+    ?assertEqual({?ID, 11, normal}, report(Config, stopped)).
+
+crash_restarts_with_recovered_state(Config) ->
+    _ = start(Config),
+    ok = answer(Config, fun(state_replicator, recover_state, [?ID]) -> {ok, newest, {11, 3}} end),
+    Pid = running(Config, order(11)),
+    _ = context(),
+    Pid ! {exit, crash},
+    {?ID, 11, Again} = report(Config, started),
+    ?assertNotEqual(Pid, Again),
+    ?assertMatch(#{state := {ok, newest}, version := {11, 3}}, context()).
+
+too_many_crashes_fail(Config) ->
+    _ = start(Config),
+    Last = lists:foldl(fun(_, Pid) ->
+                               Pid ! {exit, crash},
+                               {?ID, 11, Again} = report(Config, started),
+                               Again
+                       end, running(Config, order(11)), [1, 2, 3]),
+    Last ! {exit, crash},
+    ?assertEqual({?ID, 11, crash}, report(Config, failed)).
+
+end_of_lease_kills_every_process(Config) ->
+    true = register(?MODULE, self()),
+    _ = start(Config),
+    #{incarnation := Old} = quorate_member_double:attached(double(Config)),
+    _ = running(Config, order(11, {?MODULE, start_tree, []})),
+    Pids = receive {tree, Tree} -> Tree end,
+    ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
+    lists:foreach(fun await_end/1, Pids),
+    ?assertEqual(#{incarnation => Old}, report(Config, detach)),
+    ok = quorate_member_double:set(double(Config), #{renew => true, attach => true, lease => 20}),
+    new_incarnation(Config, Old).
+
+%% Attaches of the old incarnation may still be on their way.
+new_incarnation(Config, Old) ->
+    case quorate_member_double:attached(double(Config)) of
+        #{incarnation := Old} -> new_incarnation(Config, Old);
+        #{running := Running} -> ?assertEqual([], Running)
+    end.
+
+lost_member_keeps_sandboxes(Config) ->
+    Other = quorate_member_double:start(peer:random_name(other)),
+    _ = start(Config, [Other]),
+    #{incarnation := I} = quorate_member_double:attached(double(Config)),
+    Pid = running(Config, order(11)),
+    ok = quorate_member_double:stop(double(Config)),
+    ?assertMatch(#{incarnation := I, running := [{?ID, 11, Pid}]},
+                 quorate_member_double:attached(Other)),
+    ?assert(is_process_alive(Pid)),
+    quorate_member_double:stop(Other).
+
+lease_lost_kills_and_attaches_anew(Config) ->
+    _ = start(Config),
+    #{incarnation := I} = quorate_member_double:attached(double(Config)),
+    Pid = running(Config, order(11)),
+    ok = quorate_member_double:order(double(Config), lease_lost, #{incarnation => I}),
+    await_end(Pid),
+    new_incarnation(Config, I).
+
+greater_epoch_replaces_what_runs(Config) ->
+    _ = start(Config),
+    Old = running(Config, order(11)),
+    New = running(Config, order(12)),
+    ?assertNotEqual(Old, New),
+    ?assertNot(is_process_alive(Old)),
+    ?assertMatch({?ID, 11, superseded}, report(Config, stopped)),
+    ok = send_start(Config, order(11)),
+    settle(Config),
+    ?assert(is_process_alive(New)),
+    no_report(Config, started).
+
+claim_of_an_older_lease_is_not_started(Config) ->
+    _ = start(Config),
+    ok = send_start(Config, order(10)),
+    settle(Config),
+    no_report(Config, started),
+    no_report(Config, failed).
+
+writes_are_numbered(Config) ->
+    _ = start(Config),
+    ok = answer(Config, fun(state_replicator, replicate_state, [Id, Epoch, State, Options]) ->
+                                {ok, {Id, Epoch, State, Options}}
+                        end),
+    Pid = running(Config, order(11)),
+    ?assertEqual({ok, {?ID, 11, a, #{seq => 1}}},
+                 in_child(Pid, fun() -> quorate:replicate_state(a) end)),
+    ?assertEqual({ok, {alice, 11, b, #{seq => 2}}}, quorate:replicate_state(alice, 11, b)),
+    ?assertEqual({ok, {"alice", 11, b, #{seq => 3}}}, quorate:replicate_state("alice", 11, b)),
+    ?assertEqual({ok, {?ID, 10, c, #{}}}, quorate:replicate_state(?ID, 10, c)),
+    ?assertEqual({ok, {<<"bob">>, 11, c, #{}}}, quorate:replicate_state(<<"bob">>, 11, c)).
+
+stale_checkpoint_kills(Config) ->
+    _ = start(Config),
+    ok = answer(Config, fun(_, _, _) -> {error, {stale_epoch, 12}} end),
+    Options = #{checkpoint => #{interval => 10, callback => {erlang, process_info}}},
+    Pid = running(Config, (order(11))#{options := Options}),
+    await_end(Pid),
+    ?assertEqual({?ID, 11, stale_epoch}, report(Config, stopped)).
+
+planned_stop_hands_over(Config) ->
+    Sup = start(Config),
+    #{incarnation := I} = quorate_member_double:attached(double(Config)),
+    Test = self(),
+    ok = answer(Config, fun(_, F, Args) -> Test ! {called, F, Args}, {ok, #{}} end),
+    Options = #{checkpoint => #{callback => {erlang, is_process_alive}}},
+    Pid = running(Config, (order(11))#{options := Options}),
+    ok = stop(Sup),
+    ?assertNot(is_process_alive(Pid)),
+    receive {called, replicate_state, [?ID, 11, true, _]} -> ok after 0 -> ct:fail(no_state) end,
+    ?assertEqual(#{incarnation => I}, report(Config, detach)),
+    no_report(Config, stopped).
+
+name_is_freed_when_its_process_ends(Config) ->
+    _ = start(Config),
+    Test = self(),
+    ok = answer(Config, fun(consistency_manager, register, _) -> {ok, 30};
+                           (_, F, Args) -> Test ! {F, Args}, ok end),
+    Pid = spawn(fun() -> receive stop -> ok end end),
+    ?assertEqual(yes, quorate:register_name(my_name, Pid)),
+    Pid ! stop,
+    receive {unregister, [my_name, Pid]} -> ok after ?WAIT_MS -> ct:fail(not_freed) end.
+
+name_dies_with_the_lease(Config) ->
+    _ = start(Config),
+    ok = answer(Config, fun(consistency_manager, register, _) -> {ok, 30};
+                           (_, _, _) -> ok end),
+    Pid = spawn(fun() -> timer:sleep(infinity) end),
+    ?assertEqual(yes, quorate:register_name(my_name, Pid)),
+    ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
+    await_end(Pid).
+
+call_goes_to_another_member(Config) ->
+    Other = quorate_member_double:start(peer:random_name(other)),
+    ok = quorate_member_double:set(Other, #{answer => fun(_, _, _) -> from_other end}),
+    _ = start(Config, [Other]),
+    _ = quorate_member_double:attached(double(Config)),
+    ?assertEqual({error, not_found}, quorate:sandbox(?ID)),
+    ok = quorate_member_double:stop(double(Config)),
+    ?assertEqual(from_other, quorate:sandbox(?ID)),
+    ?assertEqual(from_other, quorate:stop_sandbox(?ID)),
+    quorate_member_double:stop(Other),
+    ?assertEqual({error, no_member}, quorate:sandbox(?ID)).
+
+unknown_messages_change_nothing(Config) ->
+    _ = start(Config),
+    Pid = running(Config, order(11)),
+    Agent = whereis(quorate_agent),
+    [quorate_agent ! M || M <- [x, {quorate, 2, start, #{}}, {quorate, 1, start, #{}},
+                                {quorate, 1, attached, x}, {quorate, 1, renewed, #{}},
+                                {quorate, 1, lease_lost, #{incarnation => x}},
+                                {quorate, 1, dance, 1}, {'DOWN', make_ref(), process, Pid, x},
+                                {sandbox, self(), {started, Pid}}]],
+    ok = send_start(Config, order(11)),
+    ?assertEqual({?ID, 11, Pid}, report(Config, started)),
+    ?assertEqual(Agent, whereis(quorate_agent)).
+
+agent_that_crashed_leaves_nothing_running(Config) ->
+    true = register(?MODULE, self()),
+    _ = start(Config),
+    #{incarnation := Old} = quorate_member_double:attached(double(Config)),
+    _ = running(Config, order(11, {?MODULE, start_tree, []})),
+    Pids = receive {tree, Tree} -> Tree end,
+    exit(whereis(quorate_agent), kill),
+    lists:foreach(fun await_end/1, Pids),
+    new_incarnation(Config, Old).

@@ -1,0 +1,63 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The settings of the application.
+-module(quorate_config_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0]).
+-export([nothing_set_gives_an_embedded_member/1, existing_members_start_no_program/1,
+         supervised_settings_go_before_the_others/1, voters_become_arguments/1,
+         addresses_are_written_as_the_member_reads_them/1, mistakes_are_one_line/1]).
+
+-define(NODE, 'w1@127.0.0.1').
+
+all() ->
+    [Name || {Name, 1} <- ?MODULE:module_info(exports), Name =/= module_info].
+
+read(Settings) ->
+    quorate_config:read(Settings, ?NODE, #{data_dir => fun(Node) -> {dir_of, Node} end,
+                                           host => fun(Host) -> Host end}).
+
+nothing_set_gives_an_embedded_member(_) ->
+    ?assertEqual({ok, #{own => #{name => 'quorate-w1@127.0.0.1', data_dir => {dir_of, ?NODE},
+                                 listen => {"127.0.0.1", 0}, members => [],
+                                 daemon_path => undefined},
+                        others => [], capacity => #{}}},
+                 read([])).
+
+existing_members_start_no_program(_) ->
+    ?assertEqual({ok, #{own => none, others => ['q1@h', 'q2@h'], capacity => #{cpu => 1}}},
+                 read([{member, {existing, ['q1@h', 'q2@h']}}, {capacity, #{cpu => 1}}])).
+
+supervised_settings_go_before_the_others(_) ->
+    {ok, #{own := Own}} = read([{data_dir, "/a"}, {member, {supervised, #{data_dir => "/b"}}}]),
+    ?assertMatch(#{data_dir := "/b"}, Own).
+
+voters_become_arguments(_) ->
+    {ok, #{own := Own, others := Others}} =
+        read([{name, 'q1@h'}, {data_dir, "/d"},
+              {members, [{'q1@h', {"h1", 4370}}, {'q2@h', {"h2", 4371}}]}]),
+    ?assertEqual(['q2@h'], Others),
+    ?assertEqual(["start", "--supervised", "--name", "q1@h", "--data-dir", "/d",
+                  "--listen", "h1:4370", "--member", "q1@h=h1:4370", "--member", "q2@h=h2:4371"],
+                 quorate_config:arguments(Own)).
+
+addresses_are_written_as_the_member_reads_them(_) ->
+    [?assertEqual(Text, lists:nth(8, arguments(Address)))
+     || {Address, Text} <- [{{{127, 0, 0, 1}, 1}, "127.0.0.1:1"},
+                            {{{0, 0, 0, 0, 0, 0, 0, 1}, 2}, "[::1]:2"},
+                            {{<<"host">>, 0}, "host:0"}]].
+
+arguments(Address) ->
+    {ok, #{own := Own}} = read([{listen, Address}, {data_dir, "/d"}]),
+    quorate_config:arguments(Own).
+
+mistakes_are_one_line(_) ->
+    [begin
+         {error, Text} = read(Settings),
+         ?assertMatch("quorate: " ++ _, Text),
+         ?assertNot(lists:member($\n, Text))
+     end || Settings <- [[{memmber, embedded}], [{member, often}], [{member, {existing, ["q"]}}],
+                         [{listen, "x"}], [{data_dir, 1}], [{capacity, #{cpu => -1}}],
+                         [{capacity, #{gpu => 1}}], [{members, [q]}], [{members, q}],
+                         [{members, [{'q2@h', {"h", 1}}]}], [{member, {supervised, #{x => 1}}}]]].

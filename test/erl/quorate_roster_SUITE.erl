@@ -1,0 +1,110 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Orders that come twice, late, or in the wrong order; and specifications.
+-module(quorate_roster_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0]).
+-export([start_is_done_once/1, started_is_reported_when_ordered_again/1,
+         ended_epoch_never_starts_again/1, greater_epoch_starts_after_an_end/1,
+         older_order_is_ignored/1, greater_epoch_replaces/1,
+         stop_of_a_running_one_is_done_once/1, stop_of_a_starting_one_kills/1,
+         stop_of_nothing_is_answered/1, stop_of_an_older_epoch_spares_a_newer_one/1,
+         running_lists_what_has_a_pid/1, ends_are_forgotten_after_a_while/1,
+         specifications_are_taken_apart/1, wrong_specifications_are_refused/1,
+         checkpoint_options_are_checked/1, restart_follows_the_type/1]).
+
+-define(ID, <<"alice">>).
+
+all() ->
+    [Name || {Name, 1} <- ?MODULE:module_info(exports), Name =/= module_info].
+
+pid() -> spawn(fun() -> ok end).
+
+starting(Epoch) -> quorate_roster:add(?ID, Epoch, {self(), pid()}, quorate_roster:new()).
+
+running(Epoch) ->
+    {_, Roster} = quorate_roster:started(self(), pid(), starting(Epoch)),
+    Roster.
+
+ended(Epoch) ->
+    Roster = running(Epoch),
+    {ok, Box} = quorate_roster:find(self(), Roster),
+    {Report, Roster1} = quorate_roster:ended(Box, stopped, normal, 0, Roster),
+    ?assertEqual({stopped, {?ID, Epoch, normal}}, Report),
+    Roster1.
+
+start_is_done_once(_) ->
+    ?assertEqual(start, quorate_roster:start(?ID, 5, quorate_roster:new())),
+    ?assertEqual(nothing, quorate_roster:start(?ID, 5, starting(5))).
+
+started_is_reported_when_ordered_again(_) ->
+    ?assertMatch({report, {started, {?ID, 5, _}}}, quorate_roster:start(?ID, 5, running(5))).
+
+ended_epoch_never_starts_again(_) ->
+    ?assertEqual({report, {stopped, {?ID, 5, normal}}}, quorate_roster:start(?ID, 5, ended(5))).
+
+greater_epoch_starts_after_an_end(_) ->
+    ?assertEqual(start, quorate_roster:start(?ID, 6, ended(5))).
+
+older_order_is_ignored(_) ->
+    ?assertEqual(nothing, quorate_roster:start(?ID, 4, running(5))),
+    ?assertEqual(nothing, quorate_roster:start(?ID, 4, ended(5))).
+
+greater_epoch_replaces(_) ->
+    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 6, running(5))),
+    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 6, starting(5))).
+
+stop_of_a_running_one_is_done_once(_) ->
+    Roster = running(5),
+    {stop, Box} = quorate_roster:stop(?ID, 5, Roster),
+    ?assertEqual(nothing, quorate_roster:stop(?ID, 5, quorate_roster:stopping(Box, Roster))).
+
+stop_of_a_starting_one_kills(_) ->
+    ?assertMatch({kill, #{epoch := 5}}, quorate_roster:stop(?ID, 6, starting(5))).
+
+stop_of_nothing_is_answered(_) ->
+    ?assertEqual({report, {stopped, {?ID, 5, not_running}}},
+                 quorate_roster:stop(?ID, 5, quorate_roster:new())).
+
+stop_of_an_older_epoch_spares_a_newer_one(_) ->
+    ?assertMatch({report, {stopped, {?ID, 4, _}}}, quorate_roster:stop(?ID, 4, running(5))).
+
+running_lists_what_has_a_pid(_) ->
+    ?assertEqual([], quorate_roster:running(starting(5))),
+    ?assertMatch([{?ID, 5, Pid}] when is_pid(Pid), quorate_roster:running(running(5))).
+
+ends_are_forgotten_after_a_while(_) ->
+    ?assertEqual(start, quorate_roster:start(?ID, 5, quorate_roster:forget(600000, ended(5)))),
+    Remembered = quorate_roster:forget(599999, ended(5)),
+    ?assertMatch({report, _}, quorate_roster:start(?ID, 5, Remembered)).
+
+specifications_are_taken_apart(_) ->
+    Start = {m, f, [1]},
+    Expected = #{start => Start, restart => transient, shutdown => 5000, type => worker},
+    ?assertEqual({ok, Expected}, quorate_spec:parse(Start)),
+    ?assertEqual({ok, Expected}, quorate_spec:parse(#{id => x, start => Start})),
+    ?assertEqual({ok, Expected#{type := supervisor, shutdown := infinity}},
+                 quorate_spec:parse(#{start => Start, type => supervisor})),
+    ?assertEqual({ok, Expected#{restart := permanent, shutdown := brutal_kill}},
+                 quorate_spec:parse({x, Start, permanent, brutal_kill, worker, [m]})).
+
+wrong_specifications_are_refused(_) ->
+    [?assertMatch({error, {bad_spec, _}}, quorate_spec:parse(Spec))
+     || Spec <- [m, {m, f}, {m, f, 1}, #{id => x}, #{start => {m, f, []}, restart => often},
+                 #{start => {m, f, []}, shutdown => -1}, {x, {m, f, []}, permanent, 1, thing, []}]].
+
+checkpoint_options_are_checked(_) ->
+    ?assertEqual({ok, none}, quorate_spec:checkpoint(#{})),
+    ?assertEqual({ok, #{interval => 30000, callback => get_state}},
+                 quorate_spec:checkpoint(#{checkpoint => #{}})),
+    ?assertEqual({ok, #{interval => 10, callback => {m, f}}},
+                 quorate_spec:checkpoint(#{checkpoint => #{interval => 10, callback => {m, f}}})),
+    [?assertMatch({error, {bad_spec, {checkpoint, _}}}, quorate_spec:checkpoint(#{checkpoint => C}))
+     || C <- [1, #{interval => 0}, #{callback => f}, #{every => 1}]].
+
+restart_follows_the_type(_) ->
+    ?assert(quorate_spec:restarts(permanent, normal)),
+    ?assertNot(quorate_spec:restarts(temporary, crash)),
+    ?assert(quorate_spec:restarts(transient, crash)),
+    [?assertNot(quorate_spec:restarts(transient, R)) || R <- [normal, shutdown, {shutdown, x}]].

@@ -1,0 +1,177 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Members and Erlang nodes as operating system processes, for the
+%% demonstration and the measurements. Every process id goes into the file
+%% `pids` of the work directory, so that whoever started all this can end it.
+-module(test_cluster).
+
+-export([start_members/2, start_member/4, start_erl/4, start_elixir/4]).
+-export([kill/1, finish/1, await/3, free_ports/1]).
+-export([resident_kib/1, cpu_ms/1]).
+
+-type context() :: #{
+    program := file:filename(), ebin := file:filename(), work := file:filename(), cookie := string()
+}.
+
+%% Members named Names (before the @), all of them voters: [{Node, OsPid}].
+-spec start_members(context(), [string()]) -> [{node(), pos_integer()}].
+start_members(Context, Names) ->
+    Addresses = lists:zip(Names, free_ports(length(Names))),
+    [{node_of(N), start_member(Context, N, P, Addresses)} || {N, P} <- Addresses].
+
+-spec start_member(context(), string(), inet:port_number(), [{string(), inet:port_number()}]) ->
+    pos_integer().
+start_member(#{program := Program, work := Work} = Context, Name, Port, Voters) ->
+    Args =
+        [
+            "start",
+            "--name",
+            atom_to_list(node_of(Name)),
+            "--cookie-file",
+            filename:join(Work, "cookie"),
+            "--data-dir",
+            filename:join(Work, Name),
+            "--listen",
+            io_lib:format("127.0.0.1:~b", [Port])
+        ] ++
+            lists:append([
+                ["--member", io_lib:format("~s@127.0.0.1=127.0.0.1:~b", [N, P])]
+             || {N, P} <- Voters, length(Voters) > 1
+            ]),
+    spawn_os(Context, Name, Program, Args).
+
+%% An Erlang node; Extra are further arguments of erl.
+-spec start_erl(context(), string(), [string()], string()) -> {node(), pos_integer()}.
+start_erl(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
+    Node = node_of(Name),
+    Args =
+        ["-noshell", "-noinput", "-name", atom_to_list(Node), "-setcookie", Cookie] ++
+            paths(Context) ++ quiet() ++ Extra ++ ["-eval", Eval],
+    {Node, spawn_os(Context, Name, find("erl"), Args)}.
+
+%% A node that runs Elixir.
+-spec start_elixir(context(), string(), [string()], string()) -> {node(), pos_integer()}.
+start_elixir(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
+    Node = node_of(Name),
+    %% elixir cuts this at blanks, whatever the quotes.
+    Flags = lists:flatten(lists:join(" ", quiet() ++ Extra)),
+    Args =
+        ["--name", atom_to_list(Node), "--cookie", Cookie, "--erl", Flags] ++
+            paths(Context) ++ ["--no-halt", "-e", Eval],
+    {Node, spawn_os(Context, Name, find("elixir"), Args)}.
+
+node_of(Name) ->
+    list_to_atom(Name ++ "@127.0.0.1").
+
+paths(#{ebin := Ebin, work := Work}) ->
+    ["-pa", Ebin, "-pa", filename:join(Work, "ebin")].
+
+quiet() ->
+    [
+        "-kernel",
+        "logger_level",
+        "error",
+        "-kernel",
+        "prevent_overlapping_partitions",
+        "false"
+    ].
+
+find(Name) ->
+    case os:find_executable(Name) of
+        false -> throw({failed, [Name, " is not installed"]});
+        Path -> Path
+    end.
+
+%% What the process prints goes to a file; it is ended by its process id.
+spawn_os(#{work := Work}, Name, Program, Args) ->
+    Log = filename:join(Work, Name ++ ".log"),
+    Script = "echo $$; exec \"$0\" \"$@\" >>\"$TEST_LOG\" 2>&1 </dev/null",
+    Port = open_port({spawn_executable, "/bin/sh"}, [
+        {args, ["-c", Script, Program | [lists:flatten(A) || A <- Args]]},
+        {env, [{"TEST_LOG", Log}]},
+        {line, 64},
+        binary
+    ]),
+    receive
+        {Port, {data, {eol, Text}}} ->
+            ok = file:write_file(filename:join(Work, "pids"), [Text, $\n], [append]),
+            binary_to_integer(Text)
+    after 5000 -> throw({failed, [Program, " did not start"]})
+    end.
+
+-spec free_ports(pos_integer()) -> [inet:port_number()].
+free_ports(Count) ->
+    Sockets = [element(2, gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}])) || _ <- lists:seq(1, Count)],
+    Ports = [element(2, inet:port(S)) || S <- Sockets],
+    lists:foreach(fun gen_tcp:close/1, Sockets),
+    Ports.
+
+-spec kill(pos_integer()) -> ok.
+kill(Pid) ->
+    _ = os:cmd("kill -9 " ++ integer_to_list(Pid)),
+    ok.
+
+%% Ends every process that was started; those that are still there after all.
+-spec finish(file:filename()) -> [binary()].
+finish(Work) ->
+    Pids =
+        case file:read_file(filename:join(Work, "pids")) of
+            {ok, Text} -> binary:split(Text, <<"\n">>, [global, trim_all]);
+            _ -> []
+        end,
+    signal("-TERM", Pids),
+    Stubborn = left(Pids, 50),
+    signal("-9", Stubborn),
+    left(Stubborn, 20).
+
+signal(Signal, Pids) ->
+    [os:cmd("kill " ++ Signal ++ " " ++ binary_to_list(P) ++ " 2>/dev/null") || P <- Pids].
+
+left(Pids, Tries) ->
+    case [P || P <- Pids, is_running(P)] of
+        [] ->
+            [];
+        Left when Tries =:= 0 -> Left;
+        Left ->
+            receive
+            after 100 -> left(Left, Tries - 1)
+            end
+    end.
+
+is_running(Pid) ->
+    case file:read_file("/proc/" ++ binary_to_list(Pid) ++ "/stat") of
+        {ok, Text} -> binary:match(Text, <<") Z ">>) =:= nomatch;
+        _ -> false
+    end.
+
+%% Until Check() gives true or {true, Value}; looks again every 50 ms.
+-spec await(string(), fun(() -> term()), pos_integer()) -> term().
+await(What, Check, TimeoutMs) ->
+    await_until(What, Check, erlang:monotonic_time(millisecond) + TimeoutMs).
+
+await_until(What, Check, Deadline) ->
+    case Check() of
+        true ->
+            true;
+        {true, Value} ->
+            Value;
+        _ ->
+            erlang:monotonic_time(millisecond) < Deadline orelse
+                throw({failed, ["waited in vain for ", What]}),
+            receive
+            after 50 -> await_until(What, Check, Deadline)
+            end
+    end.
+
+-spec resident_kib(pos_integer()) -> non_neg_integer().
+resident_kib(Pid) ->
+    {ok, Text} = file:read_file(io_lib:format("/proc/~b/status", [Pid])),
+    {match, [N]} = re:run(Text, "VmRSS:\\s+(\\d+)", [{capture, all_but_first, list}]),
+    list_to_integer(N).
+
+%% User and system time so far; a tick is 10 ms.
+-spec cpu_ms(pos_integer()) -> non_neg_integer().
+cpu_ms(Pid) ->
+    {ok, Text} = file:read_file(io_lib:format("/proc/~b/stat", [Pid])),
+    [_, Rest] = binary:split(Text, <<") ">>),
+    Fields = binary:split(Rest, <<" ">>, [global]),
+    10 * (binary_to_integer(lists:nth(12, Fields)) + binary_to_integer(lists:nth(13, Fields))).
