@@ -6,7 +6,7 @@
 %% suspended; `erlang:monotonic_time/0' may stand still then. The virtual
 %% machine does not offer that clock, but the first number of `/proc/uptime' is
 %% the same, cut to 10 ms: never ahead, which is the safe side. Where there is
-%% no such file the monotonic clock has to do.
+%% no such file the monotonic clock has to do, counted from the start.
 -module(quorate_os).
 
 -export([clock/0, identity/0, capacity/0, cpu_sample/0, cpu_percent/2,
@@ -21,7 +21,7 @@
 -define(SANDBOXES_DEFAULT, 100000).
 
 %% @doc Milliseconds of `CLOCK_BOOTTIME'.
--spec clock() -> integer().
+-spec clock() -> non_neg_integer().
 clock() ->
     case read("/proc/uptime") of
         {ok, Text} ->
@@ -29,7 +29,9 @@ clock() ->
             <<Hundredths:2/binary, _/binary>> = Rest,
             binary_to_integer(Seconds) * 1000 + binary_to_integer(Hundredths) * 10;
         error ->
-            erlang:monotonic_time(millisecond)
+            %% Its zero is anywhere, often ahead; readings must not be negative.
+            Since = erlang:monotonic_time() - erlang:system_info(start_time),
+            erlang:convert_time_unit(Since, native, millisecond)
     end.
 
 %% @doc The process of this virtual machine, so that a member in the same
