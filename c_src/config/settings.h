@@ -70,7 +70,7 @@ struct settings {
     uint32_t stop_budget_ms; /* to kill what runs without a lease */
     uint32_t ttl_leader_ms;  /* the leader waits before it gives away */
     uint64_t state_map_size; /* bytes; a multiple of 4096 */
-    uint32_t requests_max;               /* in flight, then ERR_BUSY */
+    uint32_t requests_max;   /* in flight, then ERR_BUSY */
     uint8_t origins[SETTINGS_COUNT_MAX]; /* enum settings_origin, by setting */
 };
 
