@@ -210,6 +210,11 @@ $(BENCH_PROGRAMS): $B/bench/%: $B/test/bench/%.o $(SHELL_OBJECTS) \
 
 # --- Everything that must pass -----------------------------------------------
 
+# They use the same folders: asked for together, they run one after another.
+ifneq ($(word 2,$(filter test check demo bench fuzz erl,$(MAKECMDGOALS))),)
+.NOTPARALLEL:
+endif
+
 .PHONY: test check demo bench analyzer core
 core: $B/libquorate_core.a
 analyzer: $(CORE_OBJECTS)

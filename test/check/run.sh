@@ -52,7 +52,7 @@ for name in ${ONLY:-$order}; do
         failed=$((failed + 1))
         printf 'FAILED  %-8s %3d s  log: %s\n' "$name" $((SECONDS - start)) \
             "$log"
-        grep -v "^ok  " "$log" | head -n 100 | sed 's/^/    /'
+        awk '!/^ok  / && n++ < 100 { print "    " $0 }' "$log"
     fi
 done
 echo "check: $passed passed, $failed failed"

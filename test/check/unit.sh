@@ -49,7 +49,7 @@ for program in "$@"; do
     name=${program##*/test/unit/}
     if [ "$failed" -gt 0 ]; then
         echo "FAILED $name: $passed passed, $failed failed (exit code $rv)"
-        grep -v -E '^\[( RUN  |       OK )' "$log" | head -n 200
+        awk '!/^\[( RUN  |       OK )/ && n++ < 200' "$log"
         echo "  the whole log: $log"
     else
         echo "ok     $name: $passed passed${skipped:+$(

@@ -5,6 +5,7 @@
 %%   {states, Members, Id, Epoch}   states of one sandbox, numbered
 %%   {names, Tag}                   names for a process of a worker
 %%   {creations, Members}           sandboxes
+%%   {counts, Members, Id}          counts of a sandbox, which must only grow
 -module(ct_load).
 
 -export([start/2, stop/1, progress/1, count/1, lost/3, run/1, stop_here/1, progress_here/1]).
@@ -22,6 +23,7 @@ progress(Load) ->
     lists:sum([quorate_ct:call(Node, ?MODULE, progress_here, [Pid]) || {Node, Pid} <- Load]).
 
 count({states, _, _, Acknowledged, _}) -> Acknowledged;
+count({counts, _, Acknowledged}) -> Acknowledged;
 count({_, List}) -> length(List).
 
 %% What was acknowledged and is not there, or is not what it was.
@@ -32,6 +34,11 @@ lost_here(M, {states, Id, Epoch, Acknowledged, Tried}) ->
     case rpc:call(M, state_replicator, recover_state, [Id]) of
         {ok, {Id, Seq, _}, {Epoch, Seq}} when Seq >= Acknowledged, Seq =< Tried -> [];
         Other -> [{state, Id, Epoch, Acknowledged, Tried, Other}]
+    end;
+lost_here(M, {counts, Id, Acknowledged}) ->
+    case rpc:call(M, state_replicator, recover_state, [Id]) of
+        {ok, Count, _} when Count >= Acknowledged -> [];
+        Other -> [{count, Id, Acknowledged, Other}]
     end;
 lost_here(M, {names, Names}) ->
     [{name, Name, Pid, Epoch, Now}
@@ -72,6 +79,8 @@ write({states, Members, Id, Epoch}, Counter) ->
     answer({states, Id, Epoch, Acknowledged, Tried});
 write({names, Tag}, Counter) ->
     answer({names, names(Tag, Counter, 1, [])});
+write({counts, Members, Id}, Counter) ->
+    answer({counts, Id, counts(Members, Id, Counter, 0)});
 write({creations, Members}, Counter) ->
     answer({creations, creations(Members, Counter, 1, [])}).
 
@@ -110,6 +119,32 @@ states(Members, Id, Epoch, Counter, Seq) ->
                     states(Members, Id, Epoch, Counter, Seq)
             end
     end.
+
+%% Whoever is the owner, what it acknowledges is more than what any owner did
+%% before.
+counts(Members, Id, Counter, Last) ->
+    case is_over() orelse add(rpc:call(any(Members), quorate, sandbox, [Id], ?CALL_MS)) of
+        true ->
+            Last;
+        {ok, Count} when Count > Last ->
+            ok = counters:add(Counter, 1, 1),
+            counts(Members, Id, Counter, Count);
+        {ok, Count} ->
+            error({count_went_back, Id, Last, Count});
+        unknown ->
+            ok = pause(20),
+            counts(Members, Id, Counter, Last)
+    end.
+
+add({ok, #{status := running, pid := Pid}}) ->
+    try gen_server:call(Pid, add, 1000) of
+        {ok, Count} -> {ok, Count};
+        {error, _} -> unknown
+    catch
+        exit:_ -> unknown
+    end;
+add(_) ->
+    unknown.
 
 names(Tag, Counter, N, Names) ->
     Name = {name, Tag, N},

@@ -23,7 +23,7 @@ groups() ->
             monitor_of_an_unknown_name, call_of_an_unknown_name, monitor_of_an_unknown_pid,
             link_to_an_unknown_pid, undef_as_in_a_vm, badarg_is_an_answer,
             functions_outside_the_table, late_answers_are_dropped, large_arguments, many_callers,
-            traced_call],
+            traced_call, runs_sandboxes],
     [{otp25, [], Node},
      {otp27, [], Node},
      {elixir, [], [elixir_calls]},
@@ -409,6 +409,35 @@ traced_call(Config) ->
         ?assertMatch({'DOWN', Ref, process, _, noproc}, next()),
         _ = seq_trace:set_token([])
     end).
+
+%% As a worker too: nowhere else is there room for it.
+runs_sandboxes(Config) ->
+    #{node := Name} = Node = ?config(node, Config),
+    [Member | _] = Members = ?config(members, Config),
+    Client = ?config(client, Config),
+    Ebin = filename:join(code:lib_dir(quorate), "ebin"),
+    {ok, [App]} = file:consult(filename:join(Ebin, "quorate.app")),
+    Beams = filelib:wildcard("quorate*.beam", Ebin),
+    ok = quorate_ct:load(Node, [ct_counter | [list_to_atom(filename:basename(B, ".beam"))
+                                              || B <- Beams]]),
+    ok = quorate_ct:call(Node, application, load, [App]),
+    Settings = [{member, {existing, [N || #{node := N} <- Members]}},
+                {capacity, #{cpu => 900000, memory => 900000, sandboxes => 10}}],
+    ok = quorate_ct:call(Node, application, set_env, [[{quorate, Settings}]]),
+    {ok, _} = quorate_ct:call(Node, application, ensure_all_started, [quorate]),
+    _ = quorate_ct:await_worker(Client, Member, Node),
+    Id = unique(),
+    {ok, #{epoch := Epoch, worker := Name, pid := Pid}} =
+        quorate_ct:ask(Client, Member, {quorate, create_sandbox},
+                       [Id, ct_counter:spec(), #{resources => #{cpu => 800000}}]),
+    [{ok, N} = quorate_ct:call(Node, ct_counter, add, [Pid]) || N <- [1, 2, 3]],
+    ?assertEqual({ok, 3, {Epoch, 3}}, quorate_ct:call(Node, quorate, recover_state, [Id])),
+    {ok, Named} = quorate_ct:call(Node, quorate, register, [Id, Pid, #{}]),
+    ?assertEqual({ok, Pid, Named},
+                 quorate_ct:ask(Client, Member, {consistency_manager, whereis}, [Id])),
+    ok = quorate_ct:call(Node, quorate, stop_sandbox, [Id]),
+    ?assertNot(quorate_ct:call(Node, erlang, is_process_alive, [Pid])),
+    ok = quorate_ct:call(Node, application, stop, [quorate]).
 
 %% Elixir and C
 

@@ -22,12 +22,11 @@ static int encode_call(ei_x_buff *request, erlang_pid *self, erlang_ref *tag)
 }
 
 /* Waits for the answer; what comes in between are ticks. */
-static int receive(ei_cnode *node, int fd, ei_x_buff *answer)
+static int receive(int fd, ei_x_buff *answer)
 {
     erlang_msg message;
     int got;
 
-    (void)node;
     do {
         got = ei_xreceive_msg_tmo(fd, &message, answer, TIMEOUT_MS);
     } while (got == ERL_TICK);
@@ -66,7 +65,7 @@ static int gen_call(ei_cnode *node, int fd)
         encode_call(&request, ei_self(node), &tag) != 0 ||
         ei_reg_send_tmo(node, fd, server, request.buff, request.index,
                         TIMEOUT_MS) != 0 ||
-        receive(node, fd, &answer) != 0 ||
+        receive(fd, &answer) != 0 ||
         ei_decode_version(answer.buff, &index, &version) != 0 ||
         ei_decode_tuple_header(answer.buff, &index, &arity) != 0 ||
         arity != 2 || ei_decode_ref(answer.buff, &index, &answer_tag) != 0 ||

@@ -171,7 +171,7 @@ await_leader(Client, Members) ->
                 false
         end
     end),
-    hd([M || #{node := N} = M <- Members, N =:= Leader] ++ [#{node => Leader}]).
+    hd([M || #{node := N} = M <- Members, N =:= Leader]).
 
 %% The leader as one of these members knows it.
 -spec leader(peer(), [member()]) -> {member(), Others :: [member()]}.
