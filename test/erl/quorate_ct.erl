@@ -157,21 +157,23 @@ name(#{node := Node}) ->
 ask(Peer, #{node := Node}, {M, F}, A) ->
     call(Peer, rpc, call, [Node, M, F, A, 10000]).
 
-%% Until all these members agree on a leader and see one another; gives it.
+%% Until all these members agree on one of them as the leader and see one another;
+%% gives the leader.
 -spec await_leader(peer(), [member()]) -> member().
 await_leader(Client, Members) ->
     Up = length(Members),
-    Leader = await({leader_of, [N || #{node := N} <- Members]}, fun() ->
+    await({leader_of, [N || #{node := N} <- Members]}, fun() ->
         case [ask(Client, M, {quorate, status}, []) || M <- Members] of
             [#{leader := L, quorum := true, members_up := Count} | _] = All
               when L =/= undefined, Count >= Up ->
+                %% One that was just killed leads until that is noticed.
                 Same = [Other || #{leader := Other, members_up := N} <- All, Other =:= L, N >= Up],
-                length(Same) =:= Up andalso {true, L};
+                Known = [M || #{node := N} = M <- Members, N =:= L],
+                length(Same) =:= Up andalso Known =/= [] andalso {true, hd(Known)};
             _ ->
                 false
         end
-    end),
-    hd([M || #{node := N} = M <- Members, N =:= Leader]).
+    end).
 
 %% The leader as one of these members knows it.
 -spec leader(peer(), [member()]) -> {member(), Others :: [member()]}.
