@@ -35,7 +35,7 @@ void epmd_encode_port(struct buf *out, struct bytes alive);
 struct epmd_node {
     struct bytes alive; /* borrowed from the input */
     uint16_t port;
-    uint8_t type; /* EPMD_HIDDEN or EPMD_VISIBLE */
+    uint8_t type; /* EPMD_HIDDEN, EPMD_VISIBLE; others are not refused */
     uint8_t protocol;
     uint16_t version_high;
     uint16_t version_low;

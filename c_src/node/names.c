@@ -2,25 +2,14 @@
  * Calls that register and unregister names, on the leader. */
 #include "api/results.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "etf/writer.h"
 #include "node/requests.h"
 
-static void registered(struct node *node, void *arg,
+static void registered(struct node *node, struct request *request,
                        const struct command_result *result)
 {
-    uint64_t *number = (uint64_t *)arg;
-    struct request *request = requests_find(node, *number);
     struct buf *out = node_result(node);
 
-    mem_free(number);
-    if (request == NULL) {
-        return;
-    }
-    if (result == NULL) {
-        request_fail(node, request, ERR_NO_QUORUM);
-        return;
-    }
     if (result->rv == 0) {
         results_put_ok_tuple(out, 2);
         etf_put_u64(out, result->name->epoch);
@@ -35,37 +24,15 @@ static void registered(struct node *node, void *arg,
     request_finish(node, request);
 }
 
-static void unregistered(struct node *node, void *arg,
+static void unregistered(struct node *node, struct request *request,
                          const struct command_result *result)
 {
-    uint64_t *number = (uint64_t *)arg;
-    struct request *request = requests_find(node, *number);
-
-    mem_free(number);
-    if (request == NULL) {
+    if (result->rv != 0) {
+        request_fail(node, request, result->rv);
         return;
     }
-    if (result == NULL) {
-        request_fail(node, request, ERR_NO_QUORUM);
-    } else if (result->rv != 0) {
-        request_fail(node, request, result->rv);
-    } else {
-        results_put_ok(node_result(node));
-        request_finish(node, request);
-    }
-}
-
-static void propose(struct node *node, struct request *request,
-                    const struct command *command, proposal_done_fn *done)
-{
-    uint64_t *number = mem_copy(&request->number, sizeof(request->number));
-    int rv = number == NULL ? ERR_NOMEM
-                            : node_log_propose(node, command, done, number);
-
-    if (rv != 0) {
-        mem_free(number);
-        request_fail(node, request, rv == ERR_NOT_LEADER ? ERR_NO_QUORUM : rv);
-    }
+    results_put_ok(node_result(node));
+    request_finish(node, request);
 }
 
 void names_register(struct node *node, struct request *request)
@@ -76,7 +43,7 @@ void names_register(struct node *node, struct request *request)
                                     .pid = request->api.pid,
                                     .meta = request->api.meta};
 
-    propose(node, request, &command, registered);
+    request_propose(node, request, &command, registered);
 }
 
 void names_unregister(struct node *node, struct request *request)
@@ -85,5 +52,5 @@ void names_unregister(struct node *node, struct request *request)
                                     .name = request->api.name,
                                     .pid = request->api.pid};
 
-    propose(node, request, &command, unregistered);
+    request_propose(node, request, &command, unregistered);
 }

@@ -213,6 +213,43 @@ struct request *requests_find(const struct node *node, uint64_t number)
                                      bytes_of(&number, sizeof(number)));
 }
 
+/* The request may be gone when its command comes back. */
+struct request_proposal {
+    uint64_t number;
+    request_applied_fn *applied;
+};
+
+static void request_applied(struct node *node, void *arg,
+                            const struct command_result *result)
+{
+    struct request_proposal *proposal = (struct request_proposal *)arg;
+    struct request *request = requests_find(node, proposal->number);
+
+    if (request != NULL && result == NULL) {
+        request_fail(node, request, ERR_NO_QUORUM);
+    } else if (request != NULL) {
+        proposal->applied(node, request, result);
+    }
+    mem_free(proposal);
+}
+
+void request_propose(struct node *node, struct request *request,
+                     const struct command *command, request_applied_fn *applied)
+{
+    struct request_proposal *proposal = mem_alloc(sizeof(*proposal));
+    int rv = ERR_NOMEM;
+
+    if (proposal != NULL) {
+        proposal->number = request->number;
+        proposal->applied = applied;
+        rv = node_log_propose(node, command, request_applied, proposal);
+    }
+    if (rv != 0) {
+        mem_free(proposal);
+        request_fail(node, request, rv == ERR_NOT_LEADER ? ERR_NO_QUORUM : rv);
+    }
+}
+
 void requests_cancel(struct node *node, struct link *link,
                      struct bytes reference)
 {

@@ -54,6 +54,14 @@ struct request *request_new(struct node *node, struct link *link,
                             struct bytes args, uint64_t timeout_ms,
                             int *ret_error) MUST_USE;
 
+/* Proposes a command for a request; `applied` gets both when it is applied, if
+ * the request is still there then. All other ends are seen to. Leader only. */
+typedef void request_applied_fn(struct node *node, struct request *request,
+                                const struct command_result *result);
+void request_propose(struct node *node, struct request *request,
+                     const struct command *command,
+                     request_applied_fn *applied);
+
 /* routes.c: starts a request where it is to be answered. */
 void request_start(struct node *node, struct request *request);
 

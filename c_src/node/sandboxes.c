@@ -180,19 +180,10 @@ void sandboxes_create_at_read(struct node *node, struct request *request)
     request_finish(node, request);
 }
 
-static void stop_applied(struct node *node, void *arg,
+static void stop_applied(struct node *node, struct request *request,
                          const struct command_result *result)
 {
-    uint64_t *number = (uint64_t *)arg;
-    struct request *request = requests_find(node, *number);
-
-    mem_free(number);
-    if (request == NULL) {
-        return;
-    }
-    if (result == NULL) {
-        request_fail(node, request, ERR_NO_QUORUM);
-    } else if (result->rv != 0) {
+    if (result->rv != 0) {
         request_fail(node, request, result->rv);
     } else if (result->sandbox == NULL) {
         results_put_ok(node_result(node));
@@ -204,16 +195,10 @@ static void stop_applied(struct node *node, void *arg,
 
 void sandboxes_stop(struct node *node, struct request *request)
 {
-    struct command command = {.type = COMMAND_STOP, .id = request->api.id};
-    uint64_t *number = mem_copy(&request->number, sizeof(request->number));
-    int rv = number == NULL
-                 ? ERR_NOMEM
-                 : node_log_propose(node, &command, stop_applied, number);
+    const struct command command = {.type = COMMAND_STOP,
+                                    .id = request->api.id};
 
-    if (rv != 0) {
-        mem_free(number);
-        request_fail(node, request, rv == ERR_NOT_LEADER ? ERR_NO_QUORUM : rv);
-    }
+    request_propose(node, request, &command, stop_applied);
 }
 
 /* A sandbox that just runs needs no note, and there may be a million. */
