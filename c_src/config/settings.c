@@ -28,7 +28,7 @@ static const struct setting schema[] = {
      "register with the port mapper (epmd)"},
     {"log_level", SETTING_LOG_LEVEL, FIELD(log_level), "info", 0, 0,
      "error, warn, info or debug"},
-    {"election_timeout_ms", SETTING_NUMBER, FIELD(election_timeout_ms), "1000",
+    {"election_timeout_ms", SETTING_NUMBER, FIELD(election_timeout_ms), "500",
      50, 60000, "how long a leader may be silent"},
     {"heartbeat_interval_ms", SETTING_NUMBER, FIELD(heartbeat_interval_ms),
      "100", 10, 10000, "how often a leader is heard"},

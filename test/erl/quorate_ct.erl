@@ -138,6 +138,9 @@ kill_member(Context, M) ->
     _ = stop_member(Context, M, "KILL"),
     ok.
 
+is_running(#{keeper := Keeper}, M) ->
+    gen_server:call(Keeper, {os_pid, name(M)}) =/= error.
+
 %% The exit status (128 + signal).
 -spec stop_member(context(), member(), string()) -> integer().
 stop_member(Context, M, Signal) ->
@@ -261,9 +264,11 @@ fresh_workers(Context, Client, [A, B, C] = Members, {Names, Capacity}) ->
     _ = [await_worker(Client, A, W) || W <- Workers],
     Workers.
 
-%% The other end of a case: nothing of it runs in the next one.
+%% The other end of a case: nothing of it runs in the next one, and what a case
+%% that failed left killed is there again.
 -spec clear(context(), peer(), [member()], [peer()]) -> ok.
 clear(Context, Client, [M | _] = Members, Workers) ->
+    _ = [start_member(Context, Killed) || Killed <- Members, not is_running(Context, Killed)],
     ok = lists:foreach(fun(W) -> kill_node(Context, W) end,
                        [W || #{peer := Peer} = W <- Workers, is_process_alive(Peer)]),
     _ = await_leader(Client, Members),

@@ -117,7 +117,7 @@ static void slow_heartbeats_are_refused(void **state)
     assert_accepted(fixture);
     set(fixture, "heartbeat_interval_ms", "500");
     assert_refused(fixture, "heartbeat_interval_ms (500) must be less than "
-                            "half of election_timeout_ms (1000)");
+                            "half of election_timeout_ms (500)");
 }
 
 static void own_address_of_the_members_is_listened_on(void **state)

@@ -51,7 +51,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_true(settings->epmd);
     assert_false(settings->supervised);
     assert_int_equal(settings->log_level, SETTINGS_LOG_INFO);
-    assert_int_equal(settings->election_timeout_ms, 1000);
+    assert_int_equal(settings->election_timeout_ms, 500);
     assert_int_equal(settings->heartbeat_interval_ms, 100);
     assert_int_equal(settings->ttl_owner_ms, 2500);
     assert_int_equal(settings->stop_budget_ms, 1000);
