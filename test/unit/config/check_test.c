@@ -113,10 +113,10 @@ static void slow_heartbeats_are_refused(void **state)
 {
     struct fixture *fixture = *state;
 
-    set(fixture, "heartbeat_interval_ms", "499");
+    set(fixture, "heartbeat_interval_ms", "249");
     assert_accepted(fixture);
-    set(fixture, "heartbeat_interval_ms", "500");
-    assert_refused(fixture, "heartbeat_interval_ms (500) must be less than "
+    set(fixture, "heartbeat_interval_ms", "250");
+    assert_refused(fixture, "heartbeat_interval_ms (250) must be less than "
                             "half of election_timeout_ms (500)");
 }
 
