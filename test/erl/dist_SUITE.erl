@@ -2,9 +2,8 @@
 %% A member as other nodes see it: every way of calling it, from nodes of two
 %% releases of Erlang, from Elixir and from a stock C node.
 %%
-%% OTP 27 runs in a root of its own, made by test/otp27/setup (QUORATE_OTP27_ROOT
-%% says where; _build/otp27 by default). Where that is not possible the group is
-%% skipped, unless QUORATE_REQUIRE_OTP27=1.
+%% OTP 27 runs in a root of its own (quorate_ct:release/2). Where that is not
+%% possible the group is skipped, unless QUORATE_REQUIRE_OTP27=1.
 -module(dist_SUITE).
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
@@ -48,21 +47,15 @@ end_per_suite(Config) ->
 
 init_per_group(otp27, Config) ->
     ct:timetrap({minutes, 15}),
-    Top = quorate_ct:top(),
-    Root = os:getenv("QUORATE_OTP27_ROOT", filename:join(Top, "_build/otp27")),
     Context = ?config(context, Config),
-    Setup = filename:join(Top, "test/otp27/setup"),
-    case quorate_ct:run(Context, Setup, [Root], #{timeout => 840000}) of
-        {0, _, _} ->
+    case quorate_ct:release(Context, "27") of
+        {ok, Root} ->
             Node = quorate_ct:node(Context, "otp27", #{root => Root}),
             ?assertEqual("27", quorate_ct:call(Node, erlang, system_info, [otp_release])),
             ok = quorate_ct:load(Node, [?MODULE]),
             [{node, Node} | Config];
-        {_, _, Why} ->
-            case os:getenv("QUORATE_REQUIRE_OTP27") of
-                "1" -> ct:fail(Why);
-                _ -> {skip, unicode:characters_to_list(Why)}
-            end
+        Skip ->
+            Skip
     end;
 init_per_group(otp25, Config) ->
     [{node, quorate_ct:node(?config(context, Config), "otp25")} | Config];

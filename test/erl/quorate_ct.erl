@@ -13,7 +13,7 @@
 -export([start/1, stop/2, end_all/1, free_ports/1, top/0]).
 -export([members/2, members/3, member/4, start_member/2, kill_member/2, stop_member/3,
          await_leader/2, log_of/2]).
--export([node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2, load/2]).
+-export([release/2, node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2, load/2]).
 -export([ask/4, leader/2, await_worker/3, fresh_workers/4, clear/4]).
 -export([process/4, kill_process/3, os_pid/2, start_epmd/1, run/3, run/4, is_os_process/1]).
 -export([await/2, await/3, take_time/1]).
@@ -75,7 +75,7 @@ top() ->
 top("/") ->
     ct:fail("the top of the repository was not found; set QUORATE_TOP");
 top(Dir) ->
-    case filelib:is_regular(filename:join(Dir, "test/otp27/setup")) of
+    case filelib:is_regular(filename:join(Dir, "test/otp/setup")) of
         true -> Dir;
         false -> top(filename:dirname(Dir))
     end.
@@ -83,6 +83,24 @@ top(Dir) ->
 %% Another build of the member (with sanitizers, say) by QUORATE_PROGRAM.
 program() ->
     os:getenv("QUORATE_PROGRAM", filename:join([top(), "priv", "quorate"])).
+
+%% The root in which another release of OTP runs, made by test/otp/setup
+%% (QUORATE_OTP27_ROOT says where; _build/otp27 by default). Where it cannot be had
+%% the group is skipped with the reason, and fails with QUORATE_REQUIRE_OTP27=1.
+-spec release(context(), string()) -> {ok, file:filename()} | {skip, string()}.
+release(Context, Release) ->
+    Root = os:getenv("QUORATE_OTP" ++ Release ++ "_ROOT",
+                     filename:join(top(), "_build/otp" ++ Release)),
+    Setup = filename:join(top(), "test/otp/setup"),
+    case run(Context, Setup, [Release, Root], #{timeout => 840000}) of
+        {0, _, _} ->
+            {ok, Root};
+        {_, _, Why} ->
+            case os:getenv("QUORATE_REQUIRE_OTP" ++ Release) of
+                "1" -> ct:fail(Why);
+                _ -> {skip, unicode:characters_to_list(Why)}
+            end
+    end.
 
 %% Below the range from which the kernel takes ports for connections.
 -spec free_ports(pos_integer()) -> [inet:port_number()].
