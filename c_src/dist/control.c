@@ -5,14 +5,14 @@
 
 #include "base/ensure.h"
 #include "base/err.h"
+#include "dist/control_scan.h"
 #include "dist/flags.h"
 #include "dist/frame.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 
 enum {
-    FIELDS_MAX = 6,      /* after the operation */
-    TUPLE_HEAD_SIZE = 4, /* tag, arity, tag of an integer, operation */
+    FIELDS_MAX = 6, /* after the operation */
     TAG_SMALL_TUPLE = 104,
     TAG_SMALL_INTEGER = 97,
 };
@@ -261,14 +261,6 @@ static int fail(int err, const char *cause, const char **ret_cause)
     return err;
 }
 
-static int fail_term(int err, const char **ret_cause)
-{
-    if (err == ERR_LIMIT) {
-        return fail(err, "a term exceeds a limit", ret_cause);
-    }
-    return fail(ERR_MALFORMED, "a term is malformed", ret_cause);
-}
-
 /* The form of the control tuple at the start of `bytes`, if it has the head
  * that every sender writes. */
 static int find_form(struct bytes bytes, uint64_t flags,
@@ -277,7 +269,8 @@ static int find_form(struct bytes bytes, uint64_t flags,
     const struct form *form;
     uint8_t op;
 
-    if (bytes.size < TUPLE_HEAD_SIZE || bytes.data[0] != TAG_SMALL_TUPLE ||
+    if (bytes.size < CONTROL_HEAD_SIZE - 2 ||
+        bytes.data[0] != TAG_SMALL_TUPLE ||
         bytes.data[2] != TAG_SMALL_INTEGER) {
         return fail(ERR_MALFORMED, "the control message is not a tuple",
                     ret_cause);
@@ -300,79 +293,39 @@ static int find_form(struct bytes bytes, uint64_t flags,
     return 0;
 }
 
-static bool has_reason(const struct form *form)
+int control_find_form(struct bytes tuple, uint64_t flags,
+                      struct control_outline *ret_outline,
+                      const char **ret_cause)
 {
-    return form->payload == PAYLOAD_NONE &&
-           (form->op == CONTROL_EXIT || form->op == CONTROL_EXIT2 ||
-            form->op == CONTROL_MONITOR_P_EXIT);
-}
-
-/* What follows the control tuple: nothing, or a version byte and one term. */
-static int take_payload(struct bytes rest, const struct form *form,
-                        struct control *control, const char **ret_cause)
-{
-    struct etf_limits limits = etf_limits_default(rest.size);
-    struct bytes raw;
-    int rv;
-
-    if (form->payload == PAYLOAD_NONE) {
-        return rest.size == 0
-                   ? 0
-                   : fail(ERR_MALFORMED, "bytes follow the control message",
-                          ret_cause);
-    }
-    if (rest.size == 0) {
-        return fail(ERR_MALFORMED, "the payload is missing", ret_cause);
-    }
-    rv = etf_validate_external(rest, &limits, &raw);
-    if (rv != 0) {
-        return fail_term(rv, ret_cause);
-    }
-    if (form->payload == PAYLOAD_REASON) {
-        control->reason = raw;
-    } else {
-        control->payload = raw;
-    }
-    return 0;
-}
-
-int control_decode(struct bytes frame, uint64_t flags,
-                   struct control *ret_control, const char **ret_cause)
-{
-    struct etf_limits limits = {.depth_max = CONTROL_DEPTH_MAX,
-                                .count_max = CONTROL_COUNT_MAX,
-                                .size_max = CONTROL_SIZE_MAX};
-    struct control control = {0};
     const struct form *form;
-    struct etf_reader reader;
-    struct bytes bytes;
-    size_t size;
-    int rv;
+    int rv = find_form(tuple, flags, &form, ret_cause);
 
-    if (frame.size < 2 || frame.data[0] != CONTROL_PASS_THROUGH) {
-        return fail(ERR_UNSUPPORTED, "the frame is not passed through",
-                    ret_cause);
+    if (rv == 0) {
+        bool has_payload = form->payload != PAYLOAD_NONE;
+
+        *ret_outline = (struct control_outline){
+            .has_payload = has_payload,
+            .has_reason = !has_payload && (form->op == CONTROL_EXIT ||
+                                           form->op == CONTROL_EXIT2 ||
+                                           form->op == CONTROL_MONITOR_P_EXIT)};
     }
-    if (frame.data[1] != ETF_VERSION) {
-        return fail(ERR_MALFORMED, "the control message has no version",
-                    ret_cause);
-    }
-    bytes = bytes_of(frame.data + 2, frame.size - 2);
-    rv = find_form(bytes, flags, &form, ret_cause);
-    if (rv != 0) {
-        return rv;
-    }
-    if (has_reason(form)) {
-        /* A process may die of any term. */
-        limits = etf_limits_default(bytes.size);
-    }
-    rv = etf_validate(bytes, &limits, &size);
-    if (rv != 0) {
-        return fail_term(rv, ret_cause);
-    }
+    return rv;
+}
+
+int control_decode_scanned(struct bytes frame, const struct control_scan *scan,
+                           struct control *ret_control, const char **ret_cause)
+{
+    const struct form *form;
+    struct control control = {0};
+    struct etf_reader reader;
+
+    ensure(scan->stage == CONTROL_SCAN_DONE);
+    ensure(scan->control_size >= CONTROL_HEAD_SIZE);
+    ensure(scan->control_size <= frame.size);
+    form = &forms[frame.data[CONTROL_HEAD_SIZE - 1]];
     control.op = (enum control_op)form->op;
-    reader = etf_reader_of(
-        bytes_of(bytes.data + TUPLE_HEAD_SIZE, size - TUPLE_HEAD_SIZE));
+    reader = etf_reader_of(bytes_of(frame.data + CONTROL_HEAD_SIZE,
+                                    scan->control_size - CONTROL_HEAD_SIZE));
     for (size_t i = 0; i < FIELDS_MAX && form->fields[i] != FIELD_END; i++) {
         if (read_field(&reader, (enum field)form->fields[i], &control) != 0) {
             return fail(ERR_MALFORMED, "a field has a wrong type", ret_cause);
@@ -382,12 +335,32 @@ int control_decode(struct bytes frame, uint64_t flags,
     if (!is_id_right(&control)) {
         return fail(ERR_MALFORMED, "the unlink id is not valid", ret_cause);
     }
-    rv = take_payload(bytes_of(bytes.data + size, bytes.size - size), form,
-                      &control, ret_cause);
-    if (rv == 0) {
-        *ret_control = control;
+    if (form->payload != PAYLOAD_NONE) {
+        struct bytes raw = bytes_of(frame.data + scan->control_size + 1,
+                                    frame.size - scan->control_size - 1);
+
+        if (form->payload == PAYLOAD_REASON) {
+            control.reason = raw;
+        } else {
+            control.payload = raw;
+        }
     }
-    return rv;
+    *ret_control = control;
+    return 0;
+}
+
+int control_decode(struct bytes frame, uint64_t flags,
+                   struct control *ret_control, const char **ret_cause)
+{
+    struct control_scan scan; /* the validator needs no first value */
+    int rv;
+
+    control_scan_init(&scan);
+    rv =
+        control_scan_step(&scan, frame, frame.size, flags, SIZE_MAX, ret_cause);
+    return rv != 0
+               ? rv
+               : control_decode_scanned(frame, &scan, ret_control, ret_cause);
 }
 
 /* --- Encoding ------------------------------------------------------------- */

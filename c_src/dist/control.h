@@ -4,9 +4,10 @@
  *
  *     112   131 control tuple   [131 payload]
  *
- * Both terms are validated here, once; the fields are raw terms, borrowed from
- * the frame. The forms with a trace token, and those with the reason in the
- * payload, come out as the plain operation. */
+ * Both terms are validated here, once, and of a long frame bit by bit while it
+ * arrives; the fields are raw terms, borrowed from the frame. The forms with a
+ * trace token, and those with the reason in the payload, come out as the plain
+ * operation. */
 #ifndef QUORATE_DIST_CONTROL_H
 #define QUORATE_DIST_CONTROL_H
 
@@ -72,6 +73,14 @@ struct control {
 int control_decode(struct bytes frame, uint64_t flags,
                    struct control *ret_control,
                    const char **ret_cause) MUST_USE;
+
+struct control_scan; /* dist/control_scan.h */
+
+/* control_decode() for a frame whose scan is done: looks at the control tuple
+ * only. */
+int control_decode_scanned(struct bytes frame, const struct control_scan *scan,
+                           struct control *ret_control,
+                           const char **ret_cause) MUST_USE;
 
 /* Encoding: begin gives the tuple's head with the operation as the first of
  * `arity` elements; then the other elements, then perhaps a payload;

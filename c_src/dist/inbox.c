@@ -405,7 +405,10 @@ int inbox_receive(struct inbox *inbox, const struct inbox_peer *peer,
                         .control = &control,
                         .out = out,
                         .event = &event};
-    int rv = control_decode(frame, peer->flags, &control, ret_cause);
+    int rv =
+        peer->scan == NULL
+            ? control_decode(frame, peer->flags, &control, ret_cause)
+            : control_decode_scanned(frame, peer->scan, &control, ret_cause);
 
     if (rv != 0) {
         return rv;

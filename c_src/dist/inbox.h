@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct control_scan; /* dist/control.h */
+
 enum { INBOX_PID_SIZE_MAX = 270 }; /* bytes of our pids as raw terms */
 
 struct inbox {
@@ -42,6 +44,9 @@ void inbox_init(struct inbox *inbox, struct bytes node, uint32_t creation);
 struct inbox_peer {
     struct bytes name; /* node name */
     uint64_t flags;    /* agreed: ours and theirs */
+    /* Of the frame that comes next, if it was looked at as it arrived: done,
+       borrowed; else NULL. */
+    const struct control_scan *scan;
 };
 
 enum call_kind {

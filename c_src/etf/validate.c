@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The gate for terms from peers: one pass, no recursion, no allocation. Open
- * containers are on a stack of fixed size; the elements that they announced
- * and that have not come yet are counted, each takes a byte at least, so a
- * claim that the rest of the bytes cannot hold is refused at once. */
+ * One pass, no recursion, no allocation. Open containers are on a stack of
+ * fixed size; the elements that they announced and that have not come yet are
+ * counted, each takes a byte at least, so a claim that the rest of the bytes
+ * cannot hold is refused at once.
+ *
+ * A step that comes to the end of what has arrived goes back to the start of
+ * the element it was in, which is at most an atom or the head of something
+ * longer: little is looked at twice. */
+#include "etf/validate.h"
+
 #include "base/ensure.h"
 #include "etf/reader.h"
-#include "etf/utf8.h"
+#include "etf/validate_leaf.h"
 #include "etf/wire.h"
 
-struct frame {
-    const uint8_t *fun_end; /* where a fun says that it ends; else NULL */
-    uint32_t left;          /* elements not yet seen */
-    bool is_list;           /* its last element is the tail */
-};
-
+/* One step. */
 struct scan {
-    struct cursor cursor;            /* what is left to look at */
-    const struct etf_limits *limits; /* borrowed */
-    uint64_t pending;                /* elements not yet seen, all frames */
-    uint64_t count;                  /* elements announced so far */
-    uint32_t depth;                  /* frames in use */
-    struct frame frames[ETF_DEPTH_MAX];
+    struct cursor cursor; /* what is left to look at */
+    size_t missing;       /* bytes of the whole that have not arrived */
+    const uint8_t *base;  /* the first byte of the term */
+    bool is_short;        /* the whole cannot hold what the term claims */
+    struct etf_validator *validator;
 };
 
 struct etf_limits etf_limits_default(size_t size_max)
@@ -30,150 +30,6 @@ struct etf_limits etf_limits_default(size_t size_max)
                                .size_max = size_max};
 }
 
-static int scan_utf8_atom(struct cursor *cursor, size_t width)
-{
-    struct bytes name;
-    size_t chars;
-    int rv = wire_block(cursor, width, &name);
-
-    if (rv != 0) {
-        return rv;
-    }
-    if (name.size <= ETF_ATOM_CHARS_MAX && utf8_is_ascii(name)) {
-        return 0;
-    }
-    if (name.size > ETF_ATOM_BYTES_MAX) {
-        return ERR_LIMIT;
-    }
-    rv = utf8_count(name, &chars);
-    if (rv != 0) {
-        return rv;
-    }
-    return chars > ETF_ATOM_CHARS_MAX ? ERR_LIMIT : 0;
-}
-
-static int scan_latin1_atom(struct cursor *cursor, size_t width)
-{
-    struct bytes name;
-    int rv = wire_block(cursor, width, &name);
-
-    if (rv != 0) {
-        return rv;
-    }
-    return name.size > ETF_ATOM_CHARS_MAX ? ERR_LIMIT : 0;
-}
-
-/* An atom of any form; anything else is malformed. */
-static int scan_atom(struct cursor *cursor)
-{
-    uint8_t tag;
-    int rv = wire_tag(cursor, &tag);
-
-    if (rv != 0) {
-        return rv;
-    }
-    switch (tag) {
-    case TAG_SMALL_ATOM_UTF8:
-        return scan_utf8_atom(cursor, 1);
-    case TAG_ATOM_UTF8:
-        return scan_utf8_atom(cursor, 2);
-    case TAG_SMALL_ATOM:
-        return scan_latin1_atom(cursor, 1);
-    case TAG_ATOM:
-        return scan_latin1_atom(cursor, 2);
-    default:
-        return ERR_MALFORMED;
-    }
-}
-
-/* A node name and `tail` more bytes: pids and ports. */
-static int scan_node_and(struct cursor *cursor, size_t tail)
-{
-    int rv = scan_atom(cursor);
-
-    return rv != 0 ? rv : wire_skip(cursor, tail);
-}
-
-static int scan_reference(struct cursor *cursor)
-{
-    uint32_t words;
-    int rv = wire_length(cursor, 2, &words);
-
-    if (rv != 0) {
-        return rv;
-    }
-    if (words == 0 || words > REFERENCE_WORDS_MAX) {
-        return ERR_MALFORMED;
-    }
-    return scan_node_and(cursor, 4 + 4 * (size_t)words);
-}
-
-static int scan_float(struct cursor *cursor)
-{
-    const uint8_t *data = cursor->next;
-    int rv = wire_skip(cursor, 8);
-
-    if (rv != 0) {
-        return rv;
-    }
-    /* No infinities and no NaN: a virtual machine refuses them too. */
-    return (data[0] & 0x7f) == 0x7f && (data[1] & 0xf0) == 0xf0 ? ERR_MALFORMED
-                                                                : 0;
-}
-
-static int scan_bit_binary(struct cursor *cursor)
-{
-    uint32_t size;
-    uint32_t bits; /* of the last byte in use */
-    int rv = wire_length(cursor, 4, &size);
-
-    if (rv == 0) {
-        rv = wire_length(cursor, 1, &bits);
-    }
-    if (rv != 0) {
-        return rv;
-    }
-    if (bits > 8 || (bits == 0) != (size == 0)) {
-        return ERR_MALFORMED;
-    }
-    return wire_skip(cursor, size);
-}
-
-static int scan_big(struct cursor *cursor, size_t width)
-{
-    uint32_t size;
-    uint32_t sign;
-    int rv = wire_length(cursor, width, &size);
-
-    if (rv == 0) {
-        rv = wire_length(cursor, 1, &sign);
-    }
-    if (rv != 0) {
-        return rv;
-    }
-    if (size > ETF_BIG_BYTES_MAX) {
-        return ERR_LIMIT;
-    }
-    return sign > 1 ? ERR_MALFORMED : wire_skip(cursor, size);
-}
-
-static int scan_export(struct cursor *cursor)
-{
-    uint8_t tag;
-    int rv = scan_atom(cursor);
-
-    if (rv == 0) {
-        rv = scan_atom(cursor);
-    }
-    if (rv == 0) {
-        rv = wire_tag(cursor, &tag);
-    }
-    if (rv != 0) {
-        return rv;
-    }
-    return tag == TAG_SMALL_INTEGER ? wire_skip(cursor, 1) : ERR_MALFORMED;
-}
-
 static int scan_block(struct cursor *cursor, size_t width)
 {
     struct bytes block;
@@ -181,32 +37,47 @@ static int scan_block(struct cursor *cursor, size_t width)
     return wire_block(cursor, width, &block);
 }
 
-/* Enters a container of `count` elements and, if a list, a tail. */
-static int open_frame(struct scan *scan, uint64_t count, bool is_list,
-                      const uint8_t *fun_end)
+/* Bytes of the whole after the cursor, arrived or not. */
+static size_t whole_left(const struct scan *scan)
 {
-    struct frame *top;
+    return cursor_left(&scan->cursor) + scan->missing;
+}
 
-    scan->count += count;
-    if (scan->count > scan->limits->count_max) {
+static int fail_short(struct scan *scan)
+{
+    scan->is_short = true;
+    return ERR_TRUNCATED;
+}
+
+/* Enters a container of `count` elements and, if a list, a tail. Nothing has
+ * changed when it fails for want of bytes. */
+static int open_frame(struct scan *scan, uint64_t count, bool is_list,
+                      size_t fun_end)
+{
+    struct etf_validator *validator = scan->validator;
+    struct etf_frame *top;
+
+    validator->count += count;
+    if (validator->count > validator->limits.count_max) {
         return ERR_LIMIT;
     }
     count += is_list ? 1 : 0;
-    if (count + scan->pending > cursor_left(&scan->cursor)) {
-        return ERR_TRUNCATED;
+    if (count + validator->pending > whole_left(scan)) {
+        return fail_short(scan);
     }
     /* A list as the tail of a list is the same list going on, which is how
      * encoders that do not know the length beforehand write one: not deeper. */
-    top = scan->depth == 0 ? NULL : &scan->frames[scan->depth - 1];
+    top =
+        validator->depth == 0 ? NULL : &validator->frames[validator->depth - 1];
     if (top == NULL || !is_list || !top->is_list || top->left > 0) {
-        if (scan->depth >= scan->limits->depth_max) {
+        if (validator->depth >= validator->limits.depth_max) {
             return ERR_LIMIT;
         }
-        top = &scan->frames[scan->depth++];
+        top = &validator->frames[validator->depth++];
     }
-    *top = (struct frame){
+    *top = (struct etf_frame){
         .fun_end = fun_end, .left = (uint32_t)count, .is_list = is_list};
-    scan->pending += count;
+    validator->pending += count;
     return 0;
 }
 
@@ -218,7 +89,7 @@ static int open_tuple(struct scan *scan, size_t width)
     if (rv != 0 || arity == 0) {
         return rv;
     }
-    return open_frame(scan, arity, false, NULL);
+    return open_frame(scan, arity, false, 0);
 }
 
 static int open_list(struct scan *scan)
@@ -226,7 +97,7 @@ static int open_list(struct scan *scan)
     uint32_t count;
     int rv = wire_length(&scan->cursor, 4, &count);
 
-    return rv != 0 ? rv : open_frame(scan, count, true, NULL);
+    return rv != 0 ? rv : open_frame(scan, count, true, 0);
 }
 
 static int open_map(struct scan *scan)
@@ -237,25 +108,7 @@ static int open_map(struct scan *scan)
     if (rv != 0 || pairs == 0) {
         return rv;
     }
-    return open_frame(scan, 2 * (uint64_t)pairs, false, NULL);
-}
-
-static int scan_small_number(struct cursor *cursor)
-{
-    uint8_t tag;
-    int rv = wire_tag(cursor, &tag);
-
-    if (rv != 0) {
-        return rv;
-    }
-    switch (tag) {
-    case TAG_SMALL_INTEGER:
-        return wire_skip(cursor, 1);
-    case TAG_INTEGER:
-        return wire_skip(cursor, 4);
-    default:
-        return ERR_MALFORMED;
-    }
+    return open_frame(scan, 2 * (uint64_t)pairs, false, 0);
 }
 
 /* NEW_FUN_EXT: head, module, old index, old uniq, pid, then free variables. */
@@ -274,8 +127,8 @@ static int open_fun(struct scan *scan)
     if (size < NEW_FUN_HEAD) {
         return ERR_MALFORMED;
     }
-    if (size - NEW_FUN_HEAD > cursor_left(cursor)) {
-        return ERR_TRUNCATED;
+    if (size - NEW_FUN_HEAD > whole_left(scan)) {
+        return fail_short(scan);
     }
     rv = scan_atom(cursor);
     for (int i = 0; i < 2 && rv == 0; i++) {
@@ -293,7 +146,7 @@ static int open_fun(struct scan *scan)
     }
     /* A fun without free variables closes at once: see close_frame(). */
     return open_frame(scan, wire_number(head + NEW_FUN_HEAD - 4, 4), false,
-                      head + size);
+                      (size_t)(head - scan->base) + size);
 }
 
 /* One tag with what belongs to it; containers are entered. */
@@ -359,57 +212,119 @@ static int scan_element(struct scan *scan)
 }
 
 /* Leaves the innermost container, whose last element has been seen. */
-static int close_frame(struct scan *scan, const struct frame *top)
+static int close_frame(const struct scan *scan, const struct etf_frame *top)
 {
-    if (top->fun_end != NULL && top->fun_end != scan->cursor.next) {
+    if (top->fun_end != 0 &&
+        top->fun_end != (size_t)(scan->cursor.next - scan->base)) {
         return ERR_MALFORMED;
     }
-    scan->depth--;
+    scan->validator->depth--;
     return 0;
 }
 
-static int scan_term(struct scan *scan)
+/* Closes what is complete; the element that is looked at next is no longer
+ * counted in its container. */
+static int close_frames(const struct scan *scan)
 {
-    int rv = scan_element(scan);
+    struct etf_validator *validator = scan->validator;
 
-    while (rv == 0 && scan->depth > 0) {
-        struct frame *top = &scan->frames[scan->depth - 1];
+    while (validator->depth > 0) {
+        struct etf_frame *top = &validator->frames[validator->depth - 1];
+        int rv;
 
-        if (top->left == 0) {
-            rv = close_frame(scan, top);
-        } else {
+        if (top->left > 0) {
             top->left--;
-            scan->pending--;
-            rv = scan_element(scan);
+            return 0;
+        }
+        rv = close_frame(scan, top);
+        if (rv != 0) {
+            return rv;
         }
     }
-    ensure(rv != 0 || scan->pending == 0);
-    return rv;
+    return 0;
+}
+
+/* Elements, one after another, until the term is done or `work` is. */
+static int scan_elements(struct scan *scan, size_t work)
+{
+    struct etf_validator *validator = scan->validator;
+
+    while (validator->pending > 0 && work > 0) {
+        const uint8_t *start = scan->cursor.next;
+        int rv;
+
+        validator->pending--;
+        work--;
+        rv = scan_element(scan);
+        if (rv == ERR_TRUNCATED && scan->missing > 0 && !scan->is_short) {
+            validator->pending++;
+            scan->cursor.next = start;
+            return 0;
+        }
+        rv = rv != 0 ? rv : close_frames(scan);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return 0;
+}
+
+void etf_validator_init(struct etf_validator *validator,
+                        const struct etf_limits *limits)
+{
+    ensure(limits->depth_max <= ETF_DEPTH_MAX);
+    ensure(limits->count_max < UINT32_MAX); /* a tail must still fit */
+    validator->limits = *limits;
+    validator->size = 0;
+    validator->pending = 1;
+    validator->count = 0;
+    validator->depth = 0;
+}
+
+int etf_validator_step(struct etf_validator *validator, struct bytes arrived,
+                       size_t size_all, size_t work_max, bool *ret_is_done)
+{
+    struct scan scan = {.base = arrived.data, .validator = validator};
+    size_t size_max = validator->limits.size_max;
+    bool is_cut = size_all > size_max;
+    int rv;
+
+    ensure(arrived.size <= size_all);
+    ensure(validator->size <= arrived.size);
+    if (is_cut) {
+        size_all = size_max;
+        arrived.size = arrived.size < size_max ? arrived.size : size_max;
+    }
+    scan.missing = size_all - arrived.size;
+    scan.cursor = cursor_of(arrived);
+    if (arrived.size > 0) {
+        scan.cursor.next += validator->size;
+    }
+    rv = scan_elements(&scan, work_max);
+    if (rv == ERR_TRUNCATED && is_cut) {
+        return ERR_LIMIT;
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    validator->size =
+        arrived.size == 0 ? 0 : (size_t)(scan.cursor.next - arrived.data);
+    *ret_is_done = validator->pending == 0;
+    return 0;
 }
 
 int etf_validate(struct bytes bytes, const struct etf_limits *limits,
                  size_t *ret_size)
 {
-    struct scan scan; /* the frames need no first value */
-    bool is_cut = bytes.size > limits->size_max;
+    struct etf_validator validator; /* the frames need no first value */
+    bool is_done = false;
     int rv;
 
-    ensure(limits->depth_max <= ETF_DEPTH_MAX);
-    ensure(limits->count_max < UINT32_MAX); /* a tail must still fit */
-    if (is_cut) {
-        bytes.size = limits->size_max;
-    }
-    scan.cursor = cursor_of(bytes);
-    scan.limits = limits;
-    scan.pending = 0;
-    scan.count = 0;
-    scan.depth = 0;
-    rv = scan_term(&scan);
-    if (rv == ERR_TRUNCATED && is_cut) {
-        return ERR_LIMIT;
-    }
+    etf_validator_init(&validator, limits);
+    rv = etf_validator_step(&validator, bytes, bytes.size, SIZE_MAX, &is_done);
     if (rv == 0) {
-        *ret_size = (size_t)(scan.cursor.next - bytes.data);
+        ensure(is_done);
+        *ret_size = validator.size;
     }
     return rv;
 }
