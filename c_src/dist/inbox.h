@@ -135,6 +135,9 @@ size_t outbox_begin(struct inbox *inbox, struct bytes to_pid, const char *name,
                     const char *kind, struct buf *out);
 void outbox_end(struct buf *out, size_t begin);
 
+/* The raw term {quorate, 1, Kind, Body} up to its body. */
+void outbox_put_envelope(const char *kind, struct buf *out);
+
 /* Appends a monitor of a pid of the peer. Gives the raw reference that
  * INBOX_DOWN will carry (written to `ret_reference`, at most 600 bytes). */
 void outbox_monitor(struct inbox *inbox, struct bytes pid, struct buf *out,

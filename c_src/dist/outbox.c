@@ -40,16 +40,21 @@ size_t outbox_begin(struct inbox *inbox, struct bytes to_pid, const char *name,
     ensure(to_pid.size > 0 || name != NULL);
     begin = to_pid.size > 0 ? signal_begin_send(to_pid, out)
                             : signal_begin_send_name(inbox, name, out);
-    etf_put_tuple(out, 4);
-    etf_put_atom(out, "quorate");
-    etf_put_u64(out, MESSAGE_VERSION);
-    etf_put_atom(out, kind);
+    outbox_put_envelope(kind, out);
     return begin;
 }
 
 void outbox_end(struct buf *out, size_t begin)
 {
     frame_end(out, begin);
+}
+
+void outbox_put_envelope(const char *kind, struct buf *out)
+{
+    etf_put_tuple(out, 4);
+    etf_put_atom(out, "quorate");
+    etf_put_u64(out, MESSAGE_VERSION);
+    etf_put_atom(out, kind);
 }
 
 static void put_new_reference(struct inbox *inbox, struct buf *out)

@@ -14,6 +14,7 @@
 #include <math.h>
 
 enum {
+    BINARY_TAG = 109,
     BINARY_HEADER = 1 + 4,  /* tag, size */
     REFERENCE_WORDS_MAX = 5 /* what erlang_ref has room for */
 };
@@ -117,6 +118,16 @@ void etf_put_binary(struct buf *buf, struct bytes bytes)
         return;
     }
     ENCODE(buf, ei_encode_binary, data, (long)bytes.size);
+}
+
+void etf_put_binary_head(struct buf *buf, size_t size)
+{
+    if (size > INT_MAX - BINARY_HEADER) {
+        fail(buf, ERR_LIMIT);
+        return;
+    }
+    buf_put_u8(buf, BINARY_TAG);
+    buf_put_u32(buf, (uint32_t)size);
 }
 
 void etf_put_string_binary(struct buf *buf, const char *text)

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 void etf_put_version(struct buf *buf); /* 131 */
@@ -21,6 +22,8 @@ void etf_put_u64(struct buf *buf, uint64_t value);
 void etf_put_i64(struct buf *buf, int64_t value);
 void etf_put_double(struct buf *buf, double value);
 void etf_put_binary(struct buf *buf, struct bytes bytes);
+/* Of a binary whose `size` bytes follow. */
+void etf_put_binary_head(struct buf *buf, size_t size);
 void etf_put_string_binary(struct buf *buf, const char *text); /* a binary */
 void etf_put_tuple(struct buf *buf, uint32_t arity); /* elements follow */
 void etf_put_map(struct buf *buf, uint32_t pairs);   /* key, value, ... */

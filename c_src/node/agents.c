@@ -251,12 +251,11 @@ static void send_load(struct node *node)
     if (node_log_is_leader(node)) {
         (void)agents_receive_load(node, buf_bytes(body));
     } else if (leader != NULL && buf_error(body) == 0) {
-        struct buf *out = peer_out(leader->peer);
-        size_t begin = outbox_begin(&node->inbox, bytes_of(NULL, 0),
-                                    "quorate_member", "load", out);
-
-        etf_put_raw(out, buf_bytes(body));
-        outbox_end(out, begin);
+        /* What is lost is told again in the next round. */
+        if (links_send(node, leader, "load", bytes_of(NULL, 0), buf_bytes(body),
+                       NULL) != 0) {
+            node->counters.dropped_messages++;
+        }
     }
 }
 

@@ -26,6 +26,7 @@ static void peer_up(void *arg, struct peer *peer)
     link->inbox_peer.flags = peer_flags(peer);
     link->member = members_by_name(&node->members, link->inbox_peer.name);
     list_init(&link->requests);
+    parts_init(&link->parts);
     list_init(&link->node_link);
     list_append(&node->links, &link->node_link);
     peer_set_data(peer, link);
@@ -62,6 +63,7 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
     requests_link_down(node, link);
     peer_set_data(peer, NULL);
     list_remove(&link->node_link);
+    parts_close(&link->parts);
     mem_free(link);
 }
 
@@ -103,8 +105,11 @@ static int open_binary(struct bytes body, struct bytes *ret_content)
     return etf_read_binary(&reader, ret_content);
 }
 
+/* A message as it came, or put together from parts: then `shared` are the
+ * bytes that it is in. */
 static int member_message(struct node *node, struct link *link,
-                          struct bytes kind, struct bytes body)
+                          struct bytes kind, struct bytes body,
+                          struct blob *shared)
 {
     struct bytes content;
     int rv;
@@ -125,7 +130,7 @@ static int member_message(struct node *node, struct link *link,
         }
     } else if (bytes_is(kind, "replica")) {
         if (rv == 0) {
-            states_receive(node, link, content);
+            states_receive(node, link, content, shared);
         }
     } else if (bytes_is(kind, "commands")) {
         rv = rv == 0 ? node_log_receive_commands(node, content) : rv;
@@ -134,6 +139,37 @@ static int member_message(struct node *node, struct link *link,
         rv = 0;
     }
     return rv;
+}
+
+static int part_message(struct node *node, struct link *link, struct bytes body)
+{
+    struct blob *whole = NULL;
+    struct bytes kind;
+    int rv = parts_receive(&link->parts, &node->inbox, body,
+                           peer_out(link->peer), &whole);
+
+    if (rv != 0 || whole == NULL) {
+        return rv;
+    }
+    rv = open_envelope(blob_bytes(whole), &kind, &body);
+    if (rv == 0) {
+        rv = member_message(node, link, kind, body, whole);
+    }
+    blob_release(whole);
+    return rv;
+}
+
+static int message_from_member(struct node *node, struct link *link,
+                               struct bytes kind, struct bytes body)
+{
+    if (bytes_is(kind, "part")) {
+        return part_message(node, link, body);
+    }
+    if (bytes_is(kind, "part_ack")) {
+        return parts_acknowledge(&link->parts, &node->inbox, body,
+                                 peer_out(link->peer));
+    }
+    return member_message(node, link, kind, body, NULL);
 }
 
 static void message(struct node *node, struct link *link,
@@ -157,7 +193,7 @@ static void message(struct node *node, struct link *link,
                  (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
         return;
     }
-    rv = member_message(node, link, kind, body);
+    rv = message_from_member(node, link, kind, body);
     if (rv != 0) {
         node->counters.refused_frames++;
         peer_cut(link->peer, "malformed member message");
@@ -221,6 +257,7 @@ void links_close(struct node *node)
         link->member = NULL;
         agents_link_down(node, link);
         requests_link_down(node, link);
+        parts_close(&link->parts);
         mem_free(link);
     }
 }
@@ -257,10 +294,15 @@ struct link *links_leader(struct node *node)
                    members_by_id(&node->members, raft_leader(node->raft)));
 }
 
-void links_send_member(struct node *node, uint64_t member_id, const char *kind,
-                       struct bytes body)
+struct link *links_member(const struct node *node, uint64_t member_id)
 {
-    struct link *link = link_of(node, members_by_id(&node->members, member_id));
+    return link_of(node, members_by_id(&node->members, member_id));
+}
+
+void links_send_member(struct node *node, uint64_t member_id, const char *kind,
+                       struct bytes content)
+{
+    struct link *link = links_member(node, member_id);
     struct buf *out;
     size_t begin;
 
@@ -270,8 +312,54 @@ void links_send_member(struct node *node, uint64_t member_id, const char *kind,
     out = peer_out(link->peer);
     begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
                          kind, out);
-    etf_put_binary(out, body);
+    etf_put_binary(out, content);
     outbox_end(out, begin);
+}
+
+static int send_in_parts(struct node *node, struct link *link, const char *kind,
+                         struct bytes head, struct blob *tail)
+{
+    struct buf message_head;
+    int rv;
+
+    buf_init(&message_head, PARTS_PART_MAX);
+    outbox_put_envelope(kind, &message_head);
+    buf_put_bytes(&message_head, head);
+    rv = buf_error(&message_head);
+    if (rv == 0) {
+        rv = parts_send(&link->parts, &node->inbox, buf_bytes(&message_head),
+                        tail, peer_out(link->peer));
+    }
+    buf_close(&message_head);
+    return rv;
+}
+
+int links_send(struct node *node, struct link *link, const char *kind,
+               struct bytes head, struct bytes tail, struct blob *shared)
+{
+    struct buf *out;
+    size_t begin;
+    int rv;
+
+    if (head.size + tail.size > PARTS_MESSAGE_MIN) {
+        struct blob *blob =
+            shared != NULL ? blob_hold(shared) : blob_copy(tail);
+
+        ensure(shared == NULL || blob_bytes(shared).data == tail.data);
+        if (blob == NULL) {
+            return ERR_NOMEM;
+        }
+        rv = send_in_parts(node, link, kind, head, blob);
+        blob_release(blob);
+        return rv;
+    }
+    out = peer_out(link->peer);
+    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
+                         kind, out);
+    buf_put_bytes(out, head);
+    buf_put_bytes(out, tail);
+    outbox_end(out, begin);
+    return 0;
 }
 
 void links_send_pid(struct node *node, struct link *link, struct bytes pid,

@@ -24,6 +24,7 @@
 #include "command/command.h"
 #include "config/settings.h"
 #include "dist/inbox.h"
+#include "dist/parts.h"
 #include "io/loop.h"
 #include "io/peers.h"
 #include "io/sys.h"
@@ -82,6 +83,7 @@ struct link {
     struct member *member;        /* NULL unless it is one of ours */
     struct list requests;         /* of struct request, by link_node */
     struct list node_link;        /* in node->links */
+    struct parts parts;           /* big messages from and to a member */
 };
 
 struct node {
@@ -158,6 +160,7 @@ struct node {
         uint64_t foreign_messages; /* member protocol from non-members */
         uint64_t unknown_messages;
         uint64_t dropped_commands; /* no room; their senders try again */
+        uint64_t dropped_messages; /* to members, idem */
     } counters;
 };
 
@@ -190,8 +193,18 @@ void links_config(struct peers_callbacks *ret_callbacks);
 void links_dial(struct node *node);
 /* Forgets all links, so that nothing is sent any more. */
 void links_close(struct node *node);
+/* Sends {quorate, 1, Kind, Binary} to a member, if there is a link, whole and
+ * behind all that was sent before: for what has to stay in its order. */
 void links_send_member(struct node *node, uint64_t member_id, const char *kind,
-                       struct bytes body);
+                       struct bytes content);
+struct link *links_member(const struct node *node, uint64_t member_id);
+/* Sends {quorate, 1, Kind, Body} to a member. The body is the bytes of `head`
+ * and then those of `tail`; a big one goes in parts, by others that come
+ * later, and without a copy if `tail` are the bytes of `shared` (else NULL).
+ * ERR_BUSY: too much is under way; ERR_LIMIT, ERR_NOMEM. */
+int links_send(struct node *node, struct link *link, const char *kind,
+               struct bytes head, struct bytes tail,
+               struct blob *shared) MUST_USE;
 struct link *links_leader(struct node *node); /* NULL: unknown or down */
 /* A message {quorate, 1, Kind, Body} to a pid; `body` is a raw term. */
 void links_send_pid(struct node *node, struct link *link, struct bytes pid,
@@ -224,8 +237,9 @@ void controller_event(struct node *node, const struct command_event *event);
 void controller_role_changed(struct node *node);
 
 /* states.c */
+/* `shared`: the bytes that the message is in, if others may hold them. */
 void states_receive(struct node *node, const struct link *link,
-                    struct bytes message);
+                    struct bytes message, struct blob *shared);
 void states_drain(struct node *node);
 void states_tick(struct node *node);
 int states_start(struct node *node,

@@ -81,6 +81,45 @@ static struct call_result finished_result(struct node *node)
     return result;
 }
 
+/* To the member that passed the call on; a big result is not copied. */
+static int send_result(struct node *node, const struct request *request,
+                       struct bytes result)
+{
+    struct blob *shared = NULL;
+    struct buf head;
+    int rv;
+
+    buf_init(&head, 32);
+    etf_put_tuple(&head, 2);
+    etf_put_u64(&head, request->forward_number);
+    rv = buf_error(&head);
+    if (result.size > PARTS_MESSAGE_MIN) {
+        shared = blob_take(&node->scratch);
+        rv = shared == NULL ? ERR_NOMEM : rv;
+    }
+    if (rv == 0) {
+        rv = links_send(node, request->link, "forwarded", buf_bytes(&head),
+                        result, shared);
+    }
+    blob_release(shared);
+    buf_close(&head);
+    return rv;
+}
+
+static void forward_result(struct node *node, const struct request *request,
+                           struct bytes result)
+{
+    int rv = send_result(node, request, result);
+
+    if (rv != 0) {
+        results_put_error_code(node_result(node), rv);
+        /* Short; if there is no memory even for it, the deadline answers. */
+        if (send_result(node, request, buf_bytes(&node->scratch)) != 0) {
+            node->counters.dropped_messages++;
+        }
+    }
+}
+
 void request_finish(struct node *node, struct request *request)
 {
     struct call_result result = finished_result(node);
@@ -89,14 +128,7 @@ void request_finish(struct node *node, struct request *request)
     if (link != NULL && request->call != NULL) {
         reply(node, link, request->call, &result);
     } else if (link != NULL) {
-        struct buf *out = peer_out(link->peer);
-        size_t begin = outbox_begin(&node->inbox, bytes_of(NULL, 0),
-                                    "quorate_member", "forwarded", out);
-
-        etf_put_tuple(out, 2);
-        etf_put_u64(out, request->forward_number);
-        etf_put_raw(out, result.value);
-        outbox_end(out, begin);
+        forward_result(node, request, result.value);
     }
     request_free(node, request);
     trim_scratch(node);

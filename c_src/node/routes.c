@@ -6,26 +6,35 @@
 #include "etf/writer.h"
 #include "node/requests.h"
 
-enum { ELECTIONS_WAITED = 3 }; /* timeouts */
+enum {
+    ELECTIONS_WAITED = 3, /* timeouts */
+    FORWARD_HEAD_MAX = 2048,
+};
 
 static void pass_to_leader(struct node *node, struct request *request,
-                           const struct link *leader)
+                           struct link *leader)
 {
     const struct api_function *function = request->api.function;
-    struct buf *out = peer_out(leader->peer);
-    size_t begin;
+    struct buf head;
+    int rv;
 
     node->counters.forwarded++;
     request->passed_to = leader->member->id;
-    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
-                         "forward", out);
-    etf_put_tuple(out, 5);
-    etf_put_u64(out, request->number);
-    etf_put_u64(out, request->api.timeout_ms);
-    etf_put_atom_bytes(out, function->module);
-    etf_put_atom_bytes(out, function->function);
-    etf_put_raw(out, request->args);
-    outbox_end(out, begin);
+    buf_init(&head, FORWARD_HEAD_MAX);
+    etf_put_tuple(&head, 5);
+    etf_put_u64(&head, request->number);
+    etf_put_u64(&head, request->api.timeout_ms);
+    etf_put_atom_bytes(&head, function->module);
+    etf_put_atom_bytes(&head, function->function);
+    rv = buf_error(&head);
+    if (rv == 0) {
+        rv = links_send(node, leader, "forward", buf_bytes(&head),
+                        request->args, NULL);
+    }
+    buf_close(&head);
+    if (rv != 0) {
+        request_fail(node, request, rv);
+    }
 }
 
 void request_read(struct node *node, struct request *request)

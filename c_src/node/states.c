@@ -4,15 +4,41 @@
 #include "api/results.h"
 #include "base/ensure.h"
 #include "base/err.h"
+#include "etf/writer.h"
 #include "node/requests.h"
 #include "state/message.h"
+
+/* To another member; what is lost the coordinator asks for again. */
+static void to_member(struct node *node, uint64_t to, struct bytes message,
+                      struct blob *shared)
+{
+    struct link *link = links_member(node, to);
+    struct buf head;
+    int rv;
+
+    if (link == NULL) {
+        return;
+    }
+    buf_init(&head, 16);
+    etf_put_binary_head(&head, message.size);
+    rv = buf_error(&head);
+    if (rv == 0) {
+        rv = links_send(node, link, "replica", buf_bytes(&head), message,
+                        shared);
+    }
+    buf_close(&head);
+    if (rv != 0) {
+        node->counters.dropped_messages++;
+        log_line(LOG_WARN, "replica_busy", "why=\"%s\"", err_text(rv));
+    }
+}
 
 static void to_replica(struct node *node, uint64_t to, struct bytes message)
 {
     int rv;
 
     if (to != node->self->id) {
-        links_send_member(node, to, "replica", message);
+        to_member(node, to, message, NULL);
         return;
     }
     rv = state_db_submit(node->db, to, message);
@@ -63,10 +89,11 @@ static int receive_answer(struct node *node, uint64_t from,
 }
 
 void states_receive(struct node *node, const struct link *link,
-                    struct bytes message)
+                    struct bytes message, struct blob *shared)
 {
     int rv;
 
+    (void)shared;
     if (state_message_is_request(message)) {
         rv = state_db_submit(node->db, link->member->id, message);
     } else {
@@ -76,6 +103,19 @@ void states_receive(struct node *node, const struct link *link,
         node->counters.refused_frames++;
         peer_cut(link->peer, "malformed replica message");
     }
+}
+
+/* Takes the bytes of a big answer. */
+static void answer_member(struct node *node, uint64_t to, struct buf *message)
+{
+    struct blob *shared = NULL;
+    struct bytes bytes = buf_bytes(message);
+
+    if (message->size > PARTS_MESSAGE_MIN) {
+        shared = blob_take(message);
+    }
+    to_member(node, to, bytes, shared);
+    blob_release(shared);
 }
 
 void states_drain(struct node *node)
@@ -89,7 +129,7 @@ void states_drain(struct node *node)
 
             ensure(rv == 0 || rv == ERR_NOMEM);
         } else {
-            links_send_member(node, to, "replica", buf_bytes(&message));
+            answer_member(node, to, &message);
         }
         buf_close(&message);
     }

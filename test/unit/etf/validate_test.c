@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The validator: a table of valid and of refused terms; every valid one also
- * cut at each length; claims and depths that a peer may try. */
+ * cut at each length, and all of them as they arrive in steps; claims and
+ * depths that a peer may try. */
 #include "base/mem.h"
+#include "base/rng.h"
 #include "etf/reader.h"
+#include "etf/validate.h"
 #include "lib/test.h"
 
 #include <string.h>
@@ -418,6 +421,153 @@ static void external_term_fills_its_bytes(void **state)
     assert_bytes(raw, "h\1j", 3);
 }
 
+/* --- In steps ------------------------------------------------------------- */
+
+/* Validates the first `size` bytes as they would arrive, `stride` at a time,
+ * from memory of just their size, looking at `work` elements a step. */
+static int validate_steps(struct bytes bytes, size_t stride, size_t work,
+                          const struct etf_limits *limits, size_t *ret_size)
+{
+    struct etf_validator validator;
+    size_t arrived = 0;
+    size_t idle = 0;
+    bool is_done = false;
+    int rv = 0;
+
+    etf_validator_init(&validator, limits);
+    while (rv == 0 && !is_done) {
+        uint8_t *copy = exact((const char *)bytes.data, arrived);
+        size_t before = validator.size;
+
+        rv = etf_validator_step(&validator, bytes_of(copy, arrived), bytes.size,
+                                work, &is_done);
+        mem_free(copy);
+        assert_in_range(validator.size, before, arrived);
+        /* With all bytes there, each step gets on. */
+        idle = arrived == bytes.size && validator.size == before ? idle + 1 : 0;
+        assert_in_range(idle, 0, 1);
+        arrived = bytes.size - arrived < stride ? bytes.size : arrived + stride;
+    }
+    if (rv == 0) {
+        *ret_size = validator.size;
+    }
+    return rv;
+}
+
+/* The same result as at once, however it arrives. */
+static void check_steps(const char *name, struct bytes bytes,
+                        const struct etf_limits *limits)
+{
+    size_t size = 4711;
+    int rv = etf_validate(bytes, limits, &size);
+
+    for (size_t stride = 1; stride <= bytes.size + 1; stride++) {
+        static const size_t works[] = {1, 3, SIZE_MAX};
+
+        for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
+            size_t size_now = 4711;
+            int rv_now =
+                validate_steps(bytes, stride, works[i], limits, &size_now);
+
+            if (rv_now != rv || size_now != size) {
+                fail_msg("%s, %zu at a time: %s, size %zu", name, stride,
+                         err_atom(rv_now), size_now);
+            }
+        }
+    }
+}
+
+static void steps_come_to_the_same_as_one(void **state)
+{
+    struct etf_limits limits = etf_limits_default(SIZE_MAX);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(valid_rows) / sizeof(valid_rows[0]); i++) {
+        const struct row *row = &valid_rows[i];
+
+        for (size_t cut = 0; cut <= row->size; cut++) {
+            check_steps(row->name, bytes_of(row->bytes, cut), &limits);
+        }
+    }
+    for (size_t i = 0; i < sizeof(refused_rows) / sizeof(refused_rows[0]);
+         i++) {
+        const struct row *row = &refused_rows[i];
+
+        check_steps(row->name, bytes_of(row->bytes, row->size), &limits);
+    }
+}
+
+static void steps_keep_to_limits(void **state)
+{
+    static const char term[] = "h\3l\0\0\0\2a\1h\1a\2jt\0\0\0\1a\1w\1xj";
+    struct bytes bytes = bytes_of(term, sizeof(term) - 1);
+
+    (void)state;
+    for (uint32_t i = 0; i < 12; i++) {
+        struct etf_limits limits = etf_limits_default(SIZE_MAX);
+
+        limits.depth_max = i;
+        check_steps("depth", bytes, &limits);
+        limits.depth_max = ETF_DEPTH_MAX;
+        limits.count_max = i;
+        check_steps("count", bytes, &limits);
+        limits.count_max = ETF_COUNT_MAX;
+        limits.size_max = 2 * (size_t)i;
+        check_steps("size", bytes, &limits);
+    }
+}
+
+static void claims_are_refused_before_the_bytes_are_there(void **state)
+{
+    struct etf_limits limits = etf_limits_default(SIZE_MAX);
+    struct etf_validator validator;
+    bool is_done = false;
+
+    (void)state;
+    /* 1000 bytes are to come, which cannot be a list of 4096 elements. */
+    etf_validator_init(&validator, &limits);
+    assert_err(etf_validator_step(&validator, bytes_of("l\0\0\20\0", 5), 1000,
+                                  SIZE_MAX, &is_done),
+               ERR_TRUNCATED);
+    etf_validator_init(&validator, &limits);
+    assert_ok(etf_validator_step(&validator, bytes_of("l\0\0\1\0", 5), 1000,
+                                 SIZE_MAX, &is_done));
+    assert_false(is_done);
+}
+
+/* Valid rows one after another in a tuple, some bytes changed: terms that get
+ * far before something is wrong with them. */
+static void random_terms_in_steps(void **state)
+{
+    enum { ROUNDS = 300, COUNT_MAX = 6, SIZE_MAX_ = 1024 };
+    struct etf_limits limits = etf_limits_default(SIZE_MAX);
+    struct rng rng;
+    unsigned valid = 0;
+
+    (void)state;
+    rng_init(&rng, 4711);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint8_t bytes[SIZE_MAX_] = {'h', 0};
+        size_t size = 2;
+        size_t ret_size;
+
+        bytes[1] = (uint8_t)(1 + rng_below(&rng, COUNT_MAX));
+        for (int i = 0; i < bytes[1]; i++) {
+            const struct row *row = &valid_rows[rng_below(
+                &rng, sizeof(valid_rows) / sizeof(valid_rows[0]))];
+
+            memcpy(bytes + size, row->bytes, row->size);
+            size += row->size;
+        }
+        for (uint64_t i = rng_below(&rng, 3); i > 0; i--) {
+            bytes[rng_below(&rng, size)] = (uint8_t)rng_next(&rng);
+        }
+        valid += validate(bytes_of(bytes, size), &ret_size) == 0;
+        check_steps("random", bytes_of(bytes, size), &limits);
+    }
+    assert_in_range(valid, ROUNDS / 4, ROUNDS - ROUNDS / 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +585,10 @@ int main(void)
         cmocka_unit_test(size_limit_is_on_the_term),
         cmocka_unit_test(atoms_have_at_most_255_characters),
         cmocka_unit_test(external_term_fills_its_bytes),
+        cmocka_unit_test(steps_come_to_the_same_as_one),
+        cmocka_unit_test(steps_keep_to_limits),
+        cmocka_unit_test(claims_are_refused_before_the_bytes_are_there),
+        cmocka_unit_test(random_terms_in_steps),
     };
 
     return cmocka_run_group_tests_name("etf_validate", tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * again as the index says. The folder is $QUORATE_TEST_VECTORS or
  * test/vectors. */
 #include "base/mem.h"
+#include "etf/validate.h"
 #include "fuzz/etf_reader_walk.h"
 #include "lib/test.h"
 
@@ -146,6 +147,42 @@ static void every_vector_cut_anywhere_is_truncated(void **state)
     assert_in_range(for_each(check_cut), 80, 10000);
 }
 
+/* A byte at a time, each step from memory of just what has arrived. */
+static void check_steps(const char *file, const char *expectation)
+{
+    struct bytes vector = read_vector(file);
+    struct bytes raw = bytes_of(vector.data + 1, vector.size - 1);
+    struct etf_limits limits = etf_limits_default(FILE_SIZE_MAX);
+    struct etf_validator validator;
+    bool is_done = false;
+    int rv = 0;
+
+    etf_validator_init(&validator, &limits);
+    for (size_t arrived = 0; arrived <= raw.size && rv == 0; arrived++) {
+        void *copy = mem_copy(raw.data, arrived);
+
+        assert_non_null(copy);
+        assert_false(is_done);
+        rv = etf_validator_step(&validator, bytes_of(copy, arrived), raw.size,
+                                SIZE_MAX, &is_done);
+        mem_free(copy);
+    }
+    if (strcmp(expectation, "refused") == 0) {
+        assert_err(rv, ERR_MALFORMED);
+    } else {
+        assert_ok(rv);
+        assert_true(is_done);
+        assert_int_equal(validator.size, raw.size);
+    }
+    free_vector(vector);
+}
+
+static void every_vector_may_arrive_byte_by_byte(void **state)
+{
+    (void)state;
+    assert_in_range(for_each(check_steps), 80, 10000);
+}
+
 static void check_written_again(const char *file, const char *expectation)
 {
     struct bytes vector = read_vector(file);
@@ -222,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_vector_is_valid_or_refused_as_expected),
         cmocka_unit_test(every_vector_cut_anywhere_is_truncated),
+        cmocka_unit_test(every_vector_may_arrive_byte_by_byte),
         cmocka_unit_test(every_vector_is_written_again_as_expected),
         cmocka_unit_test(changed_vectors_are_refused_or_readable),
     };
