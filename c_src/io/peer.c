@@ -59,6 +59,7 @@ void peer_close(struct peer *peer)
     }
     peer_leave(peer);
     list_remove(&peer->dirty);
+    list_remove(&peer->paused);
     peer->stage = PEER_CLOSED;
     uv_close((uv_handle_t *)&peer->tcp, on_close);
 }
@@ -164,6 +165,7 @@ int peer_new(struct peers *peers, enum peer_stage stage, struct peer **ret_peer)
     peer->stage = stage;
     list_init(&peer->link);
     list_init(&peer->dirty);
+    list_init(&peer->paused);
     buf_init(&peer->input, PEERS_INPUT_MAX);
     buf_init(&peer->out, PEERS_OUT_HARD_MAX);
     buf_init(&peer->writing, PEERS_OUT_HARD_MAX);

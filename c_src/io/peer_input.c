@@ -18,6 +18,8 @@ static void keep_input(struct peer *peer, struct bytes input, size_t need)
     buf_put_bytes(&peer->input, input);
     if (buf_error(&peer->input) != 0) {
         peer_cut(peer, "out of memory");
+    } else {
+        peer_give_piece(peer);
     }
 }
 
@@ -49,7 +51,8 @@ static struct bytes take_kept(struct peer *peer, struct bytes input)
         return input;
     }
     input = bytes_of(input.data + taken, input.size - taken);
-    if (peer->input.size < peer->input_need) {
+    peer_give_piece(peer);
+    if (peer->input.size < peer->input_need || peer->stage != PEER_UP) {
         return input;
     }
     rv = frame_next(buf_bytes(&peer->input), FRAME_SIZE_MAX, &frame, &used);
@@ -57,6 +60,7 @@ static struct bytes take_kept(struct peer *peer, struct bytes input)
         ensure(used == peer->input.size);
         give_frame(peer, frame);
         buf_close(&peer->input);
+        peer->input_need = 0;
     } else if (rv == ERR_TRUNCATED) {
         ensure(used > peer->input.size);
         peer->input_need = used;
@@ -157,6 +161,7 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret_buf)
     }
     /* A long frame is read to where it shall be, at most doubling it. */
     want = input->size < PEERS_READ_SIZE ? PEERS_READ_SIZE : input->size;
+    want = want < PEERS_PIECE_SIZE ? want : PEERS_PIECE_SIZE;
     if (want > peer->input_need - input->size) {
         want = peer->input_need - input->size;
     }
@@ -181,8 +186,9 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     loop_had_input(peer->peers->loop);
     if (data != peer->peers->read_room) {
         buf_commit(&peer->input, (size_t)size);
-        if (peer->input.size == peer->input_need) {
-            (void)take_kept(peer, bytes_of(data, 0));
+        (void)take_kept(peer, bytes_of(data, 0));
+        if (peer->stage == PEER_UP && (size_t)size == buf->len) {
+            peer_pause(peer);
         }
     } else if (peer->handshake != NULL) {
         take_packets(peer, bytes_of(data, (size_t)size));

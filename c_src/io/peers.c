@@ -83,6 +83,7 @@ static void flush(void *arg)
     while ((node = list_take_first(&peers->dirty)) != NULL) {
         peer_flush(LIST_ENTRY(node, struct peer, dirty));
     }
+    peers_resume(peers);
 }
 
 static void sweep_accepted(struct peers *peers, uint64_t now_ms)
@@ -241,6 +242,7 @@ static void init(struct peers *peers, struct loop *loop)
     list_init(&peers->links);
     list_init(&peers->cuts);
     list_init(&peers->dirty);
+    list_init(&peers->paused);
     list_init(&peers->dials);
     list_init(&peers->dials_failed);
     sys_random(&seed, sizeof(seed));

@@ -32,6 +32,11 @@ struct peers_callbacks {
     void (*up)(void *arg, struct peer *peer);
     /* `frame` is borrowed for the call; never a tick. */
     void (*frame)(void *arg, struct peer *peer, struct bytes frame);
+    /* More has come of a long frame, of which this is the beginning so far;
+     * `frame` follows when all of it is there. Borrowed for the call. NULL: not
+     * wanted. */
+    void (*piece)(void *arg, struct peer *peer, struct bytes beginning,
+                  size_t frame_size);
     /* The peer is freed after the call. */
     void (*down)(void *arg, struct peer *peer, const char *reason);
     /* peers_dial() did not succeed. */

@@ -24,6 +24,7 @@
 enum {
     PEERS_INPUT_MAX = FRAME_HEADER_SIZE + FRAME_SIZE_MAX,
     PEERS_READ_SIZE = 64 * 1024,     /* bytes of the shared read buffer */
+    PEERS_PIECE_SIZE = 256 * 1024,   /* bytes of a long frame read at once */
     PEERS_OUT_KEEP_MAX = 256 * 1024, /* bytes of output memory kept */
     PEERS_DIALS_MAX = 256,           /* at once */
     PEERS_ADDRESSES_MAX = 8,         /* of one host that are tried */
@@ -57,8 +58,9 @@ struct peer {
     uv_write_t write;
     uv_connect_t connect;
     struct peers *peers;
-    struct list link;  /* in the list of its stage */
-    struct list dirty; /* in peers->dirty while there is output */
+    struct list link;   /* in the list of its stage */
+    struct list dirty;  /* in peers->dirty while there is output */
+    struct list paused; /* in peers->paused until the turn ends */
     enum peer_stage stage;
     bool is_writing;             /* `write` is under way */
     bool is_crossed;             /* refused in favour of our own attempt */
@@ -104,6 +106,7 @@ struct peers {
     struct list links;        /* of struct peer that are up */
     struct list cuts;         /* of struct peer */
     struct list dirty;        /* of struct peer, by `dirty` */
+    struct list paused;       /* of struct peer, by `paused` */
     struct list dials;        /* of struct dial */
     struct list dials_failed; /* of struct dial: dial_failed() is to come */
     struct map names;         /* of struct peer that are up */
@@ -125,6 +128,11 @@ int peer_read_start(struct peer *peer) MUST_USE;
 void peer_mark_dirty(struct peer *peer); /* has output for the flush */
 void peer_flush(struct peer *peer);
 void peer_tick(struct peer *peer, uint64_t now_ms);
+
+/* peer_long.c */
+void peer_give_piece(struct peer *peer); /* if a long frame is in `input` */
+void peer_pause(struct peer *peer);      /* reads no more in this turn */
+void peers_resume(struct peers *peers);
 
 /* peer.c: `peer_new` gives a peer with an initialized handle, in no list. */
 int peer_new(struct peers *peers, enum peer_stage stage,

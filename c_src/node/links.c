@@ -4,6 +4,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "dist/control_scan.h"
 #include "dist/frame.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
@@ -64,6 +65,7 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
     peer_set_data(peer, NULL);
     list_remove(&link->node_link);
     parts_close(&link->parts);
+    mem_free(link->scan);
     mem_free(link);
 }
 
@@ -200,6 +202,46 @@ static void message(struct node *node, struct link *link,
     }
 }
 
+static void refused(void *arg, struct peer *peer, const char *cause)
+{
+    struct node *node = (struct node *)arg;
+
+    node->counters.refused_frames++;
+    log_line(LOG_WARN, "frame_refused", "peer=%.*s cause=\"%s\"",
+             (int)peer_name(peer).size, peer_name(peer).data, cause);
+}
+
+/* A long frame is looked at as it arrives: all of it at once would keep the
+ * others waiting. */
+static void piece(void *arg, struct peer *peer, struct bytes beginning,
+                  size_t frame_size)
+{
+    struct link *link = (struct link *)peer_data(peer);
+    const char *cause = NULL;
+
+    if (link == NULL) {
+        return;
+    }
+    if (link->scan == NULL) {
+        link->scan = mem_alloc(sizeof(*link->scan));
+        if (link->scan == NULL) {
+            return; /* then it is looked at when it is whole */
+        }
+        control_scan_init(link->scan);
+    }
+    if (control_scan_step(link->scan, beginning, frame_size, peer_flags(peer),
+                          SIZE_MAX, &cause) != 0) {
+        refused(arg, peer, cause);
+        peer_cut(peer, cause);
+    }
+}
+
+static void drop_scan(struct link *link)
+{
+    mem_free(link->scan);
+    link->scan = NULL;
+}
+
 static void frame(void *arg, struct peer *peer, struct bytes frame)
 {
     struct node *node = (struct node *)arg;
@@ -212,13 +254,12 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
         return;
     }
     node->now_ms = loop_now_ms(node->loop);
+    link->inbox_peer.scan = link->scan;
     rv = inbox_receive(&node->inbox, &link->inbox_peer, frame, peer_out(peer),
                        &event, &cause);
+    drop_scan(link);
     if (rv != 0) {
-        node->counters.refused_frames++;
-        log_line(LOG_WARN, "frame_refused", "peer=%.*s cause=\"%s\"",
-                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
-                 cause);
+        refused(node, peer, cause);
         peer_cut(peer, cause);
         return;
     }
@@ -242,6 +283,7 @@ void links_config(struct peers_callbacks *ret_callbacks)
 {
     *ret_callbacks = (struct peers_callbacks){.up = peer_up,
                                               .frame = frame,
+                                              .piece = piece,
                                               .down = peer_down,
                                               .dial_failed = dial_failed};
 }
@@ -258,6 +300,7 @@ void links_close(struct node *node)
         agents_link_down(node, link);
         requests_link_down(node, link);
         parts_close(&link->parts);
+        mem_free(link->scan);
         mem_free(link);
     }
 }

@@ -9,6 +9,7 @@
 #include "node/requests.h"
 #include "node/version.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ enum {
     EXIT_SOFTWARE = 70,
     EXIT_IOERR = 74,
     EXIT_CONFIG = 78,
+    MAPPED_SIZE_MIN = 1024 * 1024,
     COOKIE_LINE_MAX = 300,
     IDENTITY_SIZE_MAX = 4096,
 };
@@ -383,6 +385,9 @@ int member_run(const struct settings *settings)
     if (node == NULL) {
         return EXIT_SOFTWARE;
     }
+    /* Big buffers grow by moving their pages, not their bytes, and give them
+     * back when they are freed. If it cannot be set, it is slower. */
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE_MIN);
     node->settings = settings;
     log_set_level((enum log_level)settings->log_level);
     buf_init(&cookie, COOKIE_LINE_MAX);

@@ -84,6 +84,7 @@ struct link {
     struct list requests;         /* of struct request, by link_node */
     struct list node_link;        /* in node->links */
     struct parts parts;           /* big messages from and to a member */
+    struct control_scan *scan;    /* owned; of a frame that is arriving */
 };
 
 struct node {

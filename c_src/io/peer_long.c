@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Frames that are longer than the read buffer. The shell is shown each piece
+ * when it has come, so that it need not look at all of the frame at once; and
+ * after a piece of full size the peer is not read until the next turn: others
+ * have theirs in between. */
+#include "base/ensure.h"
+#include "base/err.h"
+#include "io/peers_internal.h"
+
+static bool has_long_frame(const struct peer *peer)
+{
+    return peer->input.size >= FRAME_HEADER_SIZE &&
+           peer->input_need > FRAME_HEADER_SIZE + PEERS_READ_SIZE;
+}
+
+void peer_give_piece(struct peer *peer)
+{
+    struct peers *peers = peer->peers;
+    struct bytes arrived = buf_bytes(&peer->input);
+
+    if (!has_long_frame(peer) || peers->callbacks.piece == NULL) {
+        return;
+    }
+    ensure(arrived.size <= peer->input_need);
+    peers->callbacks.piece(peers->arg, peer,
+                           bytes_of(arrived.data + FRAME_HEADER_SIZE,
+                                    arrived.size - FRAME_HEADER_SIZE),
+                           peer->input_need - FRAME_HEADER_SIZE);
+}
+
+void peer_pause(struct peer *peer)
+{
+    (void)uv_read_stop(peer_stream(peer)); /* cannot fail */
+    list_append(&peer->peers->paused, &peer->paused);
+}
+
+void peers_resume(struct peers *peers)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&peers->paused)) != NULL) {
+        struct peer *peer = LIST_ENTRY(node, struct peer, paused);
+
+        if (peer->stage == PEER_UP && peer_read_start(peer) != 0) {
+            peer_break(peer, "the connection cannot be read");
+        }
+    }
+}
