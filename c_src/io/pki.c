@@ -30,6 +30,9 @@ enum { NODE_KEY, NODE_AUTHORITY, NODE_CONF, NODE_CERTIFICATE, NODE_FILES };
 static const char *const node_files[NODE_FILES] = {"key.pem", "ca.pem",
                                                    "ssl_dist.conf", "cert.pem"};
 
+/* One is enough: who works in a directory keeps all others out of it. */
+#define WORK_DIR ".issue.new"
+
 static bool is_there(const char *path)
 {
     struct stat status;
@@ -246,13 +249,11 @@ struct issue {
 
 static int set_paths(struct issue *issue)
 {
-    char work_name[PKI_NAME_SIZE_MAX + 8];
     int rv = pki_path(issue->out, issue->node->name, issue->dir, issue->error);
 
-    (void)snprintf(work_name, sizeof(work_name), ".%s.new", issue->node->name);
     rv = rv != 0
              ? rv
-             : pki_path(issue->out, work_name, issue->work_dir, issue->error);
+             : pki_path(issue->out, WORK_DIR, issue->work_dir, issue->error);
     for (int i = 0; rv == 0 && i < NODE_FILES; i++) {
         rv = pki_path(issue->dir, node_files[i], issue->paths[i], issue->error);
         rv = rv != 0 ? rv

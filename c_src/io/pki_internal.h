@@ -10,7 +10,6 @@
 #include <openssl/x509v3.h>
 
 enum {
-    PKI_NAME_SIZE_MAX = 255,        /* bytes of a node name */
     PKI_PEM_SIZE_MAX = 1024 * 1024, /* bytes of a file that is read */
 };
 
