@@ -10,14 +10,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TIMEOUT_MAX_MS = 3600000 };
+enum { COMMAND_SIZE_MAX = 2 * CLI_FLAG_SIZE_MAX }; /* bytes, with the 0 */
 
 struct reader {
     struct options *options;
-    const char *const *next; /* the argument to read next */
-    bool has_command;        /* the command has been read */
+    const char *const *next;       /* the argument to read next */
+    bool has_command;              /* the command has been read */
+    bool has_topic;                /* so has what help is wanted on */
+    const struct cli_group *group; /* a command's first word has been read */
     struct arguments *arguments;
     const struct setting *misplaced; /* a flag that is only for start */
+    const struct setting *shared;    /* one for clients too */
     struct buf *error;
 };
 
@@ -29,17 +32,20 @@ struct flag {
     bool has_value;
 };
 
-static int unknown_command(struct bytes word, struct buf *error)
+static int unknown_command(struct bytes words, struct buf *error)
 {
     struct suggestion suggestion;
 
-    suggestion_init(&suggestion, word);
+    suggestion_init(&suggestion, words);
     for (int i = OPTIONS_START; i <= OPTIONS_HELP; i++) {
         suggestion_consider(&suggestion,
                             options_command_name((enum options_command)i));
     }
+    for (size_t i = 0; cli_group(i) != NULL; i++) {
+        suggestion_consider(&suggestion, cli_group(i)->name);
+    }
     buf_printf(error, "unknown command ");
-    value_put_quoted(error, word);
+    value_put_quoted(error, words);
     if (suggestion.best != NULL) {
         buf_printf(error, "; did you mean '%s'?", suggestion.best);
     } else {
@@ -48,16 +54,35 @@ static int unknown_command(struct bytes word, struct buf *error)
     return ERR_NOT_FOUND;
 }
 
-static int find_command(struct bytes word, enum options_command *ret_command,
-                        struct buf *error)
+/* Takes one word of a command's name. *ret_is_whole: it was the last one;
+ * else the word is that of a group. */
+static int take_command(struct reader *reader, const char *word,
+                        enum options_command *ret_command, bool *ret_is_whole)
 {
+    char words[COMMAND_SIZE_MAX];
+    int size = snprintf(words, sizeof(words), "%s%s%s",
+                        reader->group == NULL ? "" : reader->group->name,
+                        reader->group == NULL ? "" : " ", word);
+
+    if (size < 0 || (size_t)size >= sizeof(words)) {
+        return unknown_command(bytes_of_string(word), reader->error);
+    }
     for (int i = OPTIONS_START; i <= OPTIONS_HELP; i++) {
-        if (bytes_is(word, options_command_name((enum options_command)i))) {
+        if (strcmp(words, options_command_name((enum options_command)i)) == 0) {
             *ret_command = (enum options_command)i;
+            *ret_is_whole = true;
+            reader->group = NULL;
             return 0;
         }
     }
-    return unknown_command(word, error);
+    for (size_t i = 0; cli_group(i) != NULL; i++) {
+        if (reader->group == NULL && strcmp(word, cli_group(i)->name) == 0) {
+            reader->group = cli_group(i);
+            *ret_is_whole = false;
+            return 0;
+        }
+    }
+    return unknown_command(bytes_of_string(words), reader->error);
 }
 
 static int unknown_flag(const struct flag *flag, struct buf *error)
@@ -91,73 +116,6 @@ static int unknown_flag(const struct flag *flag, struct buf *error)
     return ERR_NOT_FOUND;
 }
 
-static int parse_output(struct bytes value, enum options_output *ret_output,
-                        struct buf *error)
-{
-    if (bytes_is(value, "table")) {
-        *ret_output = OPTIONS_TABLE;
-    } else if (bytes_is(value, "json")) {
-        *ret_output = OPTIONS_JSON;
-    } else {
-        value_put_quoted(error, value);
-        buf_printf(error, " is no form of output; give table or json");
-        return ERR_BADARG;
-    }
-    return 0;
-}
-
-/* NAME@HOST[=ADDR:PORT] */
-static int parse_target(struct bytes value, struct options_target *ret_target,
-                        struct buf *error)
-{
-    struct settings_member member;
-    struct options_target target = {.has_address = false};
-    int rv;
-
-    if (value.size == 0 || memchr(value.data, '=', value.size) == NULL) {
-        rv = value_name(value, target.name, error);
-    } else {
-        rv = value_member(value, &member, error);
-        if (rv == 0) {
-            memcpy(target.name, member.name, sizeof(target.name));
-            target.address = member.address;
-            target.has_address = true;
-        }
-    }
-    if (rv == 0) {
-        *ret_target = target;
-    }
-    return rv;
-}
-
-int arguments_set_option(struct options *options, enum cli_option_id id,
-                         const char *text, struct buf *error)
-{
-    struct bytes value = bytes_of_string(text);
-    uint64_t timeout_ms;
-    int rv;
-
-    switch (id) {
-    case CLI_OPTION_CONFIG:
-        options->config_file = text;
-        return 0;
-    case CLI_OPTION_OUTPUT:
-        return parse_output(value, &options->output, error);
-    case CLI_OPTION_TARGET:
-        return parse_target(value, &options->target, error);
-    case CLI_OPTION_TIMEOUT:
-        rv = value_number(value, 1, TIMEOUT_MAX_MS, &timeout_ms, error);
-        if (rv == 0) {
-            options->timeout_ms = (uint32_t)timeout_ms;
-        }
-        return rv;
-    case CLI_OPTION_HELP:
-    case CLI_OPTION_COUNT:
-        break;
-    }
-    return 0;
-}
-
 /* The value of a flag: behind `=`, or else the next argument. */
 static int need_value(struct reader *reader, struct flag *flag,
                       const char *argument)
@@ -187,7 +145,7 @@ static int read_option(struct reader *reader, struct flag *flag,
             buf_printf(reader->error, "--%s takes no value", option->name);
             return ERR_BADARG;
         }
-        return 0;
+        return arguments_set_option(reader->options, id, "", reader->error);
     }
     rv = need_value(reader, flag, option->argument);
     if (rv != 0) {
@@ -208,7 +166,9 @@ static int read_setting(struct reader *reader, struct flag *flag,
 {
     int rv;
 
-    if (strcmp(setting->name, "cookie_file") != 0) {
+    if (strcmp(setting->name, "cookie_file") == 0) {
+        reader->shared = setting;
+    } else {
         reader->misplaced = setting;
     }
     if (setting->type == SETTING_BOOL && !flag->has_value) {
@@ -256,6 +216,15 @@ static struct flag split_flag(const char *text)
     return flag;
 }
 
+/* A name that a setting has too is that of the option only behind a command
+ * which takes the option. */
+static bool is_meant(const struct reader *reader, enum cli_option_id id)
+{
+    return settings_find(bytes_of_string(cli_option(id)->name)) == NULL ||
+           (reader->has_command &&
+            (cli_command(reader->options->command)->takes & CLI_BIT(id)) != 0);
+}
+
 static int read_flag(struct reader *reader)
 {
     struct flag flag = split_flag(*reader->next++);
@@ -265,11 +234,12 @@ static int read_flag(struct reader *reader)
     char name[CLI_FLAG_SIZE_MAX];
 
     for (int i = 0; i < CLI_OPTION_COUNT; i++) {
-        const struct cli_option *option = cli_option((enum cli_option_id)i);
+        enum cli_option_id id = (enum cli_option_id)i;
+        const struct cli_option *option = cli_option(id);
 
-        if (is_long ? bytes_is(flag.name, option->name)
+        if (is_long ? bytes_is(flag.name, option->name) && is_meant(reader, id)
                     : flag.name.data[0] == (uint8_t)option->letter) {
-            return read_option(reader, &flag, (enum cli_option_id)i);
+            return read_option(reader, &flag, id);
         }
     }
     for (size_t i = 0; is_long && i < count; i++) {
@@ -281,51 +251,94 @@ static int read_flag(struct reader *reader)
     return unknown_flag(&flag, reader->error);
 }
 
-/* A word that is no flag: the command, or what help is wanted on. */
+/* A word that is no flag: of the command, what help is wanted on, or what the
+ * command is to work on. */
 static int read_word(struct reader *reader)
 {
     struct options *options = reader->options;
-    struct bytes word = bytes_of_string(*reader->next++);
+    const char *word = *reader->next++;
 
     if (!reader->has_command) {
-        reader->has_command = true;
-        return find_command(word, &options->command, reader->error);
+        return take_command(reader, word, &options->command,
+                            &reader->has_command);
     }
-    if (options->command == OPTIONS_HELP &&
-        options->help_topic == OPTIONS_HELP) {
-        return find_command(word, &options->help_topic, reader->error);
+    if (options->command == OPTIONS_HELP && !reader->has_topic) {
+        return take_command(reader, word, &options->help_topic,
+                            &reader->has_topic);
     }
-    value_put_quoted(reader->error, word);
+    if (options->local.word_count <
+        cli_command(options->command)->operands_max) {
+        options->local.words[options->local.word_count++] = word;
+        return 0;
+    }
+    value_put_quoted(reader->error, bytes_of_string(word));
     buf_printf(reader->error, " is one word too many; options begin with --");
     return ERR_BADARG;
 }
 
-/* Whether the command takes the options that were given. */
+static int check_settings(const struct reader *reader)
+{
+    const struct cli_command *line = cli_command(reader->options->command);
+    const struct setting *misplaced = reader->misplaced;
+    char name[CLI_FLAG_SIZE_MAX];
+
+    if (misplaced == NULL && !line->is_client) {
+        misplaced = reader->shared;
+    }
+    if (misplaced == NULL || reader->options->command == OPTIONS_START) {
+        return 0;
+    }
+    cli_flag_name(misplaced, name);
+    buf_printf(reader->error,
+               "--%s is an option of `quorate start`, not of `quorate %s`",
+               name, line->name);
+    return ERR_BADARG;
+}
+
+/* Whether the command takes what was given, and was given what it needs. */
 static int check_placement(const struct reader *reader)
 {
-    enum options_command command = reader->options->command;
-    const struct cli_command *line = cli_command(command);
-    char name[CLI_FLAG_SIZE_MAX];
+    const struct cli_command *line = cli_command(reader->options->command);
 
     for (int i = 0; i < CLI_OPTION_COUNT; i++) {
         const struct cli_option *option = cli_option((enum cli_option_id)i);
+        bool is_set = reader->arguments->is_set[i];
 
-        if (reader->arguments->is_set[i] && option->is_client_only &&
-            command == OPTIONS_START) {
+        if (is_set && (line->takes & CLI_BIT(i)) == 0) {
             buf_printf(reader->error, "--%s is not an option of `quorate %s`",
                        option->name, line->name);
             return ERR_BADARG;
         }
+        if (!is_set && (line->needs & CLI_BIT(i)) != 0) {
+            buf_printf(reader->error, "`quorate %s` needs --%s %s", line->name,
+                       option->name, option->argument);
+            return ERR_BADARG;
+        }
     }
-    if (reader->misplaced != NULL && command != OPTIONS_START) {
-        cli_flag_name(reader->misplaced, name);
-        buf_printf(reader->error,
-                   "--%s is an option of `quorate start`, not "
-                   "of `quorate %s`",
-                   name, line->name);
+    if (line->operands_max > 0 && reader->options->local.word_count == 0) {
+        buf_printf(reader->error, "`quorate %s` needs a name; give %s",
+                   line->name, line->operand);
         return ERR_BADARG;
     }
-    return 0;
+    return check_settings(reader);
+}
+
+/* A group alone is no command. */
+static int lone_group(const struct cli_group *group, struct buf *error)
+{
+    size_t begin;
+
+    buf_printf(error, "`quorate %s` is half a command; give ", group->name);
+    begin = error->size;
+    for (int i = OPTIONS_START; i <= OPTIONS_HELP; i++) {
+        enum options_command command = (enum options_command)i;
+
+        if (cli_is_in_group(command, group->name)) {
+            buf_printf(error, "%s`%s`", error->size > begin ? " or " : "",
+                       options_command_name(command));
+        }
+    }
+    return ERR_BADARG;
 }
 
 static int read_all(struct reader *reader)
@@ -357,10 +370,20 @@ int arguments_read(struct options *options, const char *const *argv,
         return rv;
     }
     if (ret_arguments->is_set[CLI_OPTION_HELP]) {
-        options->help_topic =
-            reader.has_command ? options->command : OPTIONS_HELP;
+        if (!reader.has_topic) {
+            options->help_topic =
+                reader.has_command ? options->command : OPTIONS_HELP;
+        }
         options->command = OPTIONS_HELP;
+    }
+    if (options->command == OPTIONS_HELP && reader.group != NULL) {
+        options->help_group = reader.group->name;
+    }
+    if (ret_arguments->is_set[CLI_OPTION_HELP]) {
         return 0;
+    }
+    if (!reader.has_command && reader.group != NULL) {
+        return lone_group(reader.group, error);
     }
     if (!reader.has_command) {
         buf_printf(error, "there is no command; `quorate help` lists them all");

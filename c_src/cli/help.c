@@ -4,6 +4,7 @@
 #include "cli/tables.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { COLUMN = 30 }; /* where the explanations begin */
 
@@ -85,20 +86,51 @@ static void put_settings(struct buf *text)
     }
 }
 
+/* A command with what it works on. */
+static void put_command(struct buf *text, const struct cli_command *command)
+{
+    char left[CLI_FLAG_SIZE_MAX * 2];
+
+    (void)snprintf(left, sizeof(left), "%s%s%s", command->name,
+                   command->operand == NULL ? "" : " ",
+                   command->operand == NULL ? "" : command->operand);
+    put_line(text, left, command->help);
+}
+
+static void put_exit_codes(struct buf *text)
+{
+    buf_printf(text, "\n`quorate help COMMAND` has the options of a command.\n"
+                     "Exit codes: 0 done, 64 usage, 69 no member answers, "
+                     "70 internal error,\n74 input or output failed, "
+                     "75 no answer in time, 78 a setting is wrong.\n");
+}
+
 static void put_overview(struct buf *text)
 {
     buf_printf(text, "quorate keeps an Erlang or Elixir cluster quorate.\n\n"
                      "Usage: quorate COMMAND [OPTION...]\n\nCommands:\n");
     for (int i = OPTIONS_START; i <= OPTIONS_HELP; i++) {
-        const struct cli_command *command =
-            cli_command((enum options_command)i);
-
-        put_line(text, command->name, command->help);
+        put_command(text, cli_command((enum options_command)i));
     }
-    buf_printf(text, "\n`quorate help COMMAND` has the options of a command.\n"
-                     "Exit codes: 0 done, 64 usage, 69 no member answers, "
-                     "70 internal error,\n74 input or output failed, "
-                     "75 no answer in time, 78 a setting is wrong.\n");
+    put_exit_codes(text);
+}
+
+void options_help_group(struct buf *text, const char *group)
+{
+    for (size_t i = 0; cli_group(i) != NULL; i++) {
+        if (strcmp(cli_group(i)->name, group) == 0) {
+            buf_printf(text, "quorate %s: %s.\n\nCommands:\n", group,
+                       cli_group(i)->help);
+        }
+    }
+    for (int i = OPTIONS_START; i <= OPTIONS_HELP; i++) {
+        enum options_command command = (enum options_command)i;
+
+        if (cli_is_in_group(command, group)) {
+            put_command(text, cli_command(command));
+        }
+    }
+    put_exit_codes(text);
 }
 
 void options_help(struct buf *text, enum options_command topic)
@@ -109,19 +141,16 @@ void options_help(struct buf *text, enum options_command topic)
         put_overview(text);
         return;
     }
-    buf_printf(text, "quorate %s: %s.\n\nOptions:\n", command->name,
-               command->help);
-    if (command->is_client) {
-        put_option(text, CLI_OPTION_TARGET);
-        put_setting(text, settings_find(bytes_of_string("cookie_file")));
-        put_option(text, CLI_OPTION_OUTPUT);
-        put_option(text, CLI_OPTION_TIMEOUT);
-    }
-    if (topic == OPTIONS_VERSION) {
-        put_option(text, CLI_OPTION_OUTPUT);
-    }
-    if (command->is_client || topic == OPTIONS_START) {
-        put_option(text, CLI_OPTION_CONFIG);
+    buf_printf(text, "quorate %s%s%s: %s.\n\nOptions:\n", command->name,
+               command->operand == NULL ? "" : " ",
+               command->operand == NULL ? "" : command->operand, command->help);
+    for (int i = 0; i < CLI_OPTION_COUNT; i++) {
+        if ((command->takes & CLI_BIT(i)) != 0) {
+            put_option(text, (enum cli_option_id)i);
+        }
+        if (i == CLI_OPTION_TARGET && command->is_client) {
+            put_setting(text, settings_find(bytes_of_string("cookie_file")));
+        }
     }
     put_option(text, CLI_OPTION_HELP);
     if (topic == OPTIONS_START) {

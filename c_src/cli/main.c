@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The program `quorate`: a member, or a command that talks to one. */
 #include "cli/client.h"
+#include "cli/local.h"
 #include "cli/options.h"
 #include "node/member.h"
 #include "node/version.h"
@@ -11,12 +12,16 @@ enum { HELP_SIZE_MAX = 65536 };
 
 extern char **environ;
 
-static void print_help(enum options_command topic)
+static void print_help(const struct options *options)
 {
     struct buf text;
 
     buf_init(&text, HELP_SIZE_MAX);
-    options_help(&text, topic);
+    if (options->help_group != NULL) {
+        options_help_group(&text, options->help_group);
+    } else {
+        options_help(&text, options->help_topic);
+    }
     (void)fwrite(text.data, 1, text.size, stdout);
     buf_close(&text);
 }
@@ -36,8 +41,14 @@ static int run(const struct options *options)
         }
         return CLI_EXIT_OK;
     case OPTIONS_HELP:
-        print_help(options->help_topic);
+        print_help(options);
         return CLI_EXIT_OK;
+    case OPTIONS_PKI_INIT:
+    case OPTIONS_PKI_ISSUE:
+    case OPTIONS_PKI_SHOW:
+        return pki_run(options);
+    case OPTIONS_COOKIE_NEW:
+        return cookie_run(options);
     case OPTIONS_STATUS:
     case OPTIONS_MEMBERS:
     case OPTIONS_WORKERS:

@@ -52,12 +52,13 @@ static int read_variable(struct options *options, const struct setting *setting,
     return rv;
 }
 
-static int read_environment(struct options *options,
-                            const struct arguments *arguments,
-                            const char *const environment[], struct buf *error)
+/* What the command takes and no flag has set. */
+static int read_option_variables(struct options *options,
+                                 const struct arguments *arguments,
+                                 const char *const environment[],
+                                 struct buf *error)
 {
-    size_t count;
-    const struct setting *schema = settings_schema(&count);
+    uint32_t takes = cli_command(options->command)->takes;
     size_t error_size = error->size;
     int rv = 0;
 
@@ -66,7 +67,8 @@ static int read_environment(struct options *options,
         const char *variable = cli_option(id)->variable;
         const char *value = NULL;
 
-        if (variable != NULL && !arguments->is_set[id]) {
+        if (variable != NULL && (takes & CLI_BIT(i)) != 0 &&
+            !arguments->is_set[id]) {
             value = find_variable(environment, variable);
         }
         if (value != NULL) {
@@ -75,6 +77,21 @@ static int read_environment(struct options *options,
             rv = arguments_set_option(options, id, value, error);
         }
     }
+    if (rv == 0) {
+        error->size = error_size;
+    }
+    return rv;
+}
+
+static int read_setting_variables(struct options *options,
+                                  const char *const environment[],
+                                  struct buf *error)
+{
+    size_t count;
+    const struct setting *schema = settings_schema(&count);
+    size_t error_size = error->size;
+    int rv = 0;
+
     for (size_t i = 0; rv == 0 && i < count; i++) {
         char name[CLI_FLAG_SIZE_MAX];
         const char *value;
@@ -188,11 +205,18 @@ enum cli_exit options_read(struct options *ret_options,
                        error) != 0) {
         return CLI_EXIT_USAGE;
     }
+    if (options->command == OPTIONS_HELP ||
+        options->command == OPTIONS_VERSION) {
+        return CLI_EXIT_OK;
+    }
+    if (read_option_variables(options, &arguments, environment, error) != 0) {
+        return CLI_EXIT_CONFIG;
+    }
     is_client = cli_command(options->command)->is_client;
     if (!is_client && options->command != OPTIONS_START) {
         return CLI_EXIT_OK;
     }
-    if (read_environment(options, &arguments, environment, error) != 0) {
+    if (read_setting_variables(options, environment, error) != 0) {
         return CLI_EXIT_CONFIG;
     }
     if (options->config_file != NULL && read_file(options, error) != 0) {

@@ -21,6 +21,7 @@ enum cli_exit {
     CLI_EXIT_USAGE = 64,       /* the command line is wrong */
     CLI_EXIT_UNAVAILABLE = 69, /* no member answers */
     CLI_EXIT_SOFTWARE = 70,    /* our own mistake */
+    CLI_EXIT_IOERR = 74,       /* a file cannot be read or written */
     CLI_EXIT_TEMPFAIL = 75,    /* no answer in time; try again */
     CLI_EXIT_CONFIG = 78       /* a setting is wrong; starting again is vain */
 };
@@ -31,6 +32,10 @@ enum options_command {
     OPTIONS_MEMBERS,
     OPTIONS_WORKERS,
     OPTIONS_SANDBOXES,
+    OPTIONS_PKI_INIT,
+    OPTIONS_PKI_ISSUE,
+    OPTIONS_PKI_SHOW,
+    OPTIONS_COOKIE_NEW,
     OPTIONS_VERSION,
     OPTIONS_HELP
 };
@@ -44,14 +49,37 @@ struct options_target {
     struct settings_address address;
 };
 
+enum {
+    OPTIONS_WORDS_MAX = 64, /* names or paths behind a command */
+    OPTIONS_SANS_MAX = 32,  /* --san */
+};
+
+/* What commands take that talk to nobody; all borrowed from the arguments,
+ * NULL or 0 if not given. */
+struct options_local {
+    const char *words[OPTIONS_WORDS_MAX]; /* --name, and words that follow */
+    size_t word_count;
+    const char *sans[OPTIONS_SANS_MAX]; /* each TYPE:VALUE[,TYPE:VALUE...] */
+    size_t san_count;
+    const char *dir;
+    const char *out;
+    const char *file;
+    const char *cluster;
+    const char *role; /* member, worker or client */
+    uint32_t days;
+    bool force;
+};
+
 struct options {
     enum options_command command;
     enum options_command help_topic; /* OPTIONS_HELP: of all commands */
+    const char *help_group;          /* "pki": of its commands; or NULL */
     enum options_output output;
     uint32_t timeout_ms;          /* of the whole command */
     struct options_target target; /* status, members, workers, sandboxes */
     const char *config_file;      /* borrowed from the arguments; NULL: none */
     struct settings settings;     /* start: all; else the cookie file only */
+    struct options_local local;   /* pki and cookie */
 };
 
 /* Reads everything. `argv` and `environment` end with NULL and must outlive
@@ -63,10 +91,13 @@ enum cli_exit options_read(struct options *ret_options,
                            const char *const environment[],
                            struct buf *error) MUST_USE;
 
-/* "status". */
+/* "status", "pki init". */
 const char *options_command_name(enum options_command command);
 
 /* Appends the text of `quorate help [COMMAND]`, in fewer than 80 columns. */
 void options_help(struct buf *text, enum options_command topic);
+
+/* The same of the commands that begin with one word, such as "pki". */
+void options_help_group(struct buf *text, const char *group);
 
 #endif

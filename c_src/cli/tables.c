@@ -6,28 +6,84 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+
+enum {
+    SHOWN_FILES_MAX = 1,
+};
+
+#define CLIENT                                                 \
+    (CLI_BIT(CLI_OPTION_TARGET) | CLI_BIT(CLI_OPTION_OUTPUT) | \
+     CLI_BIT(CLI_OPTION_TIMEOUT) | CLI_BIT(CLI_OPTION_CONFIG))
+#define INIT                                                 \
+    (CLI_BIT(CLI_OPTION_DIR) | CLI_BIT(CLI_OPTION_CLUSTER) | \
+     CLI_BIT(CLI_OPTION_DAYS))
+#define ISSUE                                             \
+    (CLI_BIT(CLI_OPTION_DIR) | CLI_BIT(CLI_OPTION_NAME) | \
+     CLI_BIT(CLI_OPTION_ROLE) | CLI_BIT(CLI_OPTION_SAN) | \
+     CLI_BIT(CLI_OPTION_DAYS) | CLI_BIT(CLI_OPTION_OUT) | \
+     CLI_BIT(CLI_OPTION_FORCE))
 
 static const struct cli_command commands[] = {
-    [OPTIONS_START] = {"start", false, "run a member in the foreground"},
-    [OPTIONS_STATUS] = {"status", true, "what a member knows of the cluster"},
-    [OPTIONS_MEMBERS] = {"members", true, "the members and their roles"},
-    [OPTIONS_WORKERS] = {"workers", true,
+    [OPTIONS_START] = {"start", false, CLI_BIT(CLI_OPTION_CONFIG), 0, NULL, 0,
+                       "run a member in the foreground"},
+    [OPTIONS_STATUS] = {"status", true, CLIENT, 0, NULL, 0,
+                        "what a member knows of the cluster"},
+    [OPTIONS_MEMBERS] = {"members", true, CLIENT, 0, NULL, 0,
+                         "the members and their roles"},
+    [OPTIONS_WORKERS] = {"workers", true, CLIENT, 0, NULL, 0,
                          "the nodes that run sandboxes, and their load"},
-    [OPTIONS_SANDBOXES] = {"sandboxes", true, "the sandboxes and their owners"},
-    [OPTIONS_VERSION] = {"version", false, "the version of this program"},
-    [OPTIONS_HELP] = {"help", false, "this text, or that of a command"},
+    [OPTIONS_SANDBOXES] = {"sandboxes", true, CLIENT, 0, NULL, 0,
+                           "the sandboxes and their owners"},
+    [OPTIONS_PKI_INIT] = {"pki init", false, INIT, CLI_BIT(CLI_OPTION_DIR),
+                          NULL, 0, "make the authority of a cluster for TLS"},
+    [OPTIONS_PKI_ISSUE] = {"pki issue", false, ISSUE, CLI_BIT(CLI_OPTION_DIR),
+                           "[NAME@HOST...]", OPTIONS_WORDS_MAX,
+                           "make keys and certificates for nodes"},
+    [OPTIONS_PKI_SHOW] = {"pki show", false, CLI_BIT(CLI_OPTION_OUTPUT), 0,
+                          "FILE|DIR", SHOWN_FILES_MAX,
+                          "what certificates say, and how long they last"},
+    [OPTIONS_COOKIE_NEW] = {"cookie new", false, CLI_BIT(CLI_OPTION_FILE), 0,
+                            NULL, 0, "make a random cookie"},
+    [OPTIONS_VERSION] = {"version", false, CLI_BIT(CLI_OPTION_OUTPUT), 0, NULL,
+                         0, "the version of this program"},
+    [OPTIONS_HELP] = {"help", false, 0, 0, "[COMMAND]", 0,
+                      "this text, or that of a command"},
+};
+
+static const struct cli_group groups[] = {
+    {"pki", "certificates for TLS between the nodes"},
+    {"cookie", "the secret that all nodes of a cluster share"},
 };
 
 static const struct cli_option cli_options[] = {
-    [CLI_OPTION_CONFIG] = {"config", 'c', "FILE", "QUORATE_CONFIG", false,
-                           "a file of settings, `name = value` on each line"},
-    [CLI_OPTION_OUTPUT] = {"output", 'o', "table|json", "QUORATE_OUTPUT", true,
-                           "for people, or for programs (default table)"},
+    [CLI_OPTION_DIR] = {"dir", 0, "DIR", NULL,
+                        "where the authority is, or shall be"},
+    [CLI_OPTION_NAME] = {"name", 0, "NAME@HOST", NULL,
+                         "the node; may be given again"},
+    [CLI_OPTION_ROLE] = {"role", 0, "member|worker|client", NULL,
+                         "what the nodes may be (default client)"},
+    [CLI_OPTION_SAN] = {"san", 0, "DNS:X|IP:X", NULL,
+                        "other names of the host; commas between them"},
+    [CLI_OPTION_CLUSTER] = {"cluster", 0, "NAME", NULL,
+                            "a name for people (default cluster)"},
+    [CLI_OPTION_DAYS] = {"days", 0, "N", NULL,
+                         "how long (default 3650 for init, else 365)"},
+    [CLI_OPTION_OUT] = {"out", 0, "DIR", NULL,
+                        "a place for the files of nodes (default --dir)"},
+    [CLI_OPTION_FORCE] = {"force", 0, NULL, NULL,
+                          "renew: replace the key and the certificate"},
+    [CLI_OPTION_FILE] = {"file", 0, "PATH", NULL,
+                         "a new file for it (default: print it)"},
     [CLI_OPTION_TARGET] = {"target", 't', "NAME@HOST[=ADDR:PORT]",
-                           "QUORATE_TARGET", true, "the member to ask"},
-    [CLI_OPTION_TIMEOUT] = {"timeout", 0, "MS", "QUORATE_TIMEOUT", true,
+                           "QUORATE_TARGET", "the member to ask"},
+    [CLI_OPTION_OUTPUT] = {"output", 'o', "table|json", "QUORATE_OUTPUT",
+                           "for people, or for programs (default table)"},
+    [CLI_OPTION_TIMEOUT] = {"timeout", 0, "MS", "QUORATE_TIMEOUT",
                             "give up after so long (default 5000)"},
-    [CLI_OPTION_HELP] = {"help", 'h', NULL, NULL, false, "this text"},
+    [CLI_OPTION_CONFIG] = {"config", 'c', "FILE", "QUORATE_CONFIG",
+                           "a file of settings, `name = value` on each line"},
+    [CLI_OPTION_HELP] = {"help", 'h', NULL, NULL, "this text"},
 };
 
 _Static_assert(sizeof(cli_options) / sizeof(cli_options[0]) == CLI_OPTION_COUNT,
@@ -37,6 +93,19 @@ const struct cli_command *cli_command(enum options_command command)
 {
     ensure((size_t)command < sizeof(commands) / sizeof(commands[0]));
     return &commands[command];
+}
+
+const struct cli_group *cli_group(size_t i)
+{
+    return i < sizeof(groups) / sizeof(groups[0]) ? &groups[i] : NULL;
+}
+
+bool cli_is_in_group(enum options_command command, const char *group)
+{
+    const char *name = cli_command(command)->name;
+    size_t size = strlen(group);
+
+    return strncmp(name, group, size) == 0 && name[size] == ' ';
 }
 
 const struct cli_option *cli_option(enum cli_option_id id)

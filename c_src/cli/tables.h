@@ -8,31 +8,61 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+enum cli_option_id {
+    CLI_OPTION_DIR,
+    CLI_OPTION_NAME,
+    CLI_OPTION_ROLE,
+    CLI_OPTION_SAN,
+    CLI_OPTION_CLUSTER,
+    CLI_OPTION_DAYS,
+    CLI_OPTION_OUT,
+    CLI_OPTION_FORCE,
+    CLI_OPTION_FILE,
+    CLI_OPTION_TARGET,
+    CLI_OPTION_OUTPUT,
+    CLI_OPTION_TIMEOUT,
+    CLI_OPTION_CONFIG,
+    CLI_OPTION_HELP,
+    CLI_OPTION_COUNT
+};
+
+/* A set of options. */
+#define CLI_BIT(id) (UINT32_C(1) << (id))
 
 struct cli_command {
-    const char *name;
-    bool is_client; /* it talks to a member: --target and the like */
+    const char *name;    /* one word, or that of a group and another one */
+    bool is_client;      /* it talks to a member: --target and the like */
+    uint32_t takes;      /* the options that it takes, besides --help */
+    uint32_t needs;      /* those of them that must be given */
+    const char *operand; /* the words behind it, for people; NULL: none */
+    size_t operands_max;
     const char *help;
 };
 
 /* The line of a command. */
 const struct cli_command *cli_command(enum options_command command);
 
-enum cli_option_id {
-    CLI_OPTION_CONFIG,
-    CLI_OPTION_OUTPUT,
-    CLI_OPTION_TARGET,
-    CLI_OPTION_TIMEOUT,
-    CLI_OPTION_HELP,
-    CLI_OPTION_COUNT
+/* Commands of two words share the first one. */
+struct cli_group {
+    const char *name;
+    const char *help;
 };
 
+/* The i-th group, or NULL behind the last one. */
+const struct cli_group *cli_group(size_t i);
+
+/* Whether a command belongs to a group: "pki init" to "pki". */
+bool cli_is_in_group(enum options_command command, const char *group);
+
+/* An option may have the name of a setting: behind a command that takes the
+ * option it is meant, elsewhere the setting. */
 struct cli_option {
     const char *name;     /* without the hyphens */
     char letter;          /* 'o' for -o; 0: none */
     const char *argument; /* what its value is; NULL: it has none */
     const char *variable; /* its name in the environment, or NULL */
-    bool is_client_only;
     const char *help;
 };
 

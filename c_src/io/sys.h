@@ -43,6 +43,17 @@ void sys_unlock_dir(struct sys_lock *lock);
  * fsync, rename, fsync of the directory. */
 int sys_write_file(const char *path, struct bytes content) MUST_USE;
 
+/* The same for a file that must not be there yet, with mode 0600: ERR_EXISTS,
+ * and nothing is changed. */
+int sys_create_file(const char *path, struct bytes content) MUST_USE;
+
+/* Makes what was renamed into a directory last: it goes to disk. */
+int sys_sync_dir(const char *dir) MUST_USE;
+
+/* Makes a directory and its parents, mode 0700; those that are there stay as
+ * they are. 0, or ERR_BADARG or ERR_IO with the reason in errno. */
+int sys_make_dirs(const char *dir) MUST_USE;
+
 /* Resident memory of this process in bytes; 0 if unknown. */
 uint64_t sys_resident_bytes(void);
 

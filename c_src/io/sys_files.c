@@ -178,15 +178,23 @@ static int write_all(int fd, struct bytes content)
     return 0;
 }
 
-static int write_synced(const char *path, struct bytes content)
+/* `mode` is O_TRUNC or O_EXCL. */
+static int open_for_writing(const char *path, int mode, int *ret_fd)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int rv;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | mode, 0600);
 
     if (fd < 0) {
-        return error_of_errno();
+        return errno == EEXIST ? ERR_EXISTS : error_of_errno();
     }
-    rv = write_all(fd, content);
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Closes the file in any case. */
+static int write_synced(int fd, struct bytes content)
+{
+    int rv = write_all(fd, content);
+
     if (rv == 0 && fsync(fd) != 0) {
         rv = error_of_errno();
     }
@@ -196,21 +204,11 @@ static int write_synced(const char *path, struct bytes content)
     return rv;
 }
 
-/* Makes a rename last: the directory of `path` goes to disk. */
-static int sync_directory_of(const char *path)
+int sys_sync_dir(const char *dir)
 {
-    const char *slash = strrchr(path, '/');
-    char dir[PATH_MAX];
-    int size = snprintf(dir, sizeof(dir), "%.*s",
-                        slash == NULL ? 1 : (int)(slash - path) + 1,
-                        slash == NULL ? "." : path);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rv = 0;
-    int fd;
 
-    if (size < 0 || (size_t)size >= sizeof(dir)) {
-        return ERR_BADARG;
-    }
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return ERR_IO;
     }
@@ -221,21 +219,54 @@ static int sync_directory_of(const char *path)
     return rv;
 }
 
+static int sync_directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[PATH_MAX];
+    int size = snprintf(dir, sizeof(dir), "%.*s",
+                        slash == NULL ? 1 : (int)(slash - path) + 1,
+                        slash == NULL ? "." : path);
+
+    return size < 0 || (size_t)size >= sizeof(dir) ? ERR_BADARG
+                                                   : sys_sync_dir(dir);
+}
+
 int sys_write_file(const char *path, struct bytes content)
 {
     char temporary[PATH_MAX];
     int size = snprintf(temporary, sizeof(temporary), "%s.new", path);
+    int fd;
     int rv;
 
     if (size < 0 || (size_t)size >= sizeof(temporary)) {
         return ERR_BADARG;
     }
-    rv = write_synced(temporary, content);
+    rv = open_for_writing(temporary, O_TRUNC, &fd);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = write_synced(fd, content);
     if (rv == 0 && rename(temporary, path) != 0) {
         rv = error_of_errno();
     }
     if (rv != 0) {
         (void)unlink(temporary); /* it may not be there */
+        return rv;
+    }
+    return sync_directory_of(path);
+}
+
+int sys_create_file(const char *path, struct bytes content)
+{
+    int fd;
+    int rv = open_for_writing(path, O_EXCL, &fd);
+
+    if (rv != 0) {
+        return rv;
+    }
+    rv = write_synced(fd, content);
+    if (rv != 0) {
+        (void)unlink(path); /* half of it is worse than nothing */
         return rv;
     }
     return sync_directory_of(path);

@@ -25,8 +25,7 @@ static bool make_directory(const char *path)
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-/* Makes the directory and its parents. */
-static int make_directories(const char *dir)
+int sys_make_dirs(const char *dir)
 {
     char path[PATH_MAX];
     int size = snprintf(path, sizeof(path), "%s", dir);
@@ -131,7 +130,7 @@ int sys_lock_dir(const char *dir, struct sys_lock *ret_lock, struct buf *error)
         buf_printf(error, "the name of the data directory is too long");
         return ERR_BADARG;
     }
-    rv = make_directories(dir);
+    rv = sys_make_dirs(dir);
     if (rv != 0) {
         buf_printf(error, "cannot make the data directory %s: %s", dir,
                    strerror(errno));

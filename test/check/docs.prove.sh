@@ -55,6 +55,8 @@ refuses 'options: the documents do not have: --target' \
     $operations '/^| `--target`/d'
 refuses 'commands: the sources do not have: heal' \
     $operations 's/^    quorate version/    quorate heal/'
+refuses 'commands: the documents do not have: pki show' \
+    $operations '/^    quorate pki show/d'
 refuses 'exit codes: the documents do not have: 74' $operations '/^| 74 /d'
 refuses 'flags: the sources do not have: --data-dri' \
     README.md 's/--data-dir/--data-dri/'

@@ -92,10 +92,10 @@ same options \
     "$(table $operations '| option | in the environment' | cut -f 1-2)"
 
 same commands \
-    "$(flat c_src/cli/tables.c | grep -o '\[OPTIONS_[A-Z]*\] = {"[a-z]*"' |
+    "$(flat c_src/cli/tables.c | grep -o '\[OPTIONS_[A-Z_]*\] = {"[a-z ]*"' |
         sed 's/.*"\(.*\)"/\1/')" \
     "$(awk '/^## Command line/ { on = 1 } /^\|/ && on { exit } on' $operations |
-        grep -o -E '^    quorate [a-z]+' | awk '{ print $2 }')"
+        grep -o -E '^    quorate [a-z]+( [a-z]+)?' | sed 's/^ *quorate //')"
 
 same "exit codes" \
     "$({

@@ -75,6 +75,37 @@ static void client_names_target_output_and_timeout(void **state)
     assert_null(strstr(text, "--data-dir"));
 }
 
+static void group_lists_its_commands_alone(void **state)
+{
+    char text[TEXT_SIZE_MAX];
+    struct buf buf;
+
+    (void)state;
+    buf_init(&buf, TEXT_SIZE_MAX - 1);
+    options_help_group(&buf, "pki");
+    assert_int_equal(buf_error(&buf), 0);
+    memcpy(text, buf.data, buf.size);
+    text[buf.size] = '\0';
+    buf_close(&buf);
+    assert_non_null(strstr(text, "\n  pki init "));
+    assert_non_null(strstr(text, "\n  pki show FILE|DIR "));
+    assert_null(strstr(text, "\n  cookie new"));
+    assert_null(strstr(text, "\n  start"));
+}
+
+static void command_names_what_it_takes_alone(void **state)
+{
+    const char *text = help_of(OPTIONS_PKI_ISSUE);
+
+    (void)state;
+    assert_non_null(strstr(text, "quorate pki issue [NAME@HOST...]: "));
+    assert_non_null(strstr(text, "--role member|worker|client"));
+    assert_non_null(strstr(text, "--san DNS:X|IP:X"));
+    assert_null(strstr(text, "--target"));
+    assert_null(strstr(text, "--cookie-file"));
+    assert_null(strstr(text, "--cluster"));
+}
+
 static void names_are_turned_into_flags_and_variables(void **state)
 {
     const struct setting *setting = settings_find(bytes_of_string("data_dir"));
@@ -94,6 +125,8 @@ int main(void)
         cmocka_unit_test(overview_names_every_command),
         cmocka_unit_test(start_names_every_setting),
         cmocka_unit_test(client_names_target_output_and_timeout),
+        cmocka_unit_test(group_lists_its_commands_alone),
+        cmocka_unit_test(command_names_what_it_takes_alone),
         cmocka_unit_test(names_are_turned_into_flags_and_variables),
     };
 

@@ -361,6 +361,46 @@ static void a_noisy_event_is_suppressed_and_counted(void **state)
                            " i=100 suppressed=", 18));
 }
 
+static void new_file_never_replaces_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat status;
+
+    assert_ok(sys_create_file(fixture->path, bytes_of_string("first")));
+    assert_int_equal(stat(fixture->path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_err(sys_create_file(fixture->path, bytes_of_string("second")),
+               ERR_EXISTS);
+    assert_ok(sys_read_file(fixture->path, FILE_SIZE, &fixture->content));
+    assert_bytes(buf_bytes(&fixture->content), "first", 5);
+    assert_int_equal(unlink(fixture->path), 0);
+    assert_int_equal(symlink("/nonesuch/file", fixture->path), 0);
+    assert_err(sys_create_file(fixture->path, bytes_of_string("third")),
+               ERR_EXISTS);
+    assert_err(sys_create_file("/nonesuch/file", bytes_of_string("x")), ERR_IO);
+}
+
+static void directories_are_made_with_their_parents(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat status;
+    char inner[PATH_SIZE + 64];
+
+    (void)snprintf(inner, sizeof(inner), "%s/inner", fixture->path);
+    assert_ok(sys_make_dirs(inner));
+    assert_ok(sys_make_dirs(inner));
+    assert_ok(sys_sync_dir(inner));
+    assert_int_equal(stat(inner, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0700);
+    assert_int_equal(rmdir(inner), 0);
+    assert_err(sys_sync_dir(inner), ERR_IO);
+    assert_ok(sys_write_file(inner, bytes_of_string("a file")));
+    assert_err(sys_make_dirs(inner), ERR_IO);
+    assert_int_equal(unlink(inner), 0);
+    assert_int_equal(rmdir(fixture->path), 0);
+    assert_err(sys_make_dirs(""), ERR_BADARG);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -369,6 +409,8 @@ int main(void)
         TEST(random_bytes_differ),
         TEST(a_written_file_reads_back_up_to_the_limit),
         TEST(a_rewritten_file_leaves_nothing_behind),
+        TEST(new_file_never_replaces_one),
+        TEST(directories_are_made_with_their_parents),
         TEST(what_is_not_there_is_not_found),
         TEST(a_private_cookie_file_is_read_without_white_space),
         TEST(a_cookie_file_open_to_others_is_refused),
