@@ -91,8 +91,8 @@ enum pki_validity pki_validity_at(const struct pki_certificate *certificate,
                                   int64_t now_s);
 
 /* Shows `each` of the certificates in a PEM file, or in a directory: that of a
- * node, or that of an authority with those of its nodes, by name. What is
- * shown lives until `each` returns. */
+ * node, or that of an authority and those of the nodes beside it, by name. What
+ * is shown lives until `each` returns. */
 int pki_show(const char *path, struct buf *error, void *arg,
              void (*each)(void *arg,
                           const struct pki_certificate *certificate)) MUST_USE;

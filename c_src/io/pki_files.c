@@ -171,6 +171,7 @@ static int check_key_mode(const char *path, struct buf *error)
 
 /* A key that asks for a passphrase is one that cannot be read: nobody may be
  * there to type. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type. */
 static int no_passphrase(char *text, int size, int rwflag, void *arg)
 {
     (void)text;

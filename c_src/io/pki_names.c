@@ -2,6 +2,7 @@
  * The names in certificates. A node's name becomes the name of a directory, so
  * it holds nothing that means something to a file system or a shell. */
 #include "base/err.h"
+#include "config/value.h"
 #include "dist/node_name.h"
 #include "io/pki_internal.h"
 
@@ -12,7 +13,6 @@
 enum {
     LABEL_SIZE_MAX = 63, /* bytes between two dots (RFC 1035) */
     HOST_SIZE_MAX = 253, /* bytes of a DNS name */
-    SHOWN_SIZE_MAX = 64, /* bytes of a name in a message */
     IP_SIZE_MAX = 16,    /* bytes of an address */
     ROLE_URI_SIZE = 64,  /* bytes */
 };
@@ -22,19 +22,10 @@ static bool is_word_character(uint8_t c)
     return isalnum(c) != 0 || c == '-' || c == '_';
 }
 
-/* What is wrong with a name that may hold anything. */
 static int refuse(struct buf *error, struct bytes name, const char *advice)
 {
-    size_t shown = name.size < SHOWN_SIZE_MAX ? name.size : SHOWN_SIZE_MAX;
-
-    buf_put_u8(error, '\'');
-    for (size_t i = 0; i < shown; i++) {
-        uint8_t c = name.data[i];
-
-        buf_put_u8(error, c > ' ' && c <= '~' ? c : '?');
-    }
-    buf_printf(error, "%s' will not do; %s", shown < name.size ? ".." : "",
-               advice);
+    value_put_quoted(error, name);
+    buf_printf(error, " will not do; %s", advice);
     return ERR_BADARG;
 }
 

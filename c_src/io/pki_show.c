@@ -253,11 +253,12 @@ static int show_in(struct viewer *viewer, const char *dir, const char *file,
 }
 
 /* The certificates of the nodes whose directories are in `dir`. */
-static int show_nodes(struct viewer *viewer, const char *dir)
+static int show_nodes(struct viewer *viewer, const char *dir, size_t *ret_count)
 {
     struct dirent **entries = NULL;
     int count = scandir(dir, &entries, NULL, alphasort);
     char path[PATH_MAX];
+    size_t shown = 0;
     bool is_there;
     int rv = 0;
 
@@ -270,10 +271,12 @@ static int show_nodes(struct viewer *viewer, const char *dir)
         if (rv == 0 && i < DIRECTORY_MAX && name[0] != '.') {
             rv = pki_path(dir, name, path, viewer->error);
             rv = rv != 0 ? rv : show_in(viewer, path, "cert.pem", &is_there);
+            shown += rv == 0 && is_there ? 1 : 0;
         }
         free(entries[i]); /* allowed: scandir() has allocated it */
     }
     free(entries); /* allowed: idem */
+    *ret_count = shown;
     return rv;
 }
 
@@ -281,20 +284,22 @@ static int show_dir(struct viewer *viewer, const char *dir)
 {
     bool is_node;
     bool is_authority = false;
+    size_t count = 0;
     int rv = show_in(viewer, dir, "cert.pem", &is_node);
 
     if (rv != 0 || is_node) {
         return rv;
     }
     rv = show_in(viewer, dir, "ca.pem", &is_authority);
-    if (rv == 0 && !is_authority) {
+    rv = rv != 0 ? rv : show_nodes(viewer, dir, &count);
+    if (rv == 0 && !is_authority && count == 0) {
         buf_printf(viewer->error,
                    "there is neither cert.pem nor ca.pem in %s; give a file, "
                    "or the directory of a node or of an authority",
                    dir);
         return ERR_NOT_FOUND;
     }
-    return rv != 0 ? rv : show_nodes(viewer, dir);
+    return rv;
 }
 
 int pki_show(const char *path, struct buf *error, void *arg,

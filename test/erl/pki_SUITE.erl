@@ -15,11 +15,12 @@ all() ->
      issue_renews_only_by_force, issue_refuses_odd_names, issue_needs_an_authority,
      issue_takes_a_damaged_authority_for_none, issue_warns_of_addresses, show_as_table,
      show_as_json, show_refuses_what_is_no_certificate, cookie_is_printed, cookie_goes_to_a_file,
-     usage, help, {group, otp25}, {group, otp27}].
+     usage, help, {group, otp25}, {group, otp27},
+     {group, otp29}].
 
 groups() ->
     Cases = [nodes_connect, nodes_take_two_versions_of_tls, another_authority_is_refused],
-    [{otp25, [], Cases}, {otp27, [], Cases}].
+    [{Release, [], Cases} || Release <- [otp25, otp27, otp29]].
 
 init_per_suite(Config) ->
     [{context, quorate_ct:start(pki)} | Config].
@@ -29,8 +30,9 @@ end_per_suite(Config) ->
 
 init_per_group(otp25, Config) ->
     [{otp, #{}} | Config];
-init_per_group(otp27, Config) ->
-    case quorate_ct:release(?config(context, Config), "27") of
+init_per_group(Release, Config) ->
+    "otp" ++ Number = atom_to_list(Release),
+    case quorate_ct:release(?config(context, Config), Number) of
         {ok, Root} -> [{otp, #{root => Root}} | Config];
         {skip, Why} -> {skip, Why}
     end.
@@ -65,8 +67,9 @@ init_makes_an_authority(Config) ->
     [?assertEqual(8#600, mode(filename:join(Dir, F))) || F <- files(Dir)],
     [Ca] = show(Config, Dir),
     #{<<"subject">> := <<"CN = Quorate CA blue one">>,
-      <<"issuer">> := <<"CN = Quorate CA blue one">>, <<"authority">> := true, <<"names">> := [], <<"role">> := null,
-      <<"validity">> := <<"valid">>, <<"days_left">> := Days} = Ca,
+      <<"issuer">> := <<"CN = Quorate CA blue one">>, <<"authority">> := true,
+      <<"names">> := [], <<"role">> := null, <<"validity">> := <<"valid">>,
+      <<"days_left">> := Days} = Ca,
     ?assert(Days =:= 30 orelse Days =:= 29).
 
 init_replaces_nothing(Config) ->

@@ -470,6 +470,50 @@ static void key_that_is_open_to_others_issues_nothing(void **state)
     assert_true(error_has(fixture, "quorate pki init --dir"));
 }
 
+/* It is signed anew with an end that is over. */
+static void expired_authority_issues_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    EVP_PKEY *key;
+    FILE *stream;
+    X509 *ca;
+
+    assert_ok(init(fixture, 30));
+    ca = read_certificate(fixture, "ca.pem");
+    stream = fopen(path_of(fixture, "ca-key.pem"), "re");
+    key = PEM_read_PrivateKey(stream, NULL, NULL, NULL);
+    (void)fclose(stream);
+    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(ca), -1));
+    assert_true(X509_sign(ca, key, EVP_sha256()) > 0);
+    stream = fopen(path_of(fixture, "ca.pem"), "we");
+    assert_int_equal(PEM_write_X509(stream, ca), 1);
+    (void)fclose(stream);
+    assert_err(issue(fixture, "a@h"), ERR_CORRUPT);
+    assert_true(error_has(fixture, "has expired"));
+    EVP_PKEY_free(key);
+    X509_free(ca);
+}
+
+static void key_with_a_passphrase_is_not_asked_for_it(void **state)
+{
+    struct fixture *fixture = *state;
+    EVP_PKEY *key;
+    FILE *stream;
+
+    assert_ok(init(fixture, 30));
+    stream = fopen(path_of(fixture, "ca-key.pem"), "re");
+    key = PEM_read_PrivateKey(stream, NULL, NULL, NULL);
+    (void)fclose(stream);
+    stream = fopen(path_of(fixture, "ca-key.pem"), "we");
+    assert_int_equal(PEM_write_PKCS8PrivateKey(stream, key, EVP_aes_256_cbc(),
+                                               "word", 4, NULL, NULL),
+                     1);
+    (void)fclose(stream);
+    EVP_PKEY_free(key);
+    assert_err(issue(fixture, "a@h"), ERR_CORRUPT);
+    assert_true(error_has(fixture, "that can be read"));
+}
+
 static void without_memory_nothing_is_half_made(void **state)
 {
     struct fixture *fixture = *state;
@@ -518,6 +562,8 @@ int main(void)
         TEST(damaged_authority_issues_nothing),
         TEST(damaged_key_issues_nothing),
         TEST(key_that_is_open_to_others_issues_nothing),
+        TEST(expired_authority_issues_nothing),
+        TEST(key_with_a_passphrase_is_not_asked_for_it),
         TEST(without_memory_nothing_is_half_made),
     };
 
