@@ -23,6 +23,17 @@ void buf_close(struct buf *buf)
     }
 }
 
+void buf_wipe(struct buf *buf)
+{
+    /* A compiler may leave out writes that nobody reads, but not these. */
+    volatile uint8_t *data = buf->data;
+
+    for (size_t i = 0; i < buf->capacity; i++) {
+        data[i] = 0;
+    }
+    buf_close(buf);
+}
+
 void buf_clear(struct buf *buf)
 {
     buf->size = 0;

@@ -27,6 +27,9 @@ void buf_init(struct buf *buf, size_t size_max);
 /* Frees the bytes; the buffer is then as after buf_init(). NULL is allowed. */
 void buf_close(struct buf *buf);
 
+/* buf_close() of a secret: the bytes are overwritten first. */
+void buf_wipe(struct buf *buf);
+
 /* Empties it, keeps the memory, clears the error. */
 void buf_clear(struct buf *buf);
 

@@ -166,7 +166,7 @@ static int read_setting(struct reader *reader, struct flag *flag,
 {
     int rv;
 
-    if (strcmp(setting->name, "cookie_file") == 0) {
+    if (cli_is_shared(setting)) {
         reader->shared = setting;
     } else {
         reader->misplaced = setting;

@@ -21,6 +21,7 @@
 #include "io/loop.h"
 #include "io/peers.h"
 #include "io/sys.h"
+#include "io/tls.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ struct client {
     const struct options *options;
     struct loop *loop;
     struct peers *peers;
+    struct tls *tls; /* NULL: the link is plain */
     struct inbox inbox;
     char name[NODE_NAME_SIZE_MAX + 1]; /* own */
     struct buf tag;                    /* raw reference */
@@ -180,13 +182,28 @@ static void on_dial_failed(void *arg, struct bytes name, const char *reason)
 
 /* --- Setting up ----------------------------------------------------------- */
 
-/* A name that nobody else has: quorate-cli-PID-RANDOM@HOST. */
+/* A name that nobody else has: NAME-cli-PID-RANDOM@HOST, by the name in the
+ * certificate if there is one. */
 static void make_name(struct client *client)
 {
     char host[HOST_SIZE_MAX] = "";
+    struct bytes own = bytes_of_string("");
+    struct bytes alive;
+    struct bytes own_host;
     uint64_t random;
 
     sys_random(&random, sizeof(random));
+    if (client->tls != NULL) {
+        own = tls_own_name(client->tls);
+    }
+    if (node_name_split(own, &alive, &own_host) == 0) {
+        (void)snprintf(client->name, sizeof(client->name),
+                       "%.*s" TLS_COMMAND_MARK "%ld-%016llx@%.*s",
+                       (int)alive.size, alive.data, (long)getpid(),
+                       (unsigned long long)random, (int)own_host.size,
+                       own_host.data);
+        return;
+    }
     if (gethostname(host, sizeof(host) - 1) != 0) {
         host[0] = '\0';
     }
@@ -218,7 +235,10 @@ static int open_peers(struct client *client)
     }
     buf_init(&cookie, 0);
     rv = sys_read_cookie(options->settings.cookie_file, &cookie, &client->why);
+    rv =
+        rv != 0 ? rv : tls_open(&options->settings, &client->tls, &client->why);
     if (rv != 0) {
+        buf_wipe(&cookie);
         (void)fprintf(stderr, "quorate: %.*s\n", (int)client->why.size,
                       (const char *)client->why.data);
         return CLI_EXIT_CONFIG;
@@ -226,9 +246,9 @@ static int open_peers(struct client *client)
     make_name(client);
     config.name = bytes_of_string(client->name);
     config.cookie = buf_bytes(&cookie);
+    config.tls = client->tls;
     rv = peers_new(client->loop, &config, &client->peers);
-    explicit_bzero(cookie.data, cookie.capacity);
-    buf_close(&cookie);
+    buf_wipe(&cookie);
     return rv == 0 ? CLI_EXIT_OK : CLI_EXIT_SOFTWARE;
 }
 
@@ -316,6 +336,7 @@ int client_run(const struct options *options)
             code = print(&client);
         }
         peers_free(client.peers);
+        tls_free(client.tls);
         loop_free(client.loop);
     }
     buf_close(&client.tag);

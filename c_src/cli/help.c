@@ -47,6 +47,8 @@ static const char *argument_of(enum setting_type type)
         return " NAME@HOST=ADDR:PORT";
     case SETTING_BOOL:
         return "[=true|false]";
+    case SETTING_VERIFY:
+        return " strict|off";
     case SETTING_LOG_LEVEL:
         return " LEVEL";
     case SETTING_NUMBER:
@@ -71,6 +73,19 @@ static void put_setting(struct buf *text, const struct setting *setting)
     if (setting->default_text != NULL) {
         buf_printf(text, "%*s(default %s)\n", COLUMN, "",
                    setting->default_text);
+    }
+}
+
+/* Those that whoever talks to a member needs. */
+static void put_shared_settings(struct buf *text)
+{
+    size_t count;
+    const struct setting *all = settings_schema(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (cli_is_shared(&all[i])) {
+            put_setting(text, &all[i]);
+        }
     }
 }
 
@@ -149,7 +164,7 @@ void options_help(struct buf *text, enum options_command topic)
             put_option(text, (enum cli_option_id)i);
         }
         if (i == CLI_OPTION_TARGET && command->is_client) {
-            put_setting(text, settings_find(bytes_of_string("cookie_file")));
+            put_shared_settings(text);
         }
     }
     put_option(text, CLI_OPTION_HELP);

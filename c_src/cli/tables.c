@@ -114,6 +114,20 @@ const struct cli_option *cli_option(enum cli_option_id id)
     return &cli_options[id];
 }
 
+bool cli_is_shared(const struct setting *setting)
+{
+    static const char *const shared[] = {"cookie_file", "tls_cert_file",
+                                         "tls_key_file", "tls_ca_file",
+                                         "verify_name"};
+
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+        if (strcmp(setting->name, shared[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *options_command_name(enum options_command command)
 {
     return cli_command(command)->name;

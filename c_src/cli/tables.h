@@ -68,6 +68,9 @@ struct cli_option {
 
 const struct cli_option *cli_option(enum cli_option_id id);
 
+/* Whether the commands that talk to a member need the setting too. */
+bool cli_is_shared(const struct setting *setting);
+
 enum { CLI_FLAG_SIZE_MAX = 64 }; /* bytes of a flag or variable, with the 0 */
 
 /* data_dir -> data-dir, into CLI_FLAG_SIZE_MAX bytes. */

@@ -102,6 +102,37 @@ static int check_reachable(const struct settings *settings, struct buf *error)
     return 0;
 }
 
+int settings_check_tls(const struct settings *settings, bool *ret_is_on,
+                       struct buf *error)
+{
+    const struct {
+        const char *path;
+        const char *flag;
+    } files[] = {{settings->tls_cert_file, "tls-cert-file"},
+                 {settings->tls_key_file, "tls-key-file"},
+                 {settings->tls_ca_file, "tls-ca-file"}};
+    enum { COUNT = sizeof(files) / sizeof(files[0]) };
+    const char *missing = NULL;
+    size_t set = 0;
+
+    for (size_t i = 0; i < COUNT; i++) {
+        if (files[i].path[0] != '\0') {
+            set++;
+        } else if (missing == NULL) {
+            missing = files[i].flag;
+        }
+    }
+    if (set > 0 && missing != NULL) {
+        buf_printf(error,
+                   "TLS needs a certificate, its key and the authorities; give "
+                   "--%s PATH too",
+                   missing);
+        return ERR_BADARG;
+    }
+    *ret_is_on = set > 0;
+    return 0;
+}
+
 static int check_times(const struct settings *settings, struct buf *error)
 {
     uint64_t slowest = 100 + CLOCK_DRIFT_PERCENT;
@@ -136,6 +167,7 @@ int settings_check(struct settings *settings, struct buf *error)
     const struct settings_member *self = find_self(settings);
     const struct setting *listen = settings_find(bytes_of_string("listen"));
     size_t count;
+    bool is_tls;
     int rv = check_presence(settings, error);
 
     if (rv != 0) {
@@ -148,6 +180,9 @@ int settings_check(struct settings *settings, struct buf *error)
     rv = check_members(settings, error);
     if (rv == 0) {
         rv = check_reachable(settings, error);
+    }
+    if (rv == 0) {
+        rv = settings_check_tls(settings, &is_tls, error);
     }
     if (rv == 0) {
         rv = check_times(settings, error);

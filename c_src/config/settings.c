@@ -24,6 +24,14 @@ static const struct setting schema[] = {
      "where to serve; port 0 takes a free one"},
     {"member", SETTING_MEMBER, FIELD(members), NULL, 0, 0,
      "one of the first voters; repeated"},
+    {"tls_cert_file", SETTING_PATH, FIELD(tls_cert_file), NULL, 0, 0,
+     "our certificate (PEM); turns TLS on"},
+    {"tls_key_file", SETTING_PATH, FIELD(tls_key_file), NULL, 0, 0,
+     "its key (PEM), for our eyes only"},
+    {"tls_ca_file", SETTING_PATH, FIELD(tls_ca_file), NULL, 0, 0,
+     "who may vouch for peers (PEM)"},
+    {"verify_name", SETTING_VERIFY, FIELD(verify_name), "strict", 0, 0,
+     "a peer's name must be in its certificate"},
     {"epmd", SETTING_BOOL, FIELD(epmd), "true", 0, 0,
      "register with the port mapper (epmd)"},
     {"log_level", SETTING_LOG_LEVEL, FIELD(log_level), "info", 0, 0,
@@ -151,6 +159,8 @@ static int set_scalar(struct settings *target, const struct setting *setting,
         return value_address(value, 0, field, error);
     case SETTING_BOOL:
         return value_bool(value, field, error);
+    case SETTING_VERIFY:
+        return value_verify(value, field, error);
     case SETTING_LOG_LEVEL:
         return value_log_level(value, field, error);
     case SETTING_SIZE:

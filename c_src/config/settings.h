@@ -61,8 +61,13 @@ struct settings {
     struct settings_address listen;                       /* port 0: any */
     struct settings_member members[SETTINGS_MEMBERS_MAX]; /* initial voters */
     uint32_t member_count; /* 0: this member alone */
-    bool epmd;             /* register with epmd, ask it */
-    bool supervised;       /* cookie and end of file by stdin */
+    /* PEM files: with the first TLS is on, and all three are needed. */
+    char tls_cert_file[SETTINGS_PATH_SIZE_MAX + 1];
+    char tls_key_file[SETTINGS_PATH_SIZE_MAX + 1];
+    char tls_ca_file[SETTINGS_PATH_SIZE_MAX + 1];
+    bool verify_name; /* a peer's name must be in its certificate */
+    bool epmd;        /* register with epmd, ask it */
+    bool supervised;  /* cookie and end of file by stdin */
     enum settings_log_level log_level;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;
@@ -80,6 +85,7 @@ enum setting_type {
     SETTING_ADDRESS,   /* ADDR:PORT */
     SETTING_MEMBER,    /* NAME@HOST=ADDR:PORT, repeated */
     SETTING_BOOL,      /* true or false */
+    SETTING_VERIFY,    /* strict or off: a bool */
     SETTING_LOG_LEVEL, /* error, warn, info or debug */
     SETTING_NUMBER,    /* a whole number, 32 bits */
     SETTING_SIZE       /* bytes, or with KiB, MiB, GiB, TiB */
@@ -119,6 +125,11 @@ int settings_set(struct settings *settings, enum settings_origin origin,
  * than member). On error some lines may have been taken already. */
 int settings_parse_file(struct settings *settings, const char *file_name,
                         struct bytes text, struct buf *error) MUST_USE;
+
+/* Whether the links of a member are to be TLS. 0, or ERR_BADARG with a sentence
+ * appended to `error`: only some of the files are set. */
+int settings_check_tls(const struct settings *settings, bool *ret_is_on,
+                       struct buf *error) MUST_USE;
 
 /* To be called once, after all values are set: fills in what follows from
  * others (the address to listen on, if this member is in the list of members

@@ -161,6 +161,15 @@ int value_bool(struct bytes text, bool *ret_bool, struct buf *error)
     return refuse(error, text, "will not do; give true or false");
 }
 
+int value_verify(struct bytes text, bool *ret_verify, struct buf *error)
+{
+    if (bytes_is(text, "strict") || bytes_is(text, "off")) {
+        *ret_verify = bytes_is(text, "strict");
+        return 0;
+    }
+    return refuse(error, text, "will not do; give strict or off");
+}
+
 int value_log_level(struct bytes text, enum settings_log_level *ret_level,
                     struct buf *error)
 {

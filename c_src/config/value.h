@@ -27,6 +27,10 @@ int value_size(struct bytes text, uint64_t min, uint64_t max,
 /* true or false. */
 int value_bool(struct bytes text, bool *ret_bool, struct buf *error) MUST_USE;
 
+/* strict (true) or off. */
+int value_verify(struct bytes text, bool *ret_verify,
+                 struct buf *error) MUST_USE;
+
 int value_log_level(struct bytes text, enum settings_log_level *ret_level,
                     struct buf *error) MUST_USE;
 

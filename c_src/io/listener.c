@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "io/peers_internal.h"
 #include "io/sys.h"
+#include "io/tls_link.h"
 
 static int error_of(int uv_error)
 {
@@ -117,6 +118,10 @@ enum handshake_verdict listener_verdict(void *arg, struct bytes name)
     struct peers *peers = peer->peers;
     struct dial *dial = dials_find(peers, name);
 
+    if (peer->tls != NULL && !tls_link_may_be(peer->tls, name)) {
+        peer->refusal = "the peer's certificate is of another node";
+        return HANDSHAKE_NOT_ALLOWED;
+    }
     if (map_get(&peers->names, name) != NULL) {
         return HANDSHAKE_ALIVE;
     }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "io/peers_internal.h"
 #include "io/sys.h"
+#include "io/tls_link.h"
 
 void peer_mark_dirty(struct peer *peer)
 {
@@ -26,8 +27,10 @@ static void on_close(uv_handle_t *handle)
     struct peers *peers = peer->peers;
 
     mem_free(peer->handshake);
+    tls_link_free(peer->tls);
     buf_close(&peer->input);
     buf_close(&peer->out);
+    buf_close(&peer->sealed);
     buf_close(&peer->writing);
     mem_free(peer);
     ensure(peers->connection_count > 0);
@@ -50,13 +53,7 @@ void peer_close(struct peer *peer)
         return;
     }
     ensure(peer->stage != PEER_UP);
-    if (!peer->is_writing && peer->out.size > 0 && buf_error(&peer->out) == 0) {
-        uv_buf_t last =
-            uv_buf_init((char *)peer->out.data, (unsigned)peer->out.size);
-
-        /* A refusal or an answer; if it does not fit, it is lost. */
-        (void)uv_try_write(peer_stream(peer), &last, 1);
-    }
+    peer_write_last(peer);
     peer_leave(peer);
     list_remove(&peer->dirty);
     list_remove(&peer->paused);
@@ -112,6 +109,7 @@ void peer_fail_handshake(struct peer *peer, const char *reason)
         return;
     }
     peer->peers->counters.handshakes_failed++;
+    reason = peer->refusal == NULL ? reason : peer->refusal;
     if (peer->stage == PEER_DIALLED) {
         dial_fail(peer->dial, reason); /* closes the peer */
         return;
@@ -169,6 +167,7 @@ int peer_new(struct peers *peers, enum peer_stage stage, struct peer **ret_peer)
     buf_init(&peer->input, PEERS_INPUT_MAX);
     buf_init(&peer->out, PEERS_OUT_HARD_MAX);
     buf_init(&peer->writing, PEERS_OUT_HARD_MAX);
+    buf_init(&peer->sealed, PEERS_OUT_HARD_MAX);
     peer->started_ms = loop_now_ms(peer->peers->loop);
     if (stage == PEER_ACCEPTED) {
         list_append(&peers->accepted, &peer->link);
@@ -190,6 +189,7 @@ int peer_start(struct peer *peer, bool is_initiator)
         return ERR_NOMEM;
     }
     config.is_initiator = is_initiator;
+    config.is_wide = peer->peers->tls != NULL;
     config.peer_name = peer_name(peer);
     config.verdict = listener_verdict;
     config.verdict_arg = peer;
@@ -199,11 +199,23 @@ int peer_start(struct peer *peer, bool is_initiator)
     if (rv != 0) {
         return rv;
     }
+    if (peer->peers->tls != NULL) {
+        rv = tls_link_new(peer->peers->tls, is_initiator, peer_name(peer),
+                          &peer->tls);
+        if (rv != 0) {
+            return rv;
+        }
+    }
     peer_mark_dirty(peer);
     /* Without these two a link is slower, not wrong. */
     (void)uv_tcp_nodelay(&peer->tcp, 1);
     (void)uv_tcp_keepalive(&peer->tcp, 1, PEERS_KEEPALIVE_S);
-    return peer_read_start(peer);
+    rv = peer_read_start(peer);
+    if (rv == 0 && peer->tls != NULL) {
+        peer_take_sealed(peer,
+                         bytes_of(NULL, 0)); /* begins, if it is ours to */
+    }
+    return rv;
 }
 
 struct bytes peer_name(const struct peer *peer)
@@ -219,6 +231,11 @@ uint64_t peer_flags(const struct peer *peer)
 uint32_t peer_creation(const struct peer *peer)
 {
     return peer->creation;
+}
+
+struct bytes peer_certificate_role(const struct peer *peer)
+{
+    return peer->tls == NULL ? bytes_of_string("") : tls_link_role(peer->tls);
 }
 
 void peer_set_data(struct peer *peer, void *data)

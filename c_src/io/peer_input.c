@@ -109,6 +109,18 @@ static void finish_handshake(struct peer *peer)
     peers_link_up(peer->peers, peer);
 }
 
+/* The first bytes of a TLS handshake (RFC 8446, section 5.1) would be the
+ * length of a packet far too long. */
+static bool is_tls_hello(const struct peer *peer, struct bytes input)
+{
+    static const uint8_t head[] = {22, 3};
+
+    return peer->stage == PEER_ACCEPTED && peer->tls == NULL &&
+           peer->handshake->state == HANDSHAKE_RECV_NAME &&
+           input.size >= sizeof(head) &&
+           memcmp(input.data, head, sizeof(head)) == 0;
+}
+
 /* What comes after the last packet is the link's already. */
 static void take_packets(struct peer *peer, struct bytes input)
 {
@@ -121,6 +133,11 @@ static void take_packets(struct peer *peer, struct bytes input)
     if (kept.size > 0) {
         buf_put_bytes(&kept, input);
         input = buf_bytes(&kept);
+    }
+    if (is_tls_hello(peer, input)) {
+        peer_fail_handshake(peer, "the peer speaks TLS, this member does not");
+        buf_close(&kept);
+        return;
     }
     rv = buf_error(&kept);
     rv = rv != 0 ? rv
@@ -146,6 +163,15 @@ static void take_packets(struct peer *peer, struct bytes input)
     buf_close(&kept);
 }
 
+void peer_take_plain(struct peer *peer, struct bytes input)
+{
+    if (peer->handshake != NULL) {
+        take_packets(peer, input);
+    } else {
+        take_frames(peer, input);
+    }
+}
+
 static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret_buf)
 {
     struct peer *peer = (struct peer *)handle->data;
@@ -154,7 +180,7 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret_buf)
     uint8_t *room;
 
     (void)size;
-    if (peer->stage != PEER_UP || input->size == 0 ||
+    if (peer->stage != PEER_UP || peer->tls != NULL || input->size == 0 ||
         peer->input_need - input->size <= PEERS_READ_SIZE) {
         *ret_buf = uv_buf_init((char *)peer->peers->read_room, PEERS_READ_SIZE);
         return;
@@ -190,10 +216,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         if (peer->stage == PEER_UP && (size_t)size == buf->len) {
             peer_pause(peer);
         }
-    } else if (peer->handshake != NULL) {
-        take_packets(peer, bytes_of(data, (size_t)size));
+    } else if (peer->tls != NULL) {
+        peer_take_sealed(peer, bytes_of(data, (size_t)size));
     } else {
-        take_frames(peer, bytes_of(data, (size_t)size));
+        peer_take_plain(peer, bytes_of(data, (size_t)size));
     }
 }
 

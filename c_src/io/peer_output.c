@@ -4,9 +4,9 @@
  * and a second one gathers meanwhile. */
 #include "base/err.h"
 #include "io/peers_internal.h"
+#include "io/tls_link.h"
 
-/* Empties a buffer; much memory is given back. */
-static void trim(struct buf *buf)
+void peer_trim_output(struct buf *buf)
 {
     if (buf->capacity > PEERS_OUT_KEEP_MAX) {
         buf_close(buf);
@@ -29,7 +29,7 @@ static void on_written(uv_write_t *write, int status)
     if (peer->stage == PEER_CLOSED) {
         return;
     }
-    trim(&peer->writing);
+    peer_trim_output(&peer->writing);
     if (status != 0) {
         peer_break(peer, uv_strerror(status));
         return;
@@ -38,16 +38,22 @@ static void on_written(uv_write_t *write, int status)
     peer_mark_dirty(peer);
 }
 
+/* What the socket is given. */
+static struct buf *ready_output(struct peer *peer)
+{
+    return peer->tls == NULL ? &peer->out : &peer->sealed;
+}
+
 /* The socket took `sent` bytes; libuv takes the rest, and what comes from now
  * on is gathered in the other buffer. */
-static void write_rest(struct peer *peer, size_t sent)
+static void write_rest(struct peer *peer, struct buf *ready, size_t sent)
 {
     struct buf spare = peer->writing;
     uv_buf_t rest;
     int rv;
 
-    peer->writing = peer->out;
-    peer->out = spare;
+    peer->writing = *ready;
+    *ready = spare;
     rest = uv_buf_init((char *)peer->writing.data + sent,
                        (unsigned)(peer->writing.size - sent));
     peer->write.data = peer;
@@ -64,15 +70,60 @@ static size_t output_size(const struct peer *peer)
 {
     const void *tcp = &peer->tcp;
 
-    return peer->out.size +
+    return peer->out.size - peer->out_sealed + peer->sealed.size +
            uv_stream_get_write_queue_size((const uv_stream_t *)tcp);
+}
+
+/* As much as the socket takes at once; libuv gets the rest. */
+static void write_ready(struct peer *peer, struct buf *ready)
+{
+    uv_buf_t all = uv_buf_init((char *)ready->data, (unsigned)ready->size);
+    int rv = uv_try_write(peer_stream(peer), &all, 1);
+
+    if (rv < 0 && rv != UV_EAGAIN) {
+        peer_break(peer, uv_strerror(rv));
+        return;
+    }
+    if (rv > 0) {
+        count_sent(peer, (size_t)rv);
+    }
+    if (rv >= 0 && (size_t)rv == ready->size) {
+        peer_trim_output(ready);
+    } else {
+        write_rest(peer, ready, rv > 0 ? (size_t)rv : 0);
+    }
+    if (peer->tls != NULL && peer->out.size > 0 &&
+        tls_link_is_ready(peer->tls)) {
+        peer_mark_dirty(peer); /* the next piece is sealed in the next turn */
+    }
+}
+
+/* Whether there is something for the socket; seals it first if need be. */
+static bool may_write(struct peer *peer)
+{
+    if (peer->tls != NULL && peer_seal(peer) != 0) {
+        peer_break(peer, tls_link_failure(peer->tls));
+        return false;
+    }
+    return ready_output(peer)->size > 0;
+}
+
+void peer_write_last(struct peer *peer)
+{
+    struct buf *ready = ready_output(peer);
+    uv_buf_t last;
+
+    if (peer->is_writing || buf_error(&peer->out) != 0 ||
+        (peer->tls != NULL && peer_seal(peer) != 0) || ready->size == 0) {
+        return;
+    }
+    /* A refusal or an answer; if it does not fit, it is lost. */
+    last = uv_buf_init((char *)ready->data, (unsigned)ready->size);
+    (void)uv_try_write(peer_stream(peer), &last, 1);
 }
 
 void peer_flush(struct peer *peer)
 {
-    uv_buf_t all;
-    int rv;
-
     list_remove(&peer->dirty);
     if (peer->stage == PEER_CUT || peer->stage == PEER_CLOSED) {
         return;
@@ -85,22 +136,8 @@ void peer_flush(struct peer *peer)
         peer_cut(peer, "the peer does not read what it is sent");
         return;
     }
-    if (peer->is_writing || peer->out.size == 0) {
-        return;
-    }
-    all = uv_buf_init((char *)peer->out.data, (unsigned)peer->out.size);
-    rv = uv_try_write(peer_stream(peer), &all, 1);
-    if (rv < 0 && rv != UV_EAGAIN) {
-        peer_break(peer, uv_strerror(rv));
-        return;
-    }
-    if (rv > 0) {
-        count_sent(peer, (size_t)rv);
-    }
-    if (rv >= 0 && (size_t)rv == peer->out.size) {
-        trim(&peer->out);
-    } else {
-        write_rest(peer, rv > 0 ? (size_t)rv : 0);
+    if (!peer->is_writing && may_write(peer)) {
+        write_ready(peer, ready_output(peer));
     }
 }
 
@@ -112,8 +149,8 @@ void peer_tick(struct peer *peer, uint64_t now_ms)
         peer_lose(peer, "the peer is silent");
         return;
     }
-    if (peer->is_writing || peer->out.size > 0 ||
-        now_ms - peer->sent_ms < timing->tick_ms) {
+    if (peer->is_writing || ready_output(peer)->size > 0 ||
+        peer->out.size > 0 || now_ms - peer->sent_ms < timing->tick_ms) {
         return;
     }
     /* Idle peers cost little memory. */

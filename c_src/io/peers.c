@@ -78,10 +78,19 @@ static void settle(void *arg)
 static void flush(void *arg)
 {
     struct peers *peers = (struct peers *)arg;
+    struct list dirty;
     struct list *node;
 
+    /* Who has more than a turn's share comes again in the next one. */
+    list_init(&dirty);
     while ((node = list_take_first(&peers->dirty)) != NULL) {
+        list_append(&dirty, node);
+    }
+    while ((node = list_take_first(&dirty)) != NULL) {
         peer_flush(LIST_ENTRY(node, struct peer, dirty));
+    }
+    if (!list_is_empty(&peers->dirty)) {
+        loop_again(peers->loop);
     }
     peers_resume(peers);
 }
@@ -142,6 +151,7 @@ void peers_release(struct peers *peers)
         map_close(&peers->names);
         buf_close(&peers->name);
         mem_free(peers->read_room);
+        mem_free(peers->plain_room);
         mem_free(peers);
     }
 }
@@ -179,10 +189,7 @@ void peers_free(struct peers *peers)
         uv_close((uv_handle_t *)&peers->listener, on_close);
     }
     uv_close((uv_handle_t *)&peers->sweep, on_close);
-    if (peers->cookie.data != NULL) {
-        explicit_bzero(peers->cookie.data, peers->cookie.capacity);
-    }
-    buf_close(&peers->cookie);
+    buf_wipe(&peers->cookie);
     peers_release(peers);
 }
 
@@ -218,7 +225,11 @@ static int copy_config(struct peers *peers, const struct peers_config *config)
     peers->epmd_port = find_epmd_port();
     peers->callbacks = config->callbacks;
     peers->arg = config->arg;
-    return 0;
+    peers->tls = config->tls;
+    if (peers->tls != NULL) {
+        peers->plain_room = mem_alloc(PEERS_READ_SIZE);
+    }
+    return peers->tls != NULL && peers->plain_room == NULL ? ERR_NOMEM : 0;
 }
 
 /* All but what can fail. */

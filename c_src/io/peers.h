@@ -26,6 +26,7 @@ enum {
 
 struct loop;
 struct peers;
+struct tls;
 struct peer;
 
 struct peers_callbacks {
@@ -50,6 +51,7 @@ struct peers_config {
     uint16_t listen_port;       /* 0: any */
     bool use_epmd;              /* register, and keep registered */
     uint32_t creation;          /* own; 0: random */
+    struct tls *tls;            /* of all links; borrowed; NULL: plain ones */
     struct peers_callbacks callbacks;
     void *arg;
 };
@@ -84,6 +86,9 @@ struct peer *peers_find(const struct peers *peers, struct bytes name);
 struct bytes peer_name(const struct peer *peer);
 uint64_t peer_flags(const struct peer *peer); /* agreed */
 uint32_t peer_creation(const struct peer *peer);
+/* The role in the peer's certificate: "member", "worker", "client"; "" if it
+ * names none, or the link is plain. Lives for ever. */
+struct bytes peer_certificate_role(const struct peer *peer);
 struct buf *peer_out(struct peer *peer); /* append whole frames */
 bool peer_is_busy(const struct peer *peer);
 void peer_cut(struct peer *peer, const char *reason); /* `down` comes later in

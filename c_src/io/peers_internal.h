@@ -18,6 +18,7 @@
 #include "dist/handshake.h"
 #include "io/loop_internal.h"
 #include "io/peers.h"
+#include "io/tls.h"
 
 #include <uv.h>
 
@@ -63,6 +64,7 @@ struct peer {
     struct list paused; /* in peers->paused until the turn ends */
     enum peer_stage stage;
     bool is_writing;             /* `write` is under way */
+    const char *refusal;         /* why the acceptor does not allow it */
     bool is_crossed;             /* refused in favour of our own attempt */
     struct dial *dial;           /* PEER_DIALLED */
     struct handshake *handshake; /* owned; NULL once it is over */
@@ -70,6 +72,9 @@ struct peer {
     struct buf input;            /* an incomplete frame or packet */
     size_t input_need;           /* bytes that `input` shall have at least */
     struct buf out;              /* gathered */
+    size_t out_sealed;           /* bytes of it that are in `sealed` already */
+    struct buf sealed;           /* TLS: what the socket gets */
+    struct tls_link *tls;        /* owned; NULL: a plain connection */
     struct buf writing;          /* handed to libuv */
     uint64_t started_ms;
     uint64_t sent_ms;
@@ -111,7 +116,9 @@ struct peers {
     struct list dials_failed; /* of struct dial: dial_failed() is to come */
     struct map names;         /* of struct peer that are up */
     struct registration *registration; /* NULL: epmd is not used */
+    struct tls *tls;                   /* borrowed; NULL: links are plain */
     uint8_t *read_room;                /* owned, PEERS_READ_SIZE bytes */
+    uint8_t *plain_room;               /* the same, of TLS; else NULL */
 };
 
 /* peers.c */
@@ -128,6 +135,16 @@ int peer_read_start(struct peer *peer) MUST_USE;
 void peer_mark_dirty(struct peer *peer); /* has output for the flush */
 void peer_flush(struct peer *peer);
 void peer_tick(struct peer *peer, uint64_t now_ms);
+
+/* What the socket of a plain connection has brought. */
+void peer_take_plain(struct peer *peer, struct bytes input);
+void peer_trim_output(struct buf *buf); /* empties it, gives back much memory */
+void peer_write_last(struct peer *peer); /* an answer before it is closed */
+
+/* peer_sealed.c */
+void peer_take_sealed(struct peer *peer, struct bytes sealed);
+/* Seals some of the output: 0, ERR_MALFORMED, ERR_NOMEM, ERR_LIMIT. */
+int peer_seal(struct peer *peer) MUST_USE;
 
 /* peer_long.c */
 void peer_give_piece(struct peer *peer); /* if a long frame is in `input` */

@@ -138,10 +138,7 @@ int pki_read_pem(const char *path, BIO **ret_bio, struct buf *error)
                         BIO_write(bio, content.data, (int)content.size) <= 0)) {
         rv = ERR_NOMEM;
     }
-    if (content.data != NULL) {
-        explicit_bzero(content.data, content.capacity);
-    }
-    buf_close(&content);
+    buf_wipe(&content);
     if (rv != 0) {
         BIO_free(bio);
         return pki_fail(error, rv, "read", path);

@@ -28,6 +28,12 @@ int sys_read_file(const char *path, size_t size_max,
 int sys_read_cookie(const char *path, struct buf *ret_cookie,
                     struct buf *error) MUST_USE;
 
+/* Whether an open file holds a secret as it should: a regular file that others
+ * may not read. `what` it is stands in the line that `error` gets. 0,
+ * ERR_BADARG, ERR_FORBIDDEN, ERR_IO. */
+int sys_check_secret(int fd, const char *what, const char *path,
+                     struct buf *error) MUST_USE;
+
 /* Makes the directory (and parents, mode 0700) and locks it by flock() on the
  * file `lock` in it. The lock lives until sys_unlock_dir() or the end of the
  * process. ERR_IN_USE: another process has it and kept it for 2 s (its pid goes

@@ -78,26 +78,28 @@ int sys_read_file(const char *path, size_t size_max, struct buf *ret_content)
     return 0;
 }
 
-/* --- Cookies -------------------------------------------------------------- */
+/* --- Secrets, cookies ------------------------------------------------------
+ */
 
-static int check_cookie_mode(int fd, const char *path, struct buf *error)
+int sys_check_secret(int fd, const char *what, const char *path,
+                     struct buf *error)
 {
     struct stat status;
 
     if (fstat(fd, &status) != 0) {
-        buf_printf(error, "cannot look at the cookie file %s: %s", path,
+        buf_printf(error, "cannot look at the %s %s: %s", what, path,
                    strerror(errno));
         return ERR_IO;
     }
     if (!S_ISREG(status.st_mode)) {
-        buf_printf(error, "the cookie file %s is not a regular file", path);
+        buf_printf(error, "the %s %s is not a regular file", what, path);
         return ERR_BADARG;
     }
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         buf_printf(error,
-                   "the cookie file %s is open to others (mode %04o); run: "
+                   "the %s %s is open to others (mode %04o); run: "
                    "chmod 600 %s",
-                   path, (unsigned)(status.st_mode & 07777), path);
+                   what, path, (unsigned)(status.st_mode & 07777), path);
         return ERR_FORBIDDEN;
     }
     return 0;
@@ -133,7 +135,7 @@ int sys_read_cookie(const char *path, struct buf *ret_cookie, struct buf *error)
         return rv;
     }
     buf_init(&content, 0);
-    rv = check_cookie_mode(fd, path, error);
+    rv = sys_check_secret(fd, "cookie file", path, error);
     if (rv == 0) {
         rv = read_all(fd, COOKIE_FILE_MAX, &content);
         if (rv != 0) {
@@ -144,10 +146,7 @@ int sys_read_cookie(const char *path, struct buf *ret_cookie, struct buf *error)
     (void)close(fd); /* nothing was written */
     rv = rv != 0 ? rv : take_cookie(&content, path, error);
     if (rv != 0) {
-        if (content.data != NULL) {
-            explicit_bzero(content.data, content.capacity);
-        }
-        buf_close(&content);
+        buf_wipe(&content);
         return rv;
     }
     buf_close(ret_cookie);

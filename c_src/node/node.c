@@ -5,6 +5,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "io/tls.h"
 #include "node/member.h"
 #include "node/requests.h"
 #include "node/version.h"
@@ -108,11 +109,34 @@ static void turn(void *arg)
                                            state_deadline_ms(node->states))));
 }
 
+/* New certificates for new links; those that are up stay. */
+static void reload_tls(struct node *node)
+{
+    struct buf error;
+
+    if (node->tls == NULL) {
+        return;
+    }
+    buf_init(&error, SETTINGS_ERROR_SIZE_MAX);
+    if (tls_reload(node->tls, &error) == 0) {
+        log_line(LOG_INFO, "tls_reloaded", "cert_file=%s",
+                 node->settings->tls_cert_file);
+    } else {
+        log_line(LOG_ERROR, "tls_reload_failed", "why=\"%.*s\"",
+                 (int)error.size, (const char *)error.data);
+    }
+    buf_close(&error);
+}
+
 static void on_signal(void *arg, int signum)
 {
     struct node *node = (struct node *)arg;
 
     log_line(LOG_INFO, "signal", "signal=%d", signum);
+    if (signum == SIGHUP) {
+        reload_tls(node);
+        return;
+    }
     if (signum == SIGTERM || signum == SIGINT) {
         node->is_stopping = true;
         loop_stop(node->loop);
@@ -270,6 +294,7 @@ static int open_peers(struct node *node, struct bytes cookie, struct buf *error)
         .listen_address = settings->listen.host,
         .listen_port = settings->listen.port,
         .use_epmd = settings->epmd,
+        .tls = node->tls,
         .arg = node,
     };
     int rv;
@@ -322,7 +347,10 @@ static int open_node(struct node *node, struct bytes cookie, struct buf *error)
                    node->settings->name);
         return rv;
     }
-    rv = open_stores(node, error);
+    rv = tls_open(node->settings, &node->tls, error);
+    if (rv == 0) {
+        rv = open_stores(node, error);
+    }
     return rv == 0 ? open_peers(node, cookie, error) : rv;
 }
 
@@ -337,6 +365,7 @@ static void close_node(struct node *node)
     /* Those who wait are told nothing: their links are gone first. */
     links_close(node);
     peers_free(node->peers);
+    tls_free(node->tls);
     node_log_close(node);
     while ((sandbox = map_next(&node->machine.registry.sandboxes, &position)) !=
            NULL) {
@@ -398,7 +427,7 @@ int member_run(const struct settings *settings)
                  QUORATE_VERSION, settings->name, settings->data_dir);
         rv = open_node(node, buf_bytes(&cookie), &error);
     }
-    buf_close(&cookie);
+    buf_wipe(&cookie);
     if (rv == 0) {
         node->tick_due_ms = node->now_ms;
         loop_wake(node->loop);

@@ -90,6 +90,7 @@ struct link {
 struct node {
     const struct settings *settings;
     struct loop *loop;
+    struct tls *tls; /* NULL: links are plain */
     struct peers *peers;
     struct inbox inbox;
     struct members members;
