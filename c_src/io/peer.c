@@ -129,6 +129,9 @@ void peer_break(struct peer *peer, const char *reason)
             /* All that an Erlang node does about a wrong cookie is to close. */
             reason = "the peer closed the connection: it may have another "
                      "cookie";
+        } else if (peer->handshake != NULL && peer->tls == NULL &&
+                   peer->handshake->state == HANDSHAKE_RECV_STATUS) {
+            reason = "the peer closed the connection: it may speak TLS only";
         }
         peer_fail_handshake(peer, reason);
         break;

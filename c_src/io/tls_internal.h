@@ -15,4 +15,14 @@ struct tls {
     char own_name[NODE_NAME_SIZE_MAX];
 };
 
+struct tls_link {
+    SSL *ssl;
+    BIO *in;    /* what the peer sent; owned by `ssl` */
+    BIO *out;   /* what the peer is to get; owned by `ssl` */
+    X509 *peer; /* its certificate once ready; owned */
+    bool is_ready;
+    bool verifies_name;
+    const char *failure;
+};
+
 #endif

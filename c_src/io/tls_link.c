@@ -14,16 +14,6 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-struct tls_link {
-    SSL *ssl;
-    BIO *in;    /* what the peer sent; owned by `ssl` */
-    BIO *out;   /* what the peer is to get; owned by `ssl` */
-    X509 *peer; /* its certificate once ready; owned */
-    bool is_ready;
-    bool verifies_name;
-    const char *failure;
-};
-
 /* --- Life ----------------------------------------------------------------- */
 
 /* SNI has no place for addresses (RFC 6066, section 3). */

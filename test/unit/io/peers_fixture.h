@@ -25,6 +25,7 @@ struct fixture;
 
 struct side {
     struct fixture *fixture;
+    struct tls *tls; /* of the test; NULL: plain links */
     struct peers *peers;
     struct peer *peer; /* up last; NULL when it went down */
     int ups;
@@ -175,6 +176,7 @@ static inline struct peers_config config_of(struct fixture *fixture,
     return (struct peers_config){.name = bytes_of_string(name),
                                  .cookie = bytes_of_string("secret"),
                                  .listen_address = "127.0.0.1",
+                                 .tls = side->tls,
                                  .callbacks = {.up = on_up,
                                                .frame = on_frame,
                                                .down = on_down,
