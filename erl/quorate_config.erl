@@ -13,6 +13,8 @@
 %%   data_dir     directory of the own member
 %%   listen       {Address, Port}, port 0: any
 %%   daemon_path  the program
+%%   tls          #{cert_file, key_file, ca_file, verify_name} of the own member;
+%%                needed where this node speaks TLS
 %%   capacity     #{cpu, memory, sandboxes} of this node as a worker
 %% '''
 -module(quorate_config).
@@ -21,14 +23,19 @@
 
 -export_type([config/0, member/0, settings/0]).
 
--define(SETTINGS, [autostart, member, name, members, data_dir, listen, daemon_path, capacity]).
--define(MEMBER_SETTINGS, [name, members, data_dir, listen, daemon_path]).
+-define(SETTINGS,
+        [autostart, member, name, members, data_dir, listen, daemon_path, tls, capacity]).
+-define(MEMBER_SETTINGS, [name, members, data_dir, listen, daemon_path, tls]).
+-define(TLS_SETTINGS, [cert_file, key_file, ca_file, verify_name]).
 
 -type settings() :: [{atom(), term()}].
 -type address() :: {Host :: string() | binary() | inet:ip_address(), inet:port_number()}.
 -type member() :: #{name := node(), data_dir := file:filename_all(),
                     listen := address(), members := [{node(), address()}],
-                    daemon_path := file:filename_all() | undefined}.
+                    daemon_path := file:filename_all() | undefined,
+                    tls := tls() | none}.
+-type tls() :: #{cert_file := file:filename_all(), key_file := file:filename_all(),
+                 ca_file := file:filename_all(), verify_name => strict | off}.
 -type config() :: #{own := member() | none, others := [node()],
                     capacity := #{cpu => non_neg_integer(),
                                   memory => non_neg_integer(),
@@ -51,13 +58,21 @@ read(Settings, Node, Defaults) ->
 
 %% @doc The command line of the member.
 -spec arguments(member()) -> [file:filename_all()].
-arguments(#{name := Name, data_dir := DataDir, listen := Listen, members := Members}) ->
+arguments(#{name := Name, data_dir := DataDir, listen := Listen, members := Members,
+            tls := Tls}) ->
     ["start", "--supervised", "--name", atom_to_list(Name), "--data-dir", DataDir,
      "--listen", address_text(Listen)]
     ++ lists:append([["--member", atom_to_list(Voter) ++ "=" ++ address_text(Address)]
-                     || {Voter, Address} <- Members]).
+                     || {Voter, Address} <- Members])
+    ++ tls_arguments(Tls).
 
 %% Internals
+
+tls_arguments(none) ->
+    [];
+tls_arguments(#{cert_file := Cert, key_file := Key, ca_file := Ca} = Tls) ->
+    ["--tls-cert-file", Cert, "--tls-key-file", Key, "--tls-ca-file", Ca,
+     "--verify-name", atom_to_list(maps:get(verify_name, Tls, strict))].
 
 known(Settings, Allowed) when is_list(Settings) ->
     known(maps:from_list(Settings), Allowed);
@@ -89,6 +104,7 @@ own(Settings, Node, #{data_dir := DataDir, host := HostAddress}) ->
     #{own => #{name => Name, members => Voters,
                data_dir => path(data_dir, Settings, fun() -> DataDir(Node) end),
                daemon_path => path(daemon_path, Settings, fun() -> undefined end),
+               tls => tls(maps:get(tls, Settings, none)),
                listen => listen(Settings, Name, Voters, fun() -> {HostAddress(Host), 0} end)},
       others => [Voter || {Voter, _} <- Voters, Voter =/= Name]}.
 
@@ -135,6 +151,21 @@ path(Key, Settings, Default) ->
         #{Key := Path} when is_list(Path); is_binary(Path) -> Path;
         #{Key := Other} -> invalid("~0tp is a path, not ~0tp", [Key, Other]);
         #{} -> Default()
+    end.
+
+tls(none) ->
+    none;
+tls(Given) ->
+    Tls = known(Given, ?TLS_SETTINGS),
+    Files = [cert_file, key_file, ca_file],
+    case [Key || Key <- Files, not is_map_key(Key, Tls)] of
+        [] -> ok;
+        [Missing | _] -> invalid("tls needs ~0tp too", [Missing])
+    end,
+    _ = [path(Key, Tls, fun() -> undefined end) || Key <- Files],
+    case maps:get(verify_name, Tls, strict) of
+        Verify when Verify =:= strict; Verify =:= off -> Tls;
+        Other -> invalid("verify_name is strict or off, not ~0tp", [Other])
     end.
 
 capacity(#{} = Capacity) ->

@@ -50,11 +50,27 @@ prepare(Settings) ->
     case is_alive() of
         true ->
             Defaults = #{data_dir => fun data_dir/1, host => fun host_address/1},
-            find_program(quorate_config:read(Settings, node(), Defaults));
+            find_program(check_tls(quorate_config:read(Settings, node(), Defaults)));
         false ->
             {error, "quorate: this node is not distributed; start it with a name and a cookie: "
                     "erl -sname NAME -setcookie COOKIE, or iex --sname NAME --cookie COOKIE"}
     end.
+
+%% A node that speaks TLS cannot talk to a member that does not.
+check_tls({ok, #{own := #{tls := none, name := Name}}} = Result) ->
+    case init:get_argument(proto_dist) of
+        {ok, [["inet6_tls"] | _]} -> missing_tls(Name);
+        {ok, [["inet_tls"] | _]} -> missing_tls(Name);
+        _ -> Result
+    end;
+check_tls(Result) ->
+    Result.
+
+missing_tls(Name) ->
+    {error, lists:flatten(io_lib:format(
+        "quorate: this node speaks TLS, its member ~ts has no certificate; set tls to "
+        "#{cert_file, key_file, ca_file} (`quorate pki issue` makes them), or member to "
+        "{existing, Nodes}", [Name]))}.
 
 find_program({ok, #{own := #{} = Own} = Config}) ->
     case quorate_member:find_program(Own) of

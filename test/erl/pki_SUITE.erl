@@ -38,11 +38,7 @@ init_per_group(Release, Config) ->
     end.
 
 end_per_group(_, Config) ->
-    #{work := Work} = ?config(context, Config),
-    case ?config(otp, Config) of
-        #{root := Root} -> file:del_dir_r(Root ++ Work);
-        #{} -> ok
-    end.
+    ct_tls:forget(?config(context, Config)).
 
 init_per_testcase(Case, Config) ->
     #{work := Work} = ?config(context, Config),
@@ -401,29 +397,10 @@ nodes(Config, Dir, Names) ->
     Full = [Name ++ "@localhost" || Name <- Names],
     {0, _, <<>>} = issue(Config, Dir, Full ++ ["--role", "worker"]),
     [begin
-         ok = see(?config(otp, Config), filename:join(Dir, Name)),
-         Conf = filename:join([Dir, Name, "ssl_dist.conf"]),
-         Node = quorate_ct:node(?config(context, Config), Name,
-                                (?config(otp, Config))#{
-                                    name => false,
-                                    args => ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Conf,
-                                             "-sname", Name]}),
-         %% A root may have no file of hosts.
-         ok = quorate_ct:call(Node, inet_db, add_host, [{127, 0, 0, 1}, ["localhost"]]),
-         ok = quorate_ct:call(Node, inet_db, set_lookup, [[file, native]]),
-         Node#{node => quorate_ct:call(Node, erlang, node, []), conf => Conf}
-     end || Name <- Full].
-
-%% Another release sees only what is in its root: the same files go to the same
-%% place there.
-see(#{root := Root}, Dir) ->
-    There = Root ++ Dir,
-    ok = filelib:ensure_dir(filename:join(There, "x")),
-    lists:foreach(fun(File) ->
-        {ok, _} = file:copy(filename:join(Dir, File), filename:join(There, File))
-    end, files(Dir));
-see(_, _) ->
-    ok.
+         Context = (?config(context, Config))#{host => "localhost", pki => Dir},
+         Node = quorate_ct:node(Context, Name, ?config(otp, Config)),
+         Node#{conf => filename:join([Dir, Name ++ "@localhost", "ssl_dist.conf"])}
+     end || Name <- Names].
 
 conf(_, #{conf := Conf}) ->
     Conf.

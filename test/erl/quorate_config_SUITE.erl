@@ -6,7 +6,7 @@
 
 -export([all/0]).
 -export([nothing_set_gives_an_embedded_member/1, existing_members_start_no_program/1,
-         supervised_settings_go_before_the_others/1, voters_become_arguments/1,
+         supervised_settings_go_before_the_others/1, voters_become_arguments/1, certificates_become_arguments/1,
          addresses_are_written_as_the_member_reads_them/1, mistakes_are_one_line/1]).
 
 -define(NODE, 'w1@127.0.0.1').
@@ -21,7 +21,7 @@ read(Settings) ->
 nothing_set_gives_an_embedded_member(_) ->
     ?assertEqual({ok, #{own => #{name => 'quorate-w1@127.0.0.1', data_dir => {dir_of, ?NODE},
                                  listen => {"127.0.0.1", 0}, members => [],
-                                 daemon_path => undefined},
+                                 daemon_path => undefined, tls => none},
                         others => [], capacity => #{}}},
                  read([])).
 
@@ -42,6 +42,16 @@ voters_become_arguments(_) ->
                   "--listen", "h1:4370", "--member", "q1@h=h1:4370", "--member", "q2@h=h2:4371"],
                  quorate_config:arguments(Own)).
 
+certificates_become_arguments(_) ->
+    Tls = #{cert_file => "c", key_file => "k", ca_file => "a"},
+    Verify = fun(Settings) ->
+        {ok, #{own := Own}} = read([{data_dir, "/d"}, {tls, Settings}]),
+        lists:nthtail(8, quorate_config:arguments(Own))
+    end,
+    Files = ["--tls-cert-file", "c", "--tls-key-file", "k", "--tls-ca-file", "a", "--verify-name"],
+    ?assertEqual(Files ++ ["strict"], Verify(Tls)),
+    ?assertEqual(Files ++ ["off"], Verify(Tls#{verify_name => off})).
+
 addresses_are_written_as_the_member_reads_them(_) ->
     [?assertEqual(Text, lists:nth(8, arguments(Address)))
      || {Address, Text} <- [{{{127, 0, 0, 1}, 1}, "127.0.0.1:1"},
@@ -57,7 +67,11 @@ mistakes_are_one_line(_) ->
          {error, Text} = read(Settings),
          ?assertMatch("quorate: " ++ _, Text),
          ?assertNot(lists:member($\n, Text))
-     end || Settings <- [[{memmber, embedded}], [{member, often}], [{member, {existing, ["q"]}}],
+     end || Settings <- [[{tls, #{cert_file => "c"}}], [{tls, yes}], [{tls, #{file => "c"}}],
+                         [{tls, #{cert_file => "c", key_file => k, ca_file => "a"}}],
+                         [{tls, #{cert_file => "c", key_file => "k", ca_file => "a",
+                                  verify_name => true}}],
+                         [{memmber, embedded}], [{member, often}], [{member, {existing, ["q"]}}],
                          [{listen, "x"}], [{data_dir, 1}], [{capacity, #{cpu => -1}}],
                          [{capacity, #{gpu => 1}}], [{members, [q]}], [{members, q}],
                          [{members, [{'q2@h', {"h", 1}}]}], [{member, {supervised, #{x => 1}}}]]].

@@ -13,7 +13,7 @@
 -export([start/1, stop/2, end_all/1, free_ports/1, top/0]).
 -export([members/2, members/3, member/4, start_member/2, kill_member/2, stop_member/3,
          await_leader/2, log_of/2]).
--export([release/2, node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2, load/2]).
+-export([release/2, root/1, node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2, load/2]).
 -export([ask/4, leader/2, await_worker/3, fresh_workers/4, clear/4]).
 -export([process/4, kill_process/3, os_pid/2, start_epmd/1, run/3, run/4, is_os_process/1]).
 -export([await/2, await/3, take_time/1]).
@@ -21,8 +21,10 @@
 
 -export_type([context/0, member/0, peer/0]).
 
+%% With `pki' all links are TLS, and `host' is localhost: see ct_tls.
 -type context() :: #{keeper := pid(), work := string(), cookie := atom(),
-                     epmd_port := inet:port_number(), env := [{string(), string()}]}.
+                     epmd_port := inet:port_number(), env := [{string(), string()}],
+                     host => string(), pki => file:filename()}.
 -type member() :: #{node := node(), port := inet:port_number(), dir := string(),
                     args := [string()]}.
 -type peer() :: #{node := node(), peer := pid(), os_pid := pos_integer()}.
@@ -52,11 +54,12 @@ start(Suite) ->
 
 %% Ends all that runs, and keeps what it logged.
 -spec stop(context(), file:filename()) -> ok.
-stop(#{keeper := Keeper, work := Work}, LogDir) ->
+stop(#{keeper := Keeper, work := Work} = Context, LogDir) ->
     ok = gen_server:call(Keeper, {end_all, []}, ?CALL_MS),
     ok = gen_server:stop(Keeper),
     _ = [file:copy(Log, filename:join(LogDir, filename:basename(Log)))
          || Log <- filelib:wildcard(filename:join(Work, "*.log"))],
+    ok = ct_tls:forget(Context),
     file:del_dir_r(Work).
 
 %% Ends all members and nodes; the port mapper stays.
@@ -89,8 +92,7 @@ program() ->
 %% the group is skipped with the reason, and fails with QUORATE_REQUIRE_OTP27=1.
 -spec release(context(), string()) -> {ok, file:filename()} | {skip, string()}.
 release(Context, Release) ->
-    Root = os:getenv("QUORATE_OTP" ++ Release ++ "_ROOT",
-                     filename:join(top(), "_build/otp" ++ Release)),
+    Root = root(Release),
     Setup = filename:join(top(), "test/otp/setup"),
     case run(Context, Setup, [Release, Root], #{timeout => 840000}) of
         {0, _, _} ->
@@ -101,6 +103,10 @@ release(Context, Release) ->
                 _ -> {skip, unicode:characters_to_list(Why)}
             end
     end.
+
+-spec root(string()) -> file:filename().
+root(Release) ->
+    os:getenv("QUORATE_OTP" ++ Release ++ "_ROOT", filename:join(top(), "_build/otp" ++ Release)).
 
 %% Below the range from which the kernel takes ports for connections.
 -spec free_ports(pos_integer()) -> [inet:port_number()].
@@ -136,18 +142,19 @@ members(Context, Names, Args) ->
 
 %% One of a set, not started.
 -spec member(context(), string(), [{string(), inet:port_number()}], [string()]) -> member().
-member(#{work := Work}, Name, Voters, Args) ->
+member(#{work := Work} = Context, Name, Voters, Args) ->
     {Name, Port} = lists:keyfind(Name, 1, Voters),
-    Settings = [["--member", io_lib:format("~s@127.0.0.1=127.0.0.1:~b", [N, P])]
+    Settings = [["--member", io_lib:format("~s=127.0.0.1:~b", [node_name(Context, N), P])]
                 || {N, P} <- Voters, length(Voters) > 1],
-    #{node => node_name(Name), port => Port, dir => filename:join(Work, Name),
+    #{node => node_name(Context, Name), port => Port, dir => filename:join(Work, Name),
       args => [lists:flatten(A) || A <- lists:append(Settings)] ++ Args}.
 
 -spec start_member(context(), member()) -> member().
 start_member(#{work := Work} = Context, M) ->
     #{node := Node, port := Port, dir := Dir, args := Args} = M,
     All = ["start", "--name", atom_to_list(Node), "--cookie-file", filename:join(Work, "cookie"),
-           "--data-dir", Dir, "--listen", "127.0.0.1:" ++ integer_to_list(Port) | Args],
+           "--data-dir", Dir, "--listen", "127.0.0.1:" ++ integer_to_list(Port)
+           | ct_tls:member_args(Context, Node) ++ Args],
     _ = process(Context, name(M), program(), All),
     M.
 
@@ -212,15 +219,15 @@ node(Context, Name) ->
 %% `root': of another system, for chroot; `cookie'; `name' => false: a node that
 %% is not distributed; `env', `args'.
 -spec node(context(), string(), map()) -> peer().
-node(#{keeper := Keeper, work := Work, env := Env, cookie := Own}, Name, Options) ->
+node(#{keeper := Keeper, work := Work, env := Env, cookie := Own} = Context, Name, Options) ->
     Cookie = maps:get(cookie, Options, Own),
-    Named = case maps:get(name, Options, true) of
-                true -> #{name => Name, host => "127.0.0.1", longnames => true};
-                false -> #{}
-            end,
+    {Named, More} = case maps:get(name, Options, true) of
+                        true -> ct_tls:node_options(Context, Name, Options);
+                        false -> {#{}, []}
+                    end,
     Args = ["-setcookie", atom_to_list(Cookie), "-start_epmd", "false", "-kernel", "logger_level",
             "critical", "-kernel", "prevent_overlapping_partitions", "false"
-            | paths(Options) ++ maps:get(args, Options, [])],
+            | paths(Options) ++ More ++ maps:get(args, Options, [])],
     {ok, Peer, Node} =
         peer:start(maps:merge(Named, (program_of(Options))#{
             connection => standard_io, wait_boot => 30000, args => Args,
@@ -438,8 +445,8 @@ take_time(Fun) ->
     {Micro, Result} = timer:tc(Fun),
     {Micro div 1000, Result}.
 
-node_name(Name) ->
-    list_to_atom(Name ++ "@127.0.0.1").
+node_name(Context, Name) ->
+    list_to_atom(Name ++ "@" ++ maps:get(host, Context, "127.0.0.1")).
 
 %% The keeper
 
