@@ -5,18 +5,48 @@
 -module(test_cluster).
 
 -export([start_members/2, start_member/4, start_erl/4, start_elixir/4]).
+-export([host/1, without_epmd/2]).
 -export([kill/1, finish/1, await/3, free_ports/1]).
 -export([resident_kib/1, cpu_ms/1]).
 
+%% Without `pki' links are plain, and names end in 127.0.0.1. With it, it is a
+%% directory with the files of each node (quorate pki), links are TLS, and names
+%% end in localhost, since OTP 25 takes no certificate for an address. With
+%% `addresses' nobody uses epmd.
 -type context() :: #{
-    program := file:filename(), ebin := file:filename(), work := file:filename(), cookie := string()
+    program := file:filename(),
+    ebin := file:filename(),
+    work := file:filename(),
+    cookie := string(),
+    pki => file:filename(),
+    addresses => #{string() => inet:port_number()}
 }.
+
+-spec host(context()) -> string().
+host(#{pki := _}) -> "localhost";
+host(_) -> "127.0.0.1".
+
+%% Gives each of these names an address of its own, and tells them to this node,
+%% which must have been started with `-epmd_module quorate_epmd'.
+-spec without_epmd(context(), [string()]) -> context().
+without_epmd(Context, Names) ->
+    Addresses = lists:zip(Names, free_ports(length(Names))),
+    lists:foreach(
+        fun({Name, Port}) -> ok = quorate_epmd:put(node_of(Context, Name), {"127.0.0.1", Port}) end,
+        Addresses
+    ),
+    Context#{addresses => maps:from_list(Addresses)}.
 
 %% Members named Names (before the @), all of them voters: [{Node, OsPid}].
 -spec start_members(context(), [string()]) -> [{node(), pos_integer()}].
 start_members(Context, Names) ->
-    Addresses = lists:zip(Names, free_ports(length(Names))),
-    [{node_of(N), start_member(Context, N, P, Addresses)} || {N, P} <- Addresses].
+    Ports =
+        case Context of
+            #{addresses := Known} -> [maps:get(Name, Known) || Name <- Names];
+            _ -> free_ports(length(Names))
+        end,
+    Addresses = lists:zip(Names, Ports),
+    [{node_of(Context, N), start_member(Context, N, P, Addresses)} || {N, P} <- Addresses].
 
 -spec start_member(context(), string(), inet:port_number(), [{string(), inet:port_number()}]) ->
     pos_integer().
@@ -25,7 +55,7 @@ start_member(#{program := Program, work := Work} = Context, Name, Port, Voters) 
         [
             "start",
             "--name",
-            atom_to_list(node_of(Name)),
+            atom_to_list(node_of(Context, Name)),
             "--cookie-file",
             filename:join(Work, "cookie"),
             "--data-dir",
@@ -34,33 +64,70 @@ start_member(#{program := Program, work := Work} = Context, Name, Port, Voters) 
             io_lib:format("127.0.0.1:~b", [Port])
         ] ++
             lists:append([
-                ["--member", io_lib:format("~s@127.0.0.1=127.0.0.1:~b", [N, P])]
+                ["--member", io_lib:format("~s=127.0.0.1:~b", [node_of(Context, N), P])]
              || {N, P} <- Voters, length(Voters) > 1
-            ]),
+            ]) ++
+            [Arg || is_map_key(addresses, Context), Arg <- ["--epmd", "false"]] ++
+            member_files(Context, Name),
     spawn_os(Context, Name, Program, Args).
 
 %% An Erlang node; Extra are further arguments of erl.
 -spec start_erl(context(), string(), [string()], string()) -> {node(), pos_integer()}.
 start_erl(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
-    Node = node_of(Name),
+    Node = node_of(Context, Name),
     Args =
-        ["-noshell", "-noinput", "-name", atom_to_list(Node), "-setcookie", Cookie] ++
-            paths(Context) ++ quiet() ++ Extra ++ ["-eval", Eval],
+        ["-noshell", "-noinput", [$- | name_flag(Context)], atom_to_list(Node)] ++
+            ["-setcookie", Cookie] ++
+            paths(Context) ++ quiet() ++ distribution(Context, Name) ++ Extra ++ ["-eval", Eval],
     {Node, spawn_os(Context, Name, find("erl"), Args)}.
 
 %% A node that runs Elixir.
 -spec start_elixir(context(), string(), [string()], string()) -> {node(), pos_integer()}.
 start_elixir(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
-    Node = node_of(Name),
+    Node = node_of(Context, Name),
     %% elixir cuts this at blanks, whatever the quotes.
-    Flags = lists:flatten(lists:join(" ", quiet() ++ Extra)),
+    Flags = lists:flatten(lists:join(" ", quiet() ++ distribution(Context, Name) ++ Extra)),
     Args =
-        ["--name", atom_to_list(Node), "--cookie", Cookie, "--erl", Flags] ++
+        ["--" ++ name_flag(Context), atom_to_list(Node), "--cookie", Cookie, "--erl", Flags] ++
             paths(Context) ++ ["--no-halt", "-e", Eval],
     {Node, spawn_os(Context, Name, find("elixir"), Args)}.
 
-node_of(Name) ->
-    list_to_atom(Name ++ "@127.0.0.1").
+node_of(Context, Name) ->
+    list_to_atom(Name ++ "@" ++ host(Context)).
+
+name_flag(#{pki := _}) -> "sname";
+name_flag(_) -> "name".
+
+member_files(#{pki := Pki} = Context, Name) ->
+    Dir = filename:join(Pki, atom_to_list(node_of(Context, Name))),
+    lists:append([
+        [Flag, filename:join(Dir, File)]
+     || {Flag, File} <- [
+            {"--tls-cert-file", "cert.pem"}, {"--tls-key-file", "key.pem"}, {"--tls-ca-file", "ca.pem"}
+        ]
+    ]);
+member_files(_, _) ->
+    [].
+
+%% How a node speaks to others, and how it finds them.
+distribution(Context, Name) ->
+    tls(Context, Name) ++ epmd(Context).
+
+tls(#{pki := Pki} = Context, Name) ->
+    Conf = filename:join([Pki, atom_to_list(node_of(Context, Name)), "ssl_dist.conf"]),
+    ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Conf];
+tls(_, _) ->
+    [].
+
+%% Elixir reads its own -pa after distribution has begun.
+epmd(#{addresses := _, ebin := Ebin}) ->
+    Nodes = [
+        io_lib:format("~s=~s:~b", [Name, Host, Port])
+     || {Name, {Host, Port}} <- maps:to_list(quorate_epmd:nodes())
+    ],
+    ["-pa", Ebin, "-start_epmd", "false", "-epmd_module", "quorate_epmd", "-quorate_nodes" | Nodes];
+epmd(_) ->
+    [].
 
 paths(#{ebin := Ebin, work := Work}) ->
     ["-pa", Ebin, "-pa", filename:join(Work, "ebin")].
