@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "dist/flags.h"
 #include "dist/frame.h"
+#include "dist/options.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 
@@ -15,6 +16,7 @@ enum {
     TUPLE_HEAD_SIZE = 4, /* tag, arity, tag of an integer, operation */
     TAG_SMALL_TUPLE = 104,
     TAG_SMALL_INTEGER = 97,
+    ALTACT_HEAD_SIZE = TUPLE_HEAD_SIZE + 2, /* and the flags */
 };
 
 /* --- Fields --------------------------------------------------------------- */
@@ -156,6 +158,19 @@ static const struct form forms[] = {
             DIST_FLAG_UNLINK_ID},
 };
 
+/* The operation with flags, by what it is for: a message or an exit signal to
+ * a pid, an alias or a name. */
+enum { ALTACT_TO_PID, ALTACT_TO_ALIAS, ALTACT_TO_NAME, ALTACT_TARGETS };
+
+static const struct form altact_forms[2][ALTACT_TARGETS] = {
+    {{CONTROL_SEND, PAYLOAD_TERM, {FROM, TO}, 0},
+     {CONTROL_ALIAS_SEND, PAYLOAD_TERM, {FROM, REF}, 0},
+     {CONTROL_REG_SEND, PAYLOAD_TERM, {FROM, FIELD_NAME}, 0}},
+    {{CONTROL_EXIT2, PAYLOAD_REASON, {FROM, TO}, 0},
+     {CONTROL_EXIT2, PAYLOAD_REASON, {FROM, REF}, 0},
+     {CONTROL_EXIT2, PAYLOAD_REASON, {FROM, FIELD_NAME}, 0}},
+};
+
 #undef FROM
 #undef TO
 #undef SKIP
@@ -185,26 +200,15 @@ static int read_function(struct etf_reader *reader, struct control *control)
     return rv;
 }
 
-/* Options that we do not know are the caller's wish only: priorities and
- * heap sizes mean nothing here. */
 static int read_options(struct etf_reader *reader, struct control *control)
 {
-    struct etf_list list;
-    bool has_more;
-    int rv = etf_list_begin(reader, &list);
+    struct spawn_options options;
+    int rv = spawn_options_read(reader, &options);
 
-    rv = rv != 0 ? rv : etf_list_next(&list, &has_more);
-    while (rv == 0 && has_more) {
-        struct etf_reader option = list.element;
-
-        if (etf_take_atom(&option, "link")) {
-            control->is_linked = true;
-        } else if (etf_take_atom(&option, "monitor") ||
-                   (etf_read_tuple_of(&option, 2) == 0 &&
-                    etf_take_atom(&option, "monitor"))) {
-            control->is_monitored = true;
-        }
-        rv = etf_list_next(&list, &has_more);
+    if (rv == 0) {
+        control->is_linked = options.is_linked;
+        control->is_monitored = options.is_monitored;
+        control->has_bad_option = options.is_bad;
     }
     return rv;
 }
@@ -269,10 +273,52 @@ static int fail_term(int err, const char **ret_cause)
     return fail(ERR_MALFORMED, "a term is malformed", ret_cause);
 }
 
+/* What was found at the start of a control tuple. */
+struct head {
+    const struct form *form;
+    size_t size;    /* bytes of it; the fields follow */
+    bool has_token; /* after the fields */
+};
+
+/* {37, Flags, Sender, To} or {37, Flags, Sender, To, Token} */
+static int find_altact(struct bytes bytes, struct head *ret_head,
+                       const char **ret_cause)
+{
+    uint32_t target = ALTACT_TO_PID;
+    uint8_t flags;
+
+    if (bytes.size < ALTACT_HEAD_SIZE ||
+        bytes.data[TUPLE_HEAD_SIZE] != TAG_SMALL_INTEGER) {
+        return fail(ERR_MALFORMED, "the signal's flags are not known",
+                    ret_cause);
+    }
+    flags = bytes.data[TUPLE_HEAD_SIZE + 1];
+    if ((flags & ~CONTROL_ALTACT_ALL) != 0 ||
+        (flags & (CONTROL_ALTACT_ALIAS | CONTROL_ALTACT_NAME)) ==
+            (CONTROL_ALTACT_ALIAS | CONTROL_ALTACT_NAME)) {
+        return fail(ERR_MALFORMED, "the signal's flags are not known",
+                    ret_cause);
+    }
+    if ((flags & CONTROL_ALTACT_ALIAS) != 0) {
+        target = ALTACT_TO_ALIAS;
+    } else if ((flags & CONTROL_ALTACT_NAME) != 0) {
+        target = ALTACT_TO_NAME;
+    }
+    *ret_head = (struct head){
+        .form = &altact_forms[(flags & CONTROL_ALTACT_EXIT) != 0][target],
+        .size = ALTACT_HEAD_SIZE,
+        .has_token = (flags & CONTROL_ALTACT_TOKEN) != 0};
+    if (bytes.data[1] != (ret_head->has_token ? 5 : 4)) {
+        return fail(ERR_MALFORMED, "the control tuple has a wrong size",
+                    ret_cause);
+    }
+    return 0;
+}
+
 /* The form of the control tuple at the start of `bytes`, if it has the head
  * that every sender writes. */
-static int find_form(struct bytes bytes, uint64_t flags,
-                     const struct form **ret_form, const char **ret_cause)
+static int find_form(struct bytes bytes, uint64_t flags, struct head *ret_head,
+                     const char **ret_cause)
 {
     const struct form *form;
     uint8_t op;
@@ -283,6 +329,13 @@ static int find_form(struct bytes bytes, uint64_t flags,
                     ret_cause);
     }
     op = bytes.data[3];
+    if (op == CONTROL_ALTACT_SIG_SEND && (flags & DIST_FLAG_ALTACT_SIG) != 0) {
+        return find_altact(bytes, ret_head, ret_cause);
+    }
+    if (op == CONTROL_ALTACT_SIG_SEND) {
+        return fail(ERR_UNSUPPORTED, "the control operation was not agreed",
+                    ret_cause);
+    }
     if (op >= sizeof(forms) / sizeof(forms[0]) || forms[op].op == 0) {
         return fail(ERR_MALFORMED, "the control operation is not known",
                     ret_cause);
@@ -296,7 +349,7 @@ static int find_form(struct bytes bytes, uint64_t flags,
         return fail(ERR_MALFORMED, "the control tuple has a wrong size",
                     ret_cause);
     }
-    *ret_form = form;
+    *ret_head = (struct head){.form = form, .size = TUPLE_HEAD_SIZE};
     return 0;
 }
 
@@ -336,6 +389,29 @@ static int take_payload(struct bytes rest, const struct form *form,
     return 0;
 }
 
+/* The fields after the head, to the end of the tuple. */
+static int read_fields(struct bytes fields, const struct head *head,
+                       struct control *control, const char **ret_cause)
+{
+    const struct form *form = head->form;
+    struct etf_reader reader = etf_reader_of(fields);
+    int rv = 0;
+
+    for (size_t i = 0; i < FIELDS_MAX && form->fields[i] != FIELD_END; i++) {
+        if (read_field(&reader, (enum field)form->fields[i], control) != 0) {
+            return fail(ERR_MALFORMED, "a field has a wrong type", ret_cause);
+        }
+    }
+    if (head->has_token) {
+        rv = etf_skip(&reader);
+    }
+    ensure(rv == 0 && etf_at_end(&reader));
+    if (!is_id_right(control)) {
+        return fail(ERR_MALFORMED, "the unlink id is not valid", ret_cause);
+    }
+    return 0;
+}
+
 int control_decode(struct bytes frame, uint64_t flags,
                    struct control *ret_control, const char **ret_cause)
 {
@@ -343,8 +419,7 @@ int control_decode(struct bytes frame, uint64_t flags,
                                 .count_max = CONTROL_COUNT_MAX,
                                 .size_max = CONTROL_SIZE_MAX};
     struct control control = {0};
-    const struct form *form;
-    struct etf_reader reader;
+    struct head head;
     struct bytes bytes;
     size_t size;
     int rv;
@@ -358,11 +433,11 @@ int control_decode(struct bytes frame, uint64_t flags,
                     ret_cause);
     }
     bytes = bytes_of(frame.data + 2, frame.size - 2);
-    rv = find_form(bytes, flags, &form, ret_cause);
+    rv = find_form(bytes, flags, &head, ret_cause);
     if (rv != 0) {
         return rv;
     }
-    if (has_reason(form)) {
+    if (has_reason(head.form)) {
         /* A process may die of any term. */
         limits = etf_limits_default(bytes.size);
     }
@@ -370,19 +445,13 @@ int control_decode(struct bytes frame, uint64_t flags,
     if (rv != 0) {
         return fail_term(rv, ret_cause);
     }
-    control.op = (enum control_op)form->op;
-    reader = etf_reader_of(
-        bytes_of(bytes.data + TUPLE_HEAD_SIZE, size - TUPLE_HEAD_SIZE));
-    for (size_t i = 0; i < FIELDS_MAX && form->fields[i] != FIELD_END; i++) {
-        if (read_field(&reader, (enum field)form->fields[i], &control) != 0) {
-            return fail(ERR_MALFORMED, "a field has a wrong type", ret_cause);
-        }
+    control.op = (enum control_op)head.form->op;
+    rv = read_fields(bytes_of(bytes.data + head.size, size - head.size), &head,
+                     &control, ret_cause);
+    if (rv != 0) {
+        return rv;
     }
-    ensure(etf_at_end(&reader));
-    if (!is_id_right(&control)) {
-        return fail(ERR_MALFORMED, "the unlink id is not valid", ret_cause);
-    }
-    rv = take_payload(bytes_of(bytes.data + size, bytes.size - size), form,
+    rv = take_payload(bytes_of(bytes.data + size, bytes.size - size), head.form,
                       &control, ret_cause);
     if (rv == 0) {
         *ret_control = control;
@@ -392,11 +461,11 @@ int control_decode(struct bytes frame, uint64_t flags,
 
 /* --- Encoding ------------------------------------------------------------- */
 
-size_t control_begin(struct buf *out, enum control_op op, uint32_t arity)
+size_t control_begin(struct buf *out, uint8_t op, uint32_t arity)
 {
     const uint8_t head[] = {CONTROL_PASS_THROUGH, ETF_VERSION,
                             TAG_SMALL_TUPLE,      (uint8_t)arity,
-                            TAG_SMALL_INTEGER,    (uint8_t)op};
+                            TAG_SMALL_INTEGER,    op};
     size_t begin = frame_begin(out);
 
     ensure(arity <= 1 + FIELDS_MAX);

@@ -252,8 +252,8 @@ static void send_load(struct node *node)
         (void)agents_receive_load(node, buf_bytes(body));
     } else if (leader != NULL && buf_error(body) == 0) {
         struct buf *out = peer_out(leader->peer);
-        size_t begin = outbox_begin(&node->inbox, bytes_of(NULL, 0),
-                                    "quorate_member", "load", out);
+        size_t begin =
+            outbox_begin(&node->inbox, "quorate_member", "load", out);
 
         etf_put_raw(out, buf_bytes(body));
         outbox_end(out, begin);

@@ -12,6 +12,11 @@
 
 enum { PROTOCOL_VERSION = 1 };
 
+static struct buf *out_of_peer(void *arg)
+{
+    return peer_out((struct peer *)arg);
+}
+
 static void peer_up(void *arg, struct peer *peer)
 {
     struct node *node = (struct node *)arg;
@@ -24,6 +29,8 @@ static void peer_up(void *arg, struct peer *peer)
     link->peer = peer;
     link->inbox_peer.name = peer_name(peer);
     link->inbox_peer.flags = peer_flags(peer);
+    link->inbox_peer.out = out_of_peer;
+    link->inbox_peer.arg = peer;
     link->member = members_by_name(&node->members, link->inbox_peer.name);
     list_init(&link->requests);
     list_init(&link->node_link);
@@ -43,6 +50,18 @@ static void peer_up(void *arg, struct peer *peer)
     }
 }
 
+/* What tied processes here and there is gone with the link. */
+static void forget_peer(struct node *node, struct link *link)
+{
+    struct inbox_event event;
+
+    while (inbox_next_lost(&node->inbox, &link->inbox_peer, &event)) {
+        if (event.type == INBOX_CANCEL) {
+            requests_cancel((struct request *)event.owner);
+        }
+    }
+}
+
 static void peer_down(void *arg, struct peer *peer, const char *reason)
 {
     struct node *node = (struct node *)arg;
@@ -59,6 +78,7 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
         members_set_up(&node->members, link->member, false, node->now_ms);
     }
     agents_link_down(node, link);
+    forget_peer(node, link);
     requests_link_down(node, link);
     peer_set_data(peer, NULL);
     list_remove(&link->node_link);
@@ -188,7 +208,9 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
     }
     switch (event.type) {
     case INBOX_NONE:
-    case INBOX_DOWN:
+    case INBOX_DOWN: /* we watch nobody, and call nobody, by these means */
+    case INBOX_EXIT:
+    case INBOX_RESULT:
         break;
     case INBOX_CALL:
         requests_call(node, link, &event.call);
@@ -197,7 +219,7 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
         message(node, link, &event);
         break;
     case INBOX_CANCEL:
-        requests_cancel(node, link, event.reference);
+        requests_cancel((struct request *)event.owner);
         break;
     }
 }
@@ -220,6 +242,7 @@ void links_close(struct node *node)
         peer_set_data(link->peer, NULL);
         link->member = NULL;
         agents_link_down(node, link);
+        forget_peer(node, link);
         requests_link_down(node, link);
         mem_free(link);
     }
@@ -268,8 +291,7 @@ void links_send_member(struct node *node, uint64_t member_id, const char *kind,
         return;
     }
     out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
-                         kind, out);
+    begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
     etf_put_binary(out, body);
     outbox_end(out, begin);
 }
@@ -278,7 +300,8 @@ void links_send_pid(struct node *node, struct link *link, struct bytes pid,
                     const char *kind, struct bytes body)
 {
     struct buf *out = peer_out(link->peer);
-    size_t begin = outbox_begin(&node->inbox, pid, NULL, kind, out);
+    size_t begin =
+        outbox_begin_pid(&node->inbox, &link->inbox_peer, pid, kind, out);
 
     etf_put_raw(out, body);
     outbox_end(out, begin);

@@ -17,8 +17,7 @@ static void pass_to_leader(struct node *node, struct request *request,
 
     node->counters.forwarded++;
     request->passed_to = leader->member->id;
-    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
-                         "forward", out);
+    begin = outbox_begin(&node->inbox, "quorate_member", "forward", out);
     etf_put_tuple(out, 5);
     etf_put_u64(out, request->number);
     etf_put_u64(out, request->api.timeout_ms);

@@ -8,7 +8,7 @@
 
 -define(WAIT_MS, 10000).
 %% What a node of OTP 25 must offer, and UNLINK_ID, V4_NC, SPAWN, ALIAS.
--define(FLAGS, 16#D07074FBC).
+-define(FLAGS, 16#2D074F4FBC).
 
 flags() ->
     ?FLAGS.
