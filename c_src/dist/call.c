@@ -41,6 +41,7 @@ static bool is_spawn(const struct call *call)
         return true;
     case CALL_GEN:
     case CALL_GEN_CAST:
+    case CALL_BLOCK:
     case CALL_REX:
         return false;
     }
@@ -123,6 +124,61 @@ static void put_undef_stack(const struct call *call, struct buf *out)
     etf_put_nil(out);
 }
 
+static void put_stack(const struct call_result *result, struct buf *out)
+{
+    if (result->stack.size > 0) {
+        etf_put_raw(out, result->stack);
+    } else {
+        etf_put_nil(out);
+    }
+}
+
+/* {Class, Reason} */
+static void put_pair(const char *class, struct bytes reason, struct buf *out)
+{
+    etf_put_tuple(out, 2);
+    etf_put_atom(out, class);
+    etf_put_raw(out, reason);
+}
+
+/* --- Results of rpc ------------------------------------------------------- */
+
+/* {badrpc, {'EXIT', {Reason, Stack}}}, up to the reason. */
+static void put_badrpc(struct buf *out)
+{
+    etf_put_tuple(out, 2);
+    etf_put_atom(out, "badrpc");
+    etf_put_tuple(out, 2);
+    etf_put_atom(out, "EXIT");
+    etf_put_tuple(out, 2);
+}
+
+static void put_rpc_result(const struct call *call,
+                           const struct call_result *result, struct buf *out)
+{
+    switch (result->type) {
+    case CALL_VALUE:
+    case CALL_THROW: /* as `catch` gives it */
+        etf_put_raw(out, result->value);
+        break;
+    case CALL_EXIT:
+        etf_put_tuple(out, 2);
+        etf_put_atom(out, "badrpc");
+        put_pair("EXIT", result->value, out);
+        break;
+    case CALL_UNDEF:
+        put_badrpc(out);
+        etf_put_atom(out, "undef");
+        put_undef_stack(call, out);
+        break;
+    case CALL_ERROR:
+        put_badrpc(out);
+        etf_put_raw(out, result->value);
+        put_stack(result, out);
+        break;
+    }
+}
+
 /* --- gen_server calls ----------------------------------------------------- */
 
 /* The reference of a tag [alias|Ref] or [[alias|Ref]|Extra] (stdlib:
@@ -147,23 +203,6 @@ static bool find_alias(struct bytes tag, struct bytes *ret_alias)
         }
     }
     return false;
-}
-
-static void put_stack(const struct call_result *result, struct buf *out)
-{
-    if (result->stack.size > 0) {
-        etf_put_raw(out, result->stack);
-    } else {
-        etf_put_nil(out);
-    }
-}
-
-/* {Class, Reason} */
-static void put_pair(const char *class, struct bytes reason, struct buf *out)
-{
-    etf_put_tuple(out, 2);
-    etf_put_atom(out, class);
-    etf_put_raw(out, reason);
 }
 
 static void put_gen_result(const struct call *call,
@@ -210,20 +249,12 @@ static void reply_gen(const struct inbox *inbox, const struct inbox_peer *peer,
     }
     etf_put_tuple(out, 2);
     etf_put_raw(out, call->tag);
-    put_gen_result(call, result, out);
+    if (call->kind == CALL_BLOCK) {
+        put_rpc_result(call, result, out);
+    } else {
+        put_gen_result(call, result, out);
+    }
     frame_end(out, begin);
-}
-
-/* --- rex ------------------------------------------------------------------ */
-
-/* {badrpc, {'EXIT', {Reason, Stack}}}, up to the reason. */
-static void put_badrpc(struct buf *out)
-{
-    etf_put_tuple(out, 2);
-    etf_put_atom(out, "badrpc");
-    etf_put_tuple(out, 2);
-    etf_put_atom(out, "EXIT");
-    etf_put_tuple(out, 2);
 }
 
 static void reply_rex(const struct inbox *inbox, const struct inbox_peer *peer,
@@ -234,27 +265,7 @@ static void reply_rex(const struct inbox *inbox, const struct inbox_peer *peer,
 
     etf_put_tuple(out, 2);
     etf_put_atom(out, "rex");
-    switch (result->type) {
-    case CALL_VALUE:
-    case CALL_THROW: /* as `catch` gives it */
-        etf_put_raw(out, result->value);
-        break;
-    case CALL_EXIT:
-        etf_put_tuple(out, 2);
-        etf_put_atom(out, "badrpc");
-        put_pair("EXIT", result->value, out);
-        break;
-    case CALL_UNDEF:
-        put_badrpc(out);
-        etf_put_atom(out, "undef");
-        put_undef_stack(call, out);
-        break;
-    case CALL_ERROR:
-        put_badrpc(out);
-        etf_put_raw(out, result->value);
-        put_stack(result, out);
-        break;
-    }
+    put_rpc_result(call, result, out);
     frame_end(out, begin);
 }
 
@@ -338,6 +349,7 @@ static void put_exit_reason(const struct call *call,
         break;
     case CALL_GEN:
     case CALL_GEN_CAST:
+    case CALL_BLOCK:
     case CALL_REX:
         unreachable();
     }
@@ -396,6 +408,7 @@ void call_reply(struct inbox *inbox, const struct inbox_peer *peer,
 
     switch (call->kind) {
     case CALL_GEN:
+    case CALL_BLOCK:
         reply_gen(inbox, peer, call, result, out);
         break;
     case CALL_GEN_CAST:

@@ -79,15 +79,16 @@ enum call_kind {
     CALL_SPAWN_CAST,  /* erpc:execute_cast/3 */
     CALL_SPAWN_PLAIN, /* erlang:spawn and its like: the exit reason tells how
                          it ended */
-    CALL_REX,         /* {Pid, {call, M, F, A, GL}} sent to rex */
+    CALL_BLOCK, /* rpc:block_call/4: a $gen_call with the results of rpc */
+    CALL_REX,   /* {Pid, {call, M, F, A, GL}} sent to rex */
 };
 
 /* A call and how to answer it. Bytes are raw terms, borrowed from the frame;
  * call_copy() makes one that outlives it. */
 struct call {
     enum call_kind kind;
-    struct bytes from;   /* pid of the caller */
-    struct bytes tag;    /* GEN: the tag; SPAWN: the request reference */
+    struct bytes from; /* pid of the caller */
+    struct bytes tag; /* GEN, BLOCK: the tag; spawns: the request's reference */
     struct bytes result; /* SPAWN: ResRef of erpc */
     uint32_t pid_id;     /* all spawns: our process number */
     uint32_t pid_serial;

@@ -162,7 +162,7 @@ static void on_rex(struct turn *turn)
         again = request;
         if (message_read_rex(&request, "block_call", &call) ||
             message_read_rex(&again, "call", &call)) {
-            give_call(turn, CALL_GEN, &call);
+            give_call(turn, CALL_BLOCK, &call);
         } else {
             reply_bad_request(turn, &call);
         }

@@ -2,7 +2,7 @@
 /* A node made of the member's own dist/ and io/peers, with a few functions
  * instead of a cluster, for tests of conformance.
  *   quorate_peer NAME@HOST COOKIE_FILE ADDRESS epmd|no_epmd [PORT]
- * Prints `ready NAME PORT` and serves until its standard input ends.
+ * Prints `ready NAME PORT` and serves until SIGTERM.
  *
  * The functions are those of the module `t`, also called `ct_parity`. They can
  * be called by rpc, erpc, spawn, and gen_server:call({quorate, Node}, {M, F,
@@ -255,19 +255,11 @@ static void on_signal(void *arg, int signum)
     loop_stop(((struct peer_node *)arg)->loop);
 }
 
-static void on_stdin(void *arg, struct bytes bytes)
-{
-    if (bytes.size == 0) {
-        loop_stop(((struct peer_node *)arg)->loop);
-    }
-}
-
 static int start(struct peer_node *node, char *argv[], int argc)
 {
     struct loop_config loop = {.turn = on_turn,
                                .timer = on_timer,
                                .on_signal = on_signal,
-                               .on_stdin = on_stdin,
                                .arg = node};
     struct peers_config config = {.name = bytes_of_string(argv[1]),
                                   .listen_address = argv[3],
