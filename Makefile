@@ -208,6 +208,15 @@ $(BENCH_PROGRAMS): $B/bench/%: $B/test/bench/%.o $(SHELL_OBJECTS) \
 	@mkdir -p $(@D)
 	$(call link)
 
+# --- A node for tests ----------------------------------------------------------
+
+# test/peer: the distribution peer alone, with functions for tests.
+PEER_SOURCES := $(wildcard test/peer/*.c)
+$B/peer/quorate_peer: $(call objects,$(PEER_SOURCES)) $(SHELL_OBJECTS) \
+    $B/libquorate_core.a $B/link
+	@mkdir -p $(@D)
+	$(call link)
+
 # --- Everything that must pass -----------------------------------------------
 
 # They use the same folders: asked for together, they run one after another.
@@ -238,4 +247,5 @@ help:
 
 -include $(patsubst %.o,%.d,$(UNIT_OBJECTS) $(CORE_OBJECTS) $(SHELL_OBJECTS) \
     $(MAIN_OBJECT) $(UNIT_TESTS:%=%.o) \
-    $(call objects,$(wildcard test/fuzz/*.c test/bench/*.c)))
+    $(call objects,$(wildcard test/fuzz/*.c test/bench/*.c \
+    test/peer/*.c)))

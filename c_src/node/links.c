@@ -13,6 +13,11 @@
 
 enum { PROTOCOL_VERSION = 1 };
 
+static struct buf *out_of_peer(void *arg)
+{
+    return peer_out((struct peer *)arg);
+}
+
 static void peer_up(void *arg, struct peer *peer)
 {
     struct node *node = (struct node *)arg;
@@ -25,6 +30,8 @@ static void peer_up(void *arg, struct peer *peer)
     link->peer = peer;
     link->inbox_peer.name = peer_name(peer);
     link->inbox_peer.flags = peer_flags(peer);
+    link->inbox_peer.out = out_of_peer;
+    link->inbox_peer.arg = peer;
     link->member = members_by_name(&node->members, link->inbox_peer.name);
     list_init(&link->requests);
     parts_init(&link->parts);
@@ -45,6 +52,18 @@ static void peer_up(void *arg, struct peer *peer)
     }
 }
 
+/* What tied processes here and there is gone with the link. */
+static void forget_peer(struct node *node, struct link *link)
+{
+    struct inbox_event event;
+
+    while (inbox_next_lost(&node->inbox, &link->inbox_peer, &event)) {
+        if (event.type == INBOX_CANCEL) {
+            requests_cancel((struct request *)event.owner);
+        }
+    }
+}
+
 static void peer_down(void *arg, struct peer *peer, const char *reason)
 {
     struct node *node = (struct node *)arg;
@@ -61,6 +80,7 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
         members_set_up(&node->members, link->member, false, node->now_ms);
     }
     agents_link_down(node, link);
+    forget_peer(node, link);
     requests_link_down(node, link);
     peer_set_data(peer, NULL);
     list_remove(&link->node_link);
@@ -265,7 +285,9 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
     }
     switch (event.type) {
     case INBOX_NONE:
-    case INBOX_DOWN:
+    case INBOX_DOWN: /* we watch nobody, and call nobody, by these means */
+    case INBOX_EXIT:
+    case INBOX_RESULT:
         break;
     case INBOX_CALL:
         requests_call(node, link, &event.call);
@@ -274,7 +296,7 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
         message(node, link, &event);
         break;
     case INBOX_CANCEL:
-        requests_cancel(node, link, event.reference);
+        requests_cancel((struct request *)event.owner);
         break;
     }
 }
@@ -298,6 +320,7 @@ void links_close(struct node *node)
         peer_set_data(link->peer, NULL);
         link->member = NULL;
         agents_link_down(node, link);
+        forget_peer(node, link);
         requests_link_down(node, link);
         parts_close(&link->parts);
         mem_free(link->scan);
@@ -353,8 +376,7 @@ void links_send_member(struct node *node, uint64_t member_id, const char *kind,
         return;
     }
     out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
-                         kind, out);
+    begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
     etf_put_binary(out, content);
     outbox_end(out, begin);
 }
@@ -397,8 +419,7 @@ int links_send(struct node *node, struct link *link, const char *kind,
         return rv;
     }
     out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
-                         kind, out);
+    begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
     buf_put_bytes(out, head);
     buf_put_bytes(out, tail);
     outbox_end(out, begin);
@@ -409,7 +430,8 @@ void links_send_pid(struct node *node, struct link *link, struct bytes pid,
                     const char *kind, struct bytes body)
 {
     struct buf *out = peer_out(link->peer);
-    size_t begin = outbox_begin(&node->inbox, pid, NULL, kind, out);
+    size_t begin =
+        outbox_begin_pid(&node->inbox, &link->inbox_peer, pid, kind, out);
 
     etf_put_raw(out, body);
     outbox_end(out, begin);

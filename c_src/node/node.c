@@ -311,6 +311,7 @@ static int open_peers(struct node *node, struct bytes cookie, struct buf *error)
         return rv;
     }
     inbox_init(&node->inbox, node->self->name, peers_creation(node->peers));
+    inbox_set_seed(&node->inbox, rng_next(&node->rng));
     return 0;
 }
 
@@ -373,6 +374,7 @@ static void close_node(struct node *node)
         sandbox->shell = NULL;
     }
     requests_close(node);
+    inbox_close(&node->inbox);
     agents_close(node);
     orders_close(node);
     state_db_close(node->db);

@@ -27,7 +27,7 @@ static void request_free(struct node *node, struct request *request)
     heap_remove(&node->request_deadlines, &request->deadline);
     list_remove(&request->link_node);
     list_remove(&request->queue);
-    mem_free(request->call);
+    call_free(&node->inbox, request->call);
     mem_free(request);
 }
 
@@ -224,10 +224,12 @@ void requests_call(struct node *node, struct link *link,
     request =
         request_new(node, link, api.function, call->args, api.timeout_ms, &rv);
     if (request != NULL) {
-        request->call = call_copy(call);
+        request->call = call_copy(&node->inbox, &link->inbox_peer, call);
         if (request->call == NULL) {
             request_free(node, request);
             request = NULL;
+        } else {
+            request->call->owner = request;
         }
     }
     if (request == NULL) {
@@ -282,21 +284,11 @@ void request_propose(struct node *node, struct request *request,
     }
 }
 
-void requests_cancel(struct node *node, struct link *link,
-                     struct bytes reference)
+void requests_cancel(struct request *request)
 {
-    LIST_FOREACH (item, &link->requests) {
-        struct request *request = LIST_ENTRY(item, struct request, link_node);
-
-        if (request->call != NULL && request->call->kind == CALL_SPAWN &&
-            bytes_equal(request->call->tag, reference)) {
-            /* What was begun goes on; only the answer has no reader. */
-            request->link = NULL;
-            list_remove(&request->link_node);
-            return;
-        }
-    }
-    (void)node;
+    /* What was begun goes on; only the answer has no reader. */
+    request->link = NULL;
+    list_remove(&request->link_node);
 }
 
 void requests_link_down(struct node *node, struct link *link)
