@@ -21,6 +21,7 @@ make unit       the unit tests alone
 make check      format, ranks, purity, linters, analyzers, sanitized tests
 make fuzz       every fuzz target for SECS seconds (T=name: one of them)
 make bench      measures, side by side with plain Erlang and Mnesia
+make instructions  counts instructions a call, against docs/bench.md
 make deps       installs what is missing of Debian's packages
 make clean      removes what all of these made
 
@@ -220,7 +221,7 @@ $B/peer/quorate_peer: $(call objects,$(PEER_SOURCES)) $(SHELL_OBJECTS) \
 # --- Everything that must pass -----------------------------------------------
 
 # They use the same folders: asked for together, they run one after another.
-ifneq ($(word 2,$(filter test check demo bench fuzz erl,$(MAKECMDGOALS))),)
+ifneq ($(word 2,$(filter test check demo bench fuzz erl instructions,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
 
@@ -235,6 +236,10 @@ demo: all erl
 	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/demo/run
 bench: all erl deps-test $(BENCH_PROGRAMS)
 	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/bench/run
+
+.PHONY: instructions
+instructions: all deps-test
+	$(Q)test/bench/instructions
 
 .PHONY: clean clean-c help
 clean-c:
