@@ -68,16 +68,11 @@ static int read_options(struct etf_reader reader, struct control *control)
     return rv;
 }
 
-/* Puts a field, a raw term, where it goes; ERR_BADARG if it is of another
- * type. */
-static int take_field(struct bytes raw, enum field field,
-                      struct control *control)
+/* The fields whose type is not all that counts. */
+static int take_special_field(struct etf_reader reader, enum field field,
+                              struct control *control)
 {
-    struct etf_reader reader = etf_reader_of(raw);
-    const struct field_form *form;
-    enum etf_type type;
     uint64_t number;
-    int rv;
 
     if (field == FIELD_NAME) {
         return etf_read_atom(&reader, &control->name);
@@ -85,16 +80,24 @@ static int take_field(struct bytes raw, enum field field,
     if (field == FIELD_FLAGS) {
         return etf_read_u64(&reader, &number);
     }
-    if (field == FIELD_FUNCTION) {
-        return read_function(reader, control);
+    ensure(field == FIELD_FUNCTION || field == FIELD_OPTIONS);
+    return field == FIELD_FUNCTION ? read_function(reader, control)
+                                   : read_options(reader, control);
+}
+
+/* Puts a field, a raw term, where it goes; ERR_BADARG if it is of another
+ * type. */
+static int take_field(struct bytes raw, enum field field,
+                      struct control *control)
+{
+    const struct field_form *form;
+    enum etf_type type;
+
+    if (field > FIELD_LEADER) {
+        return take_special_field(etf_reader_of(raw), field, control);
     }
-    if (field == FIELD_OPTIONS) {
-        return read_options(reader, control);
-    }
-    ensure(field < sizeof(field_forms) / sizeof(field_forms[0]));
     form = &field_forms[field];
-    rv = etf_peek(&reader, &type);
-    if (rv != 0 || (form->types & TYPE(type)) == 0) {
+    if (etf_type_of(raw, &type) != 0 || (form->types & TYPE(type)) == 0) {
         return ERR_BADARG;
     }
     if (form->offset != NOWHERE) {
@@ -261,7 +264,6 @@ int control_decode(struct bytes frame, uint64_t flags,
                    struct control *ret_control, const char **ret_cause)
 {
     struct control_outline outline;
-    struct control control = {0};
     struct cursor cursor;
     int rv = control_check_begin(frame, ret_cause);
 
@@ -274,14 +276,11 @@ int control_decode(struct bytes frame, uint64_t flags,
     if (rv != 0) {
         return rv;
     }
-    control.op = (enum control_op)outline.form->op;
+    *ret_control = (struct control){.op = (enum control_op)outline.form->op};
     cursor.next += outline.head_size;
-    rv = take_fields(&cursor, &outline, &control, ret_cause);
-    rv = rv != 0 ? rv : take_payload(&cursor, &outline, &control, ret_cause);
-    if (rv == 0) {
-        *ret_control = control;
-    }
-    return rv;
+    rv = take_fields(&cursor, &outline, ret_control, ret_cause);
+    return rv != 0 ? rv
+                   : take_payload(&cursor, &outline, ret_control, ret_cause);
 }
 
 /* --- Encoding ------------------------------------------------------------- */

@@ -87,7 +87,8 @@ struct control {
 
 /* Takes a frame (not a tick) on a link with these agreed flags: 0, or
  * ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED (not in the flags) with the cause
- * `*ret_cause`, a static text. */
+ * `*ret_cause`, a static text; what is in `*ret_control` counts for nothing
+ * then. */
 int control_decode(struct bytes frame, uint64_t flags,
                    struct control *ret_control,
                    const char **ret_cause) MUST_USE;

@@ -198,13 +198,12 @@ int inbox_receive(struct inbox *inbox, struct inbox_peer *peer,
                   struct bytes frame, struct buf *out,
                   struct inbox_event *ret_event, const char **ret_cause)
 {
-    struct inbox_event event = {.type = INBOX_NONE};
     struct control control;
     struct turn turn = {.inbox = inbox,
                         .peer = peer,
                         .control = &control,
                         .out = out,
-                        .event = &event};
+                        .event = ret_event};
     int rv =
         peer->scan == NULL
             ? control_decode(frame, peer->flags, &control, ret_cause)
@@ -213,7 +212,7 @@ int inbox_receive(struct inbox *inbox, struct inbox_peer *peer,
     if (rv != 0) {
         return rv;
     }
+    ret_event->type = INBOX_NONE;
     handle(&turn);
-    *ret_event = event;
     return 0;
 }

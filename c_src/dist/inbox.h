@@ -130,6 +130,7 @@ enum inbox_event_type {
                       it know: event.owner; it is still to be freed */
 };
 
+/* Only what its type names is set. */
 struct inbox_event {
     enum inbox_event_type type;
     struct call call;
