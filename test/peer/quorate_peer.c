@@ -2,7 +2,9 @@
 /* A node made of the member's own dist/ and io/peers, with a few functions
  * instead of a cluster, for tests of conformance.
  *   quorate_peer NAME@HOST COOKIE_FILE ADDRESS epmd|no_epmd [PORT]
- * Prints `ready NAME PORT` and serves until SIGTERM.
+ * Prints `ready NAME PORT` and serves until SIGTERM. Links are TLS with the
+ * cert.pem, key.pem and ca.pem in the directory that the environment variable
+ * QUORATE_PEER_TLS names.
  *
  * The functions are those of the module `t`, also called `ct_parity`. They can
  * be called by rpc, erpc, spawn, and gen_server:call({quorate, Node}, {M, F,
@@ -32,6 +34,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "io/sys.h"
+#include "io/tls.h"
 #include "peer/peer_node.h"
 
 #include <inttypes.h>
@@ -255,6 +258,27 @@ static void on_signal(void *arg, int signum)
     loop_stop(((struct peer_node *)arg)->loop);
 }
 
+enum { PATH_SIZE_MAX = 4096 };
+
+static int open_tls(struct tls **ret_tls, struct buf *error)
+{
+    static char paths[3][PATH_SIZE_MAX];
+    static const char *const files[] = {"cert.pem", "key.pem", "ca.pem"};
+    const struct tls_config config = {.cert_file = paths[0],
+                                      .key_file = paths[1],
+                                      .ca_file = paths[2],
+                                      .verify_name = true};
+    const char *dir = getenv("QUORATE_PEER_TLS");
+
+    if (dir == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(paths[i], PATH_SIZE_MAX, "%s/%s", dir, files[i]);
+    }
+    return tls_new(&config, ret_tls, error);
+}
+
 static int start(struct peer_node *node, char *argv[], int argc)
 {
     struct loop_config loop = {.turn = on_turn,
@@ -280,10 +304,11 @@ static int start(struct peer_node *node, char *argv[], int argc)
     buf_init(&cookie, 1024);
     buf_init(&error, 1024);
     rv = sys_read_cookie(argv[2], &cookie, &error);
+    rv = rv != 0 ? rv : open_tls(&config.tls, &error);
     rv = rv != 0 ? rv : loop_new(&loop, &node->loop);
     config.cookie = buf_bytes(&cookie);
     rv = rv != 0 ? rv : peers_new(node->loop, &config, &node->peers);
-    buf_close(&cookie);
+    buf_wipe(&cookie);
     buf_close(&error);
     if (rv == 0) {
         inbox_init(&node->inbox, config.name, peers_creation(node->peers));
