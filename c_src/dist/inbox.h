@@ -134,6 +134,9 @@ void outbox_end(struct buf *out, size_t begin);
  * INBOX_DOWN will carry (written to `ret_reference`, at most 600 bytes). */
 void outbox_monitor(struct inbox *inbox, struct bytes pid, struct buf *out,
                     struct buf *ret_reference);
+/* Appends a monitor of a name that no peer has: one that lives answers at once
+ * with INBOX_DOWN, `noproc`. For peers with DIST_FLAG_DIST_MONITOR_NAME. */
+void outbox_probe(struct inbox *inbox, struct buf *out);
 void outbox_demonitor(struct inbox *inbox, struct bytes pid,
                       struct bytes reference, struct buf *out);
 

@@ -7,6 +7,9 @@
 #include "dist/signal.h"
 #include "etf/writer.h"
 
+/* Nobody registers it, and it says what it is for where it is seen. */
+#define PROBE_NAME "$quorate_probe"
+
 enum {
     MESSAGE_VERSION = 1, /* docs/protocol.md, section 2 */
     REFERENCE_WORDS = 3,
@@ -77,6 +80,16 @@ void outbox_monitor(struct inbox *inbox, struct bytes pid, struct buf *out,
         etf_put_raw(out, bytes_of(ret_reference->data + offset,
                                   ret_reference->size - offset));
     }
+    frame_end(out, begin);
+}
+
+void outbox_probe(struct inbox *inbox, struct buf *out)
+{
+    size_t begin = control_begin(out, CONTROL_MONITOR_P, 4);
+
+    signal_put_self(inbox, out);
+    etf_put_atom(out, PROBE_NAME);
+    put_new_reference(inbox, out);
     frame_end(out, begin);
 }
 
