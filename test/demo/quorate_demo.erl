@@ -98,6 +98,7 @@ start_members(State) ->
 start_workers(State, Members) ->
     Nodes = [N || {N, _} <- Members],
     [H1, H2, H3] = Nodes,
+    _ = test_cluster:place(["w1", "w2", "w3"]),
     Home = fun(First) ->
         Order = [First | lists:delete(First, Nodes)],
         ["-quorate", "member", io_lib:format("~0p", [{existing, Order}])]

@@ -5,6 +5,7 @@
 -module(test_cluster).
 
 -export([start_members/2, start_member/4, start_erl/4, start_elixir/4]).
+-export([place/1]).
 -export([kill/1, finish/1, await/3, free_ports/1]).
 -export([resident_kib/1, cpu_ms/1]).
 
@@ -15,7 +16,7 @@
 %% Members named Names (before the @), all of them voters: [{Node, OsPid}].
 -spec start_members(context(), [string()]) -> [{node(), pos_integer()}].
 start_members(Context, Names) ->
-    Addresses = lists:zip(Names, free_ports(length(Names))),
+    Addresses = place(Names),
     [{node_of(N), start_member(Context, N, P, Addresses)} || {N, P} <- Addresses].
 
 -spec start_member(context(), string(), inet:port_number(), [{string(), inet:port_number()}]) ->
@@ -96,6 +97,26 @@ spawn_os(#{work := Work}, Name, Program, Args) ->
             ok = file:write_file(filename:join(Work, "pids"), [Text, $\n], [append]),
             binary_to_integer(Text)
     after 5000 -> throw({failed, [Program, " did not start"]})
+    end.
+
+%% Ports for nodes that are to be started. Without epmd (QUORATE_EPMD_NODES is
+%% set) this node and all that it starts from now on know them.
+-spec place([string()]) -> [{string(), inet:port_number()}].
+place(Names) ->
+    Addresses = lists:zip(Names, free_ports(length(Names))),
+    case os:getenv("QUORATE_EPMD_NODES") of
+        false ->
+            Addresses;
+        Known ->
+            More = [
+                io_lib:format(",~s=127.0.0.1:~b", [node_of(Name), Port])
+             || {Name, Port} <- Addresses
+            ],
+            true = os:putenv("QUORATE_EPMD_NODES", lists:flatten([Known | More])),
+            lists:foreach(
+                fun({Name, Port}) -> ok = quorate_epmd:put(node_of(Name), Port) end, Addresses
+            ),
+            Addresses
     end.
 
 -spec free_ports(pos_integer()) -> [inet:port_number()].
