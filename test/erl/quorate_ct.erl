@@ -210,12 +210,13 @@ node(Context, Name) ->
     node(Context, Name, #{}).
 
 %% `root': of another system, for chroot; `cookie'; `name' => false: a node that
-%% is not distributed; `env', `args'.
+%% is not distributed; `place': other host and kind of name; `env', `args'.
 -spec node(context(), string(), map()) -> peer().
 node(#{keeper := Keeper, work := Work, env := Env, cookie := Own}, Name, Options) ->
     Cookie = maps:get(cookie, Options, Own),
     Named = case maps:get(name, Options, true) of
-                true -> #{name => Name, host => "127.0.0.1", longnames => true};
+                true -> maps:merge(#{name => Name, host => "127.0.0.1", longnames => true},
+                                   maps:get(place, Options, #{}));
                 false -> #{}
             end,
     Args = ["-setcookie", atom_to_list(Cookie), "-start_epmd", "false", "-kernel", "logger_level",
