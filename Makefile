@@ -15,7 +15,8 @@ SHELL := /bin/bash
 define HELP
 make            priv/quorate (member and command line), priv/libquorate_core.a
 make erl        the Erlang application and the Elixir wrapper
-make demo       a cluster on this machine, killed and healed before your eyes
+make demo       a cluster on this machine, killed and healed before your eyes;
+                TLS=1: over TLS; EPMD=0: without the port mapper
 make test       every test that must pass
 make unit       the unit tests alone
 make check      format, ranks, purity, linters, analyzers, sanitized tests
@@ -237,7 +238,7 @@ test: deps-test all erl
 check: deps-check
 	$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' test/check/run.sh
 demo: all erl
-	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/demo/run
+	$(Q)TLS='$(TLS)' EPMD='$(EPMD)' QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/demo/run
 bench: all erl deps-test $(BENCH_PROGRAMS)
 	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/bench/run
 

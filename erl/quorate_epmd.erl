@@ -1,173 +1,335 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% @doc Where nodes are, without the port mapper: `erl -epmd_module quorate_epmd'.
-%%
-%% The addresses are given when the node starts, since distribution begins before
-%% any application: behind the flag `-quorate_nodes', or in the environment
-%% variable `QUORATE_NODES' with commas between them, each as the members take
-%% theirs:
+%% @doc Nodes without epmd: a table of names and addresses in its place.
 %%
 %% ```
-%%   erl -start_epmd false -epmd_module quorate_epmd -pa .../quorate/ebin \
-%%       -sname w1@host1 \
-%%       -quorate_nodes w1@host1=host1:4400 q1@host1=host1:4370 q2@host2=[::1]:4370
+%%   erl -name a@10.0.0.9 -start_epmd false -pa .../quorate/ebin
+%%       -epmd_module quorate_epmd
+%%       -quorate epmd_nodes "[{'q1@10.0.0.1', {\"10.0.0.1\", 4370}}]"
 %% '''
 %%
-%% A node finds its own port there too; one that is not listed takes any port, and
-%% can be connected from, not to. `-quorate_epmd_fallback true' asks the port
-%% mapper for names that are not listed. There is no process: the list is in a
-%% persistent term. The callbacks are those of `erl_epmd' (kernel: "How to
-%% implement an alternative service to epmd").
+%% It is asked before any application runs, so the table comes from what is
+%% there that early, the strongest first: QUORATE_EPMD_NODES in the environment
+%% (`q1@10.0.0.1=10.0.0.1:4370,...'), the flag `-quorate epmd_nodes', the
+%% setting `quorate_epmd_nodes' of kernel. put/2 adds to it while the node runs.
+%% A node that is in the table itself listens at its port there, else at any.
 -module(quorate_epmd).
+-behaviour(gen_server).
 
--export([put/2, nodes/0, parse/1]).
+-export([put/2, parse/1]).
 -export([start_link/0, register_node/2, register_node/3, listen_port_please/2, port_please/2,
          port_please/3, address_please/3, names/1]).
+-export([init/1, handle_call/3, handle_cast/2]).
 
--export_type([address/0]).
+-export_type([name/0, address/0]).
 
--define(NODES_MAX, 4096).
--define(VERSION, 6). % of the distribution handshake
--define(CREATION_MIN, 4). % those below are of nodes before OTP 23
+%% A port alone: on the host that the node's name says.
+-type name() :: node() | string() | binary().
+-type address() :: inet:port_number()
+                 | {Host :: string() | binary() | inet:ip_address(), inet:port_number()}.
+-type host() :: atom() | string() | inet:ip_address().
+-type entry() :: {{Name :: string(), Host :: string()},
+                  {Address :: string() | inet:ip_address(), inet:port_number()}}.
 
--type address() :: {Host :: string(), inet:port_number()}.
+-define(ENTRIES_MAX, 1024).
+-define(TEXT_SIZE_MAX, 65536). % bytes of the variable in the environment
+-define(NAME_SIZE_MAX, 255).
+-define(PROTOCOL_VERSION, 6).
+%% Smaller ones are those of nodes before OTP 23.
+-define(CREATION_MIN, 4).
+-define(CREATION_MAX, 16#fffffffe).
+-define(ASK_TIMEOUT_MS, 7000).
 
-%% @doc Adds a node, or gives it another address. There are at most 4096.
--spec put(node(), address()) -> ok | {error, limit}.
-put(Node, {Host, Port} = Address) when is_atom(Node), is_list(Host), is_integer(Port) ->
-    Nodes = all(),
-    Key = atom_to_list(Node),
-    case is_map_key(Key, Nodes) orelse map_size(Nodes) < ?NODES_MAX of
-        true -> persistent_term:put(?MODULE, Nodes#{Key => Address});
-        false -> {error, limit}
+%% @doc Adds a node, or changes where it is. `not_running': this node was not
+%% started with `-epmd_module quorate_epmd'.
+-spec put(name(), address()) -> ok | {error, not_running | full | badarg}.
+put(Name, Address) ->
+    case {is_running(), entry({Name, Address})} of
+        {false, _} -> {error, not_running};
+        {true, {ok, Entry}} -> gen_server:call(?MODULE, {put, Entry});
+        {true, error} -> {error, badarg}
     end.
 
-%% @doc All that are known, by their full names.
--spec nodes() -> #{string() => address()}.
-nodes() ->
-    all().
-
-%% @doc `NAME@HOST=ADDR:PORT', or what is wrong with it.
--spec parse(string()) -> {ok, {string(), address()}} | {error, string()}.
+%% @doc Reads `NAME@HOST=ADDR:PORT' with commas between them: the nodes, and
+%% what is none.
+-spec parse(string()) -> {[{string(), address()}], Wrong :: [string()]}.
 parse(Text) ->
-    case string:split(Text, "=") of
-        [Name, Address] -> parse(Text, string:split(Name, "@"), string:split(Address, ":", trailing));
-        [_] -> mistake(Text)
-    end.
+    Parts = [string:trim(Part) || Part <- string:split(Text, ",", all)],
+    Read = [{Part, read_node(Part)} || Part <- Parts, Part =/= ""],
+    {[Node || {_, {ok, Node}} <- Read], [Part || {Part, error} <- Read]}.
 
-parse(Text, [[_ | _] = Alive, [_ | _] = Host], [[_ | _] = Address, Port]) ->
-    case string:to_integer(Port) of
-        {Number, []} when Number > 0, Number < 65536 ->
-            {ok, {Alive ++ "@" ++ Host, {string:trim(Address, both, "[]"), Number}}};
-        _ ->
-            mistake(Text)
-    end;
-parse(Text, _, _) ->
-    mistake(Text).
+%% What the kernel asks
 
-mistake(Text) ->
-    {error, lists:flatten(io_lib:format("quorate: '~ts' is no node; give NAME@HOST=ADDR:PORT",
-                                        [Text]))}.
-
-%% The callbacks
-
-%% @doc Reads what was given at the start. A mistake is told and left out: that
-%% node will not be found, and all others are.
--spec start_link() -> ignore.
+-spec start_link() -> gen_server:start_ret().
 start_link() ->
-    lists:foreach(fun(Text) ->
-        case parse(Text) of
-            {ok, {Name, Address}} -> add(Name, Address);
-            {error, What} -> logger:error("~ts", [What])
-        end
-    end, given()),
-    ignore.
+    gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% @doc Nobody is told; the creation is a new one for each start.
--spec register_node(atom() | string(), inet:port_number()) -> {ok, pos_integer()}.
+-spec register_node(host(), inet:port_number()) -> {ok, pos_integer()}.
 register_node(Name, Port) ->
     register_node(Name, Port, inet).
 
--spec register_node(atom() | string(), inet:port_number(), inet | inet6) -> {ok, pos_integer()}.
+%% Nobody has to be told; and a number that tells this run of the node from
+%% others is what epmd would give.
+-spec register_node(host(), inet:port_number(), atom()) -> {ok, pos_integer()}.
 register_node(_, _, _) ->
-    {ok, max(new_creation(), ?CREATION_MIN)}.
+    {ok, ?CREATION_MIN - 1 + rand:uniform(?CREATION_MAX - ?CREATION_MIN + 1)}.
 
-%% @doc The port that the list has for this node; 0: any.
--spec listen_port_please(atom() | string(), term()) -> {ok, inet:port_number()}.
+-spec listen_port_please(host(), host()) -> {ok, inet:port_number()}.
 listen_port_please(Name, Host) ->
     case find(Name, Host) of
-        {_, Port} -> {ok, Port};
-        undefined -> {ok, 0}
+        {ok, {_, Port}} -> {ok, Port};
+        error -> {ok, 0}
     end.
 
--spec port_please(atom() | string(), term()) ->
-          {port, inet:port_number(), non_neg_integer()} | noport | {error, term()}.
+-spec port_please(host(), host()) ->
+          {port, inet:port_number(), pos_integer()} | noport | closed | {error, term()}.
 port_please(Name, Host) ->
-    port_please(Name, Host, infinity).
+    port_please(Name, Host, ?ASK_TIMEOUT_MS).
 
--spec port_please(atom() | string(), term(), timeout()) ->
-          {port, inet:port_number(), non_neg_integer()} | noport | {error, term()}.
+-spec port_please(host(), host(), timeout()) ->
+          {port, inet:port_number(), pos_integer()} | noport | closed | {error, term()}.
 port_please(Name, Host, Timeout) ->
-    case {find(Name, Host), has_fallback()} of
-        {{_, Port}, _} -> {port, Port, ?VERSION};
-        {undefined, true} -> erl_epmd:port_please(to_list(Name), Host, Timeout);
-        {undefined, false} -> noport
+    case find(Name, Host) of
+        {ok, {_, Port}} -> {port, Port, ?PROTOCOL_VERSION};
+        error -> fall_back(fun() -> erl_epmd:port_please(Name, Host, Timeout) end, noport)
     end.
 
--spec address_please(atom() | string(), term(), inet | inet6) ->
-          {ok, inet:ip_address(), inet:port_number(), non_neg_integer()} | {ok, inet:ip_address()}
-          | {error, term()}.
+-spec address_please(host(), host(), inet | inet6) ->
+          {ok, inet:ip_address()} | {ok, inet:ip_address(), inet:port_number(), pos_integer()}
+        | {error, term()}.
 address_please(Name, Host, Family) ->
-    case {find(Name, Host), has_fallback()} of
-        {{Address, Port}, _} ->
+    case find(Name, Host) of
+        {ok, {Address, Port}} ->
             case inet:getaddr(Address, Family) of
-                {ok, Ip} -> {ok, Ip, Port, ?VERSION};
-                {error, Reason} -> {error, Reason}
+                {ok, Ip} -> {ok, Ip, Port, ?PROTOCOL_VERSION};
+                {error, _} = Error -> Error
             end;
-        {undefined, true} ->
-            erl_epmd:address_please(to_list(Name), Host, Family);
-        {undefined, false} ->
-            {error, nxdomain}
+        error ->
+            fall_back(fun() -> erl_epmd:address_please(Name, Host, Family) end,
+                      {error, unknown_node})
     end.
 
-%% @doc The nodes of a host.
--spec names(term()) -> {ok, [{string(), inet:port_number()}]} | {error, address}.
+-spec names(host()) -> {ok, [{string(), inet:port_number()}]} | {error, address}.
 names(Host) ->
-    End = "@" ++ to_list(Host),
-    {ok, [{lists:sublist(Name, length(Name) - length(End)), Port}
-          || {Name, {_, Port}} <- maps:to_list(all()), lists:suffix(End, Name)]}.
+    case [{Name, Port} || {{Name, _}, {_, Port}} = Entry <- entries(), is_on(Entry, Host)] of
+        [] -> fall_back(fun() -> erl_epmd:names(Host) end, {ok, []});
+        Names -> {ok, Names}
+    end.
+
+%% The process: keeps the table.
+
+-spec init([]) -> {ok, []}.
+init([]) ->
+    _ = ets:new(?MODULE, [named_table, protected, {read_concurrency, true}]),
+    {Nodes, Complaints} = configured(),
+    _ = [logger:warning("quorate_epmd: ~ts", [Text])
+         || Text <- lists:reverse(add(Nodes, Complaints))],
+    {ok, []}.
+
+-spec handle_call({put, entry()} | term(), gen_server:from(), []) ->
+          {reply, ok | {error, full | unknown}, []}.
+handle_call({put, Entry}, _, State) ->
+    {reply, insert(Entry), State};
+handle_call(_, _, State) ->
+    {reply, {error, unknown}, State}.
+
+-spec handle_cast(term(), []) -> {noreply, []}.
+handle_cast(_, State) ->
+    {noreply, State}.
 
 %% Internals
 
-all() ->
-    persistent_term:get(?MODULE, #{}).
+is_running() ->
+    ets:whereis(?MODULE) =/= undefined.
 
-add(Name, Address) ->
-    Nodes = all(),
-    case map_size(Nodes) < ?NODES_MAX of
-        true -> persistent_term:put(?MODULE, Nodes#{Name => Address});
-        false -> logger:error("quorate: ~ts is one node too many; ~b can be given",
-                              [Name, ?NODES_MAX])
+entries() ->
+    case is_running() of
+        true -> ets:tab2list(?MODULE);
+        false -> []
     end.
 
-given() ->
-    Flags = case init:get_argument(quorate_nodes) of
-                {ok, Lists} -> lists:append(Lists);
-                error -> []
-            end,
-    Flags ++ string:lexemes(os:getenv("QUORATE_NODES", ""), ", ").
-
-has_fallback() ->
-    init:get_argument(quorate_epmd_fallback) =:= {ok, [["true"]]}.
-
-find(Name, Host) when is_tuple(Host) ->
-    find(Name, inet:ntoa(Host));
+%% The host is a name, or an address that the kernel found for it.
 find(Name, Host) ->
-    maps:get(to_list(Name) ++ "@" ++ to_list(Host), all(), undefined).
+    Text = text(Name),
+    case [Where || {{Known, _}, Where} = Entry <- entries(), Known =:= Text, is_on(Entry, Host)] of
+        [Where | _] -> {ok, Where};
+        [] -> error
+    end.
 
-to_list(Text) when is_atom(Text) -> atom_to_list(Text);
-to_list(Text) when is_tuple(Text) -> inet:ntoa(Text);
-to_list(Text) -> Text.
+is_on({_, {Address, _}}, Host) when is_tuple(Host) ->
+    Address =:= Host orelse Address =:= inet:ntoa(Host);
+is_on({{_, Known}, _}, Host) ->
+    Known =:= text(Host).
 
-%% It is no secret, it only has to differ from that of the last start.
-new_creation() ->
-    erlang:phash2({erlang:system_time(), erlang:unique_integer(), os:getpid()}, 1 bsl 32).
+text(Name) when is_atom(Name) -> atom_to_list(Name);
+text(Name) -> Name.
+
+%% The table as configured; weaker places first, so that stronger ones replace
+%% what they say.
+configured() ->
+    Places = [{"quorate_epmd_nodes of kernel", application:get_env(kernel, quorate_epmd_nodes)},
+              {"-quorate epmd_nodes", flag("epmd_nodes")}],
+    Terms = [check_list(Place, Value) || {Place, {ok, Value}} <- Places],
+    Wrong = [complaint("-quorate epmd_nodes", "no Erlang term") || {_, error} <- Places],
+    {Nodes, More} = lists:unzip([environment() | lists:reverse(Terms)]),
+    {lists:append(lists:reverse(Nodes)), Wrong ++ lists:append(More)}.
+
+check_list(Place, Value) ->
+    case is_list(Value) andalso length_is_small(Value) of
+        true -> {[{Place, Node} || Node <- Value], []};
+        false -> {[], [complaint(Place, "no list, or one of too many nodes")]}
+    end.
+
+length_is_small(List) ->
+    try length(List) =< ?ENTRIES_MAX
+    catch error:badarg -> false % It has another tail.
+    end.
+
+environment() ->
+    case os:getenv("QUORATE_EPMD_NODES", "") of
+        Text when length(Text) > ?TEXT_SIZE_MAX ->
+            {[], [complaint("QUORATE_EPMD_NODES", "too long")]};
+        Text ->
+            {Nodes, Wrong} = parse(Text),
+            {[{"QUORATE_EPMD_NODES", Node} || Node <- Nodes],
+             [complaint("QUORATE_EPMD_NODES",
+                        io_lib:format("~ts is not NAME@HOST=ADDR:PORT", [Part]))
+              || Part <- Wrong]}
+    end.
+
+complaint(Place, What) ->
+    lists:flatten(io_lib:format("~ts: ~ts; left out. Without its address a node can only be "
+                                "reached by one that it connected to", [Place, What])).
+
+%% `undefined', an error, or the term of the last such flag.
+flag(Key) ->
+    Pairs = [Pair || {quorate, Values} <- init:get_arguments(), Pair <- pairs(Values)],
+    case [Value || {Known, Value} <- lists:reverse(Pairs), Known =:= Key] of
+        [] -> undefined;
+        [Text | _] -> term(Text)
+    end.
+
+pairs([Key, Value | Rest]) -> [{Key, Value} | pairs(Rest)];
+pairs(_) -> [].
+
+term(Text) ->
+    parsed(erl_scan:string(Text ++ ".")).
+
+parsed({ok, Tokens, _}) ->
+    case erl_parse:parse_term(Tokens) of
+        {ok, Term} -> {ok, Term};
+        {error, _} -> error
+    end;
+parsed(_) ->
+    error.
+
+%% epmd knows others, if it may be asked.
+fall_back(AskEpmd, Default) ->
+    case falls_back() of
+        true -> AskEpmd();
+        false -> Default
+    end.
+
+falls_back() ->
+    case os:getenv("QUORATE_EPMD_FALLBACK", "") of
+        "" ->
+            {ok, true} =:= flag("epmd_fallback")
+                orelse {ok, true} =:= application:get_env(kernel, quorate_epmd_fallback);
+        Text ->
+            Text =:= "true"
+    end.
+
+%% Puts nodes into the table; gives what is wrong with them too.
+add([], Complaints) ->
+    Complaints;
+add([{Place, Node} | Rest], Complaints) ->
+    case entry(Node) of
+        {ok, Entry} ->
+            case insert(Entry) of
+                ok -> add(Rest, Complaints);
+                {error, full} -> [complaint(Place, "the table is full") | Complaints]
+            end;
+        error ->
+            What = io_lib:format("~0tp is not {'NAME@HOST', {Address, Port}}", [Node]),
+            add(Rest, [complaint(Place, What) | Complaints])
+    end.
+
+insert({Key, _} = Entry) ->
+    case ets:member(?MODULE, Key) orelse ets:info(?MODULE, size) < ?ENTRIES_MAX of
+        true ->
+            true = ets:insert(?MODULE, Entry),
+            ok;
+        false ->
+            {error, full}
+    end.
+
+-spec entry(term()) -> {ok, entry()} | error.
+entry({Name, Address}) ->
+    case {split(Name), Address} of
+        {error, _} -> error;
+        {{ok, {_, Host} = Key}, Port} when is_integer(Port) -> located(Key, Host, Port);
+        {{ok, Key}, {Host, Port}} -> located(Key, Host, Port);
+        _ -> error
+    end;
+entry(_) ->
+    error.
+
+located(Key, Host, Port) when is_integer(Port), Port > 0, Port < 65536 ->
+    case host(Host) of
+        {ok, Address} -> {ok, {Key, {Address, Port}}};
+        error -> error
+    end;
+located(_, _, _) ->
+    error.
+
+host(Host) when is_tuple(Host) ->
+    case inet:ntoa(Host) of
+        {error, einval} -> error;
+        _ -> {ok, Host}
+    end;
+host(Host) when is_binary(Host) ->
+    host(binary_to_list(Host));
+host([_ | _] = Host) ->
+    case is_word(Host) of
+        true -> {ok, Host};
+        false -> error
+    end;
+host(_) ->
+    error.
+
+split(Name) when is_atom(Name) -> split(atom_to_list(Name));
+split(Name) when is_binary(Name) -> split(binary_to_list(Name));
+split(Name) when is_list(Name) ->
+    case is_word(Name) andalso string:split(Name, "@", all) of
+        [[_ | _] = Alive, [_ | _] = Host] -> {ok, {Alive, Host}};
+        _ -> error
+    end;
+split(_) ->
+    error.
+
+%% Printable characters without blanks.
+is_word(Text) ->
+    length_is_small(Text) andalso length(Text) =< ?NAME_SIZE_MAX
+        andalso lists:all(fun(C) -> is_integer(C) andalso C > 32 andalso C < 127 end, Text).
+
+read_node(Text) ->
+    case string:split(Text, "=") of
+        [Name, Where] -> read_address(Name, string:split(Where, ":", trailing));
+        _ -> error
+    end.
+
+read_address(Name, [Host, Digits]) ->
+    Address = case string:split(string:trim(Host, leading, "["), "]") of
+                  [Inner, ""] -> Inner;
+                  _ -> Host
+              end,
+    case string:to_integer(Digits) of
+        {Port, ""} when is_integer(Port) ->
+            case entry({Name, {Address, Port}}) of
+                {ok, _} -> {ok, {Name, {Address, Port}}};
+                error -> error
+            end;
+        _ ->
+            error
+    end;
+read_address(_, _) ->
+    error.

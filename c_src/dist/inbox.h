@@ -217,6 +217,9 @@ void outbox_put_envelope(const char *kind, struct buf *out);
 int outbox_monitor(struct inbox *inbox, struct inbox_peer *peer,
                    struct bytes target, struct buf *out,
                    struct buf *ret_reference) MUST_USE;
+/* Appends a monitor of a name that no peer has: one that lives answers at once.
+ * The answer is no event. For peers with DIST_FLAG_DIST_MONITOR_NAME. */
+void outbox_probe(struct inbox *inbox, struct buf *out);
 /* No INBOX_DOWN, INBOX_RESULT comes after it; an unknown reference is ignored.
  */
 void outbox_demonitor(struct inbox *inbox, struct inbox_peer *peer,

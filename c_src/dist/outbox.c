@@ -12,6 +12,9 @@
 #include "etf/reader.h"
 #include "etf/writer.h"
 
+/* Nobody registers it, and it says what it is for where it is seen. */
+#define PROBE_NAME "$quorate_probe"
+
 enum {
     MESSAGE_VERSION = 1, /* docs/protocol.md, section 2 */
     REFERENCE_WORDS = 3,
@@ -134,6 +137,16 @@ int outbox_monitor(struct inbox *inbox, struct inbox_peer *peer,
     etf_put_raw(out, relation->reference);
     frame_end(out, begin);
     return 0;
+}
+
+void outbox_probe(struct inbox *inbox, struct buf *out)
+{
+    size_t begin = control_begin(out, CONTROL_MONITOR_P, 4);
+
+    signal_put_self(inbox, out);
+    etf_put_atom(out, PROBE_NAME);
+    put_new_reference(inbox, out);
+    frame_end(out, begin);
 }
 
 void outbox_demonitor(struct inbox *inbox, struct inbox_peer *peer,

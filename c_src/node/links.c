@@ -18,6 +18,51 @@ static struct buf *out_of_peer(void *arg)
     return peer_out((struct peer *)arg);
 }
 
+/* NULL: not a member of the settings. */
+static struct redial *redial_of(struct node *node, struct bytes name)
+{
+    for (uint32_t i = 0; i < node->settings->member_count; i++) {
+        if (bytes_is(name, node->settings->members[i].name)) {
+            return &node->redials[i];
+        }
+    }
+    return NULL;
+}
+
+/* Chooses when the next attempt is due: in a pause that doubles, of which half
+ * is chance, so that those who lost one another together do not come back
+ * together. */
+static void redial_later(struct node *node, struct redial *redial)
+{
+    uint64_t pause_ms = redial->pause_ms * 2;
+
+    if (pause_ms < NODE_DIAL_MIN_MS) {
+        pause_ms = NODE_DIAL_MIN_MS;
+    } else if (pause_ms > NODE_DIAL_MAX_MS) {
+        pause_ms = NODE_DIAL_MAX_MS;
+    }
+    redial->pause_ms = pause_ms;
+    redial->due_ms =
+        node->now_ms + pause_ms / 2 + rng_below(&node->rng, pause_ms / 2 + 1);
+}
+
+static void note_link(struct node *node, struct bytes name, bool is_up)
+{
+    struct redial *redial = redial_of(node, name);
+
+    if (redial == NULL) {
+        return;
+    }
+    if (is_up) {
+        redial->linked_ms = node->now_ms;
+        return;
+    }
+    if (node->now_ms - redial->linked_ms >= NODE_LINK_STABLE_MS) {
+        redial->pause_ms = 0;
+    }
+    redial_later(node, redial);
+}
+
 static void peer_up(void *arg, struct peer *peer)
 {
     struct node *node = (struct node *)arg;
@@ -44,6 +89,7 @@ static void peer_up(void *arg, struct peer *peer)
     agents_link_up(node, link);
     if (link->member != NULL) {
         members_set_up(&node->members, link->member, true, node->now_ms);
+        note_link(node, link->inbox_peer.name, true);
         log_line(LOG_INFO, "member_up", "member=%.*s",
                  (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
     } else {
@@ -78,6 +124,7 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
              link->inbox_peer.name.data, reason);
     if (link->member != NULL) {
         members_set_up(&node->members, link->member, false, node->now_ms);
+        note_link(node, link->inbox_peer.name, false);
     }
     agents_link_down(node, link);
     forget_peer(node, link);
@@ -334,11 +381,14 @@ void links_dial(struct node *node)
         const struct settings_member *configured = &node->settings->members[i];
         struct bytes name = bytes_of_string(configured->name);
         const struct member *member = members_by_name(&node->members, name);
+        struct redial *redial = &node->redials[i];
         int rv;
 
-        if (member == NULL || member == node->self || member->is_up) {
+        if (member == NULL || member == node->self || member->is_up ||
+            node->now_ms < redial->due_ms) {
             continue;
         }
+        redial_later(node, redial);
         rv = peers_dial(node->peers, name, configured->address.host,
                         configured->address.port);
         if (rv != 0) {

@@ -73,11 +73,7 @@ static void housekeeping(struct node *node)
         return;
     }
     node->tick_due_ms = node->now_ms + NODE_TICK_MS;
-    if (node->dial_due_ms <= node->now_ms) {
-        node->dial_due_ms =
-            node->now_ms + NODE_DIAL_MS + rng_below(&node->rng, NODE_DIAL_MS);
-        links_dial(node);
-    }
+    links_dial(node);
     agents_tick(node);
     orders_tick(node);
     requests_tick(node);

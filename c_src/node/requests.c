@@ -192,6 +192,16 @@ static bool answer_now(struct node *node, const struct api_request *api)
     return queries_answer(node, api, node_result(node));
 }
 
+static void refuse(struct node *node, struct link *link,
+                   const struct call *call, int error)
+{
+    struct call_result done;
+
+    results_put_error_code(node_result(node), error);
+    done = finished_result(node);
+    reply(node, link, call, &done);
+}
+
 void requests_call(struct node *node, struct link *link,
                    const struct call *call)
 {
@@ -203,6 +213,12 @@ void requests_call(struct node *node, struct link *link,
     int rv;
 
     node->counters.calls++;
+    if (peer_is_busy(link->peer)) {
+        /* It asks and does not read: an answer may be as long as its question,
+         * this one is short. */
+        refuse(node, link, call, ERR_BUSY);
+        return;
+    }
     buf_init(&why, 4096);
     rv = api_decode(call->module, call->function, call->args, call->arity, &api,
                     &why);
@@ -233,9 +249,7 @@ void requests_call(struct node *node, struct link *link,
         }
     }
     if (request == NULL) {
-        results_put_error_code(node_result(node), rv);
-        done = finished_result(node);
-        reply(node, link, call, &done);
+        refuse(node, link, call, rv);
         return;
     }
     request_start(node, request);

@@ -40,7 +40,7 @@ how(#{work := Work} = State, ["tls" | How]) ->
     how(State#{pki => filename:join(Work, "pki")}, How);
 how(State, ["noepmd" | How]) ->
     say("~nNobody uses epmd; nodes find one another by quorate_epmd.", []),
-    test_cluster:without_epmd(how(State, How), ["q1", "q2", "q3", "w1", "w2", "w3"]).
+    how(State, How).
 
 story(State) ->
     Started = erlang:monotonic_time(millisecond),
@@ -108,6 +108,7 @@ start_members(State) ->
 start_workers(State, Members) ->
     Nodes = [N || {N, _} <- Members],
     [H1, H2, H3] = Nodes,
+    _ = test_cluster:place(State, ["w1", "w2", "w3"]),
     Home = fun(First) ->
         Order = [First | lists:delete(First, Nodes)],
         ["-quorate", "member", io_lib:format("~0p", [{existing, Order}])]

@@ -5,47 +5,29 @@
 -module(test_cluster).
 
 -export([start_members/2, start_member/4, start_erl/4, start_elixir/4]).
--export([host/1, without_epmd/2]).
+-export([host/1, place/2]).
 -export([kill/1, finish/1, await/3, free_ports/1]).
 -export([resident_kib/1, cpu_ms/1]).
 
 %% Without `pki' links are plain, and names end in 127.0.0.1. With it, it is a
 %% directory with the files of each node (quorate pki), links are TLS, and names
-%% end in localhost, since OTP 25 takes no certificate for an address. With
-%% `addresses' nobody uses epmd.
+%% end in localhost, since OTP 25 takes no certificate for an address.
 -type context() :: #{
     program := file:filename(),
     ebin := file:filename(),
     work := file:filename(),
     cookie := string(),
-    pki => file:filename(),
-    addresses => #{string() => inet:port_number()}
+    pki => file:filename()
 }.
 
 -spec host(context()) -> string().
 host(#{pki := _}) -> "localhost";
 host(_) -> "127.0.0.1".
 
-%% Gives each of these names an address of its own, and tells them to this node,
-%% which must have been started with `-epmd_module quorate_epmd'.
--spec without_epmd(context(), [string()]) -> context().
-without_epmd(Context, Names) ->
-    Addresses = lists:zip(Names, free_ports(length(Names))),
-    lists:foreach(
-        fun({Name, Port}) -> ok = quorate_epmd:put(node_of(Context, Name), {"127.0.0.1", Port}) end,
-        Addresses
-    ),
-    Context#{addresses => maps:from_list(Addresses)}.
-
 %% Members named Names (before the @), all of them voters: [{Node, OsPid}].
 -spec start_members(context(), [string()]) -> [{node(), pos_integer()}].
 start_members(Context, Names) ->
-    Ports =
-        case Context of
-            #{addresses := Known} -> [maps:get(Name, Known) || Name <- Names];
-            _ -> free_ports(length(Names))
-        end,
-    Addresses = lists:zip(Names, Ports),
+    Addresses = place(Context, Names),
     [{node_of(Context, N), start_member(Context, N, P, Addresses)} || {N, P} <- Addresses].
 
 -spec start_member(context(), string(), inet:port_number(), [{string(), inet:port_number()}]) ->
@@ -67,7 +49,6 @@ start_member(#{program := Program, work := Work} = Context, Name, Port, Voters) 
                 ["--member", io_lib:format("~s=127.0.0.1:~b", [node_of(Context, N), P])]
              || {N, P} <- Voters, length(Voters) > 1
             ]) ++
-            [Arg || is_map_key(addresses, Context), Arg <- ["--epmd", "false"]] ++
             member_files(Context, Name),
     spawn_os(Context, Name, Program, Args).
 
@@ -78,7 +59,7 @@ start_erl(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
     Args =
         ["-noshell", "-noinput", [$- | name_flag(Context)], atom_to_list(Node)] ++
             ["-setcookie", Cookie] ++
-            paths(Context) ++ quiet() ++ distribution(Context, Name) ++ Extra ++ ["-eval", Eval],
+            paths(Context) ++ quiet() ++ tls(Context, Name) ++ Extra ++ ["-eval", Eval],
     {Node, spawn_os(Context, Name, find("erl"), Args)}.
 
 %% A node that runs Elixir.
@@ -86,7 +67,7 @@ start_erl(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
 start_elixir(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
     Node = node_of(Context, Name),
     %% elixir cuts this at blanks, whatever the quotes.
-    Flags = lists:flatten(lists:join(" ", quiet() ++ distribution(Context, Name) ++ Extra)),
+    Flags = lists:flatten(lists:join(" ", quiet() ++ tls(Context, Name) ++ Extra)),
     Args =
         ["--" ++ name_flag(Context), atom_to_list(Node), "--cookie", Cookie, "--erl", Flags] ++
             paths(Context) ++ ["--no-halt", "-e", Eval],
@@ -109,24 +90,11 @@ member_files(#{pki := Pki} = Context, Name) ->
 member_files(_, _) ->
     [].
 
-%% How a node speaks to others, and how it finds them.
-distribution(Context, Name) ->
-    tls(Context, Name) ++ epmd(Context).
-
+%% How a node speaks to others.
 tls(#{pki := Pki} = Context, Name) ->
     Conf = filename:join([Pki, atom_to_list(node_of(Context, Name)), "ssl_dist.conf"]),
     ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Conf];
 tls(_, _) ->
-    [].
-
-%% Elixir reads its own -pa after distribution has begun.
-epmd(#{addresses := _, ebin := Ebin}) ->
-    Nodes = [
-        io_lib:format("~s=~s:~b", [Name, Host, Port])
-     || {Name, {Host, Port}} <- maps:to_list(quorate_epmd:nodes())
-    ],
-    ["-pa", Ebin, "-start_epmd", "false", "-epmd_module", "quorate_epmd", "-quorate_nodes" | Nodes];
-epmd(_) ->
     [].
 
 paths(#{ebin := Ebin, work := Work}) ->
@@ -163,6 +131,29 @@ spawn_os(#{work := Work}, Name, Program, Args) ->
             ok = file:write_file(filename:join(Work, "pids"), [Text, $\n], [append]),
             binary_to_integer(Text)
     after 5000 -> throw({failed, [Program, " did not start"]})
+    end.
+
+%% Ports for nodes that are to be started. Without epmd (QUORATE_EPMD_NODES is
+%% set) this node and all that it starts from now on know them.
+-spec place(context(), [string()]) -> [{string(), inet:port_number()}].
+place(Context, Names) ->
+    Addresses = lists:zip(Names, free_ports(length(Names))),
+    case os:getenv("QUORATE_EPMD_NODES") of
+        false ->
+            Addresses;
+        Known ->
+            More = [
+                io_lib:format(",~s=127.0.0.1:~b", [node_of(Context, Name), Port])
+             || {Name, Port} <- Addresses
+            ],
+            true = os:putenv("QUORATE_EPMD_NODES", lists:flatten([Known | More])),
+            lists:foreach(
+                fun({Name, Port}) ->
+                    ok = quorate_epmd:put(node_of(Context, Name), {"127.0.0.1", Port})
+                end,
+                Addresses
+            ),
+            Addresses
     end.
 
 -spec free_ports(pos_integer()) -> [inet:port_number()].

@@ -129,12 +129,47 @@ static void monitors_have_references_that_differ(void **state)
     fixture_close(&fixture);
 }
 
+static void a_probe_monitors_a_name_that_nobody_has(void **state)
+{
+    struct fixture fixture;
+    struct inbox other;
+    struct inbox_event event;
+    struct control control;
+    struct bytes frame;
+    struct buf answer;
+    const struct inbox_peer prober = {.name = bytes_of_string("b@127.0.0.1"),
+                                      .flags = DIST_FLAGS_OFFERED};
+    const char *cause;
+    size_t offset = 0;
+    size_t used;
+
+    (void)state;
+    fixture_open(&fixture);
+    outbox_probe(&fixture.inbox, &fixture.out);
+    control = take(&fixture, &offset);
+    assert_int_equal(control.op, CONTROL_MONITOR_P);
+    assert_int_equal(offset, fixture.out.size);
+    /* Another member answers, and what it says is known here as what it is. */
+    buf_init(&answer, 1000);
+    inbox_init(&other, bytes_of_string("c@127.0.0.1"), 9);
+    assert_ok(
+        frame_next(buf_bytes(&fixture.out), FRAME_SIZE_MAX, &frame, &used));
+    assert_ok(inbox_receive(&other, &prober, frame, &answer, &event, &cause));
+    assert_int_equal(event.type, INBOX_NONE);
+    assert_ok(frame_next(buf_bytes(&answer), FRAME_SIZE_MAX, &frame, &used));
+    assert_ok(control_decode(frame, DIST_FLAGS_OFFERED, &control, &cause));
+    assert_int_equal(control.op, CONTROL_MONITOR_P_EXIT);
+    buf_close(&answer);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_go_to_pids_and_names),
         cmocka_unit_test(messages_in_parts_have_their_envelope),
         cmocka_unit_test(monitors_have_references_that_differ),
+        cmocka_unit_test(a_probe_monitors_a_name_that_nobody_has),
     };
 
     return cmocka_run_group_tests_name("dist_outbox", tests, NULL, NULL);
