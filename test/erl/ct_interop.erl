@@ -6,7 +6,7 @@
 -module(ct_interop).
 -include_lib("stdlib/include/assert.hrl").
 
--export([features/0, run/2]).
+-export([features/0, run/2, run_by/3]).
 %% Elixir's rows and those of other clients are of the same names.
 -export_type([feature/0]).
 
@@ -60,9 +60,17 @@ features() ->
 %% `yes', or why not.
 -spec run(feature(), targets()) -> yes | {no, string()}.
 run(Feature, Targets) ->
+    attempt(fun() -> feature(Feature, Targets) end).
+
+%% By the words of another module.
+-spec run_by(module(), feature(), targets()) -> yes | {no, string()}.
+run_by(Module, Feature, Targets) ->
+    attempt(fun() -> Module:feature(Feature, Targets) end).
+
+attempt(Fun) ->
     {Pid, Ref} = spawn_monitor(fun() ->
         _ = process_flag(trap_exit, true),
-        _ = feature(Feature, Targets),
+        _ = Fun(),
         {messages, []} = process_info(self(), messages)
     end),
     receive
@@ -241,7 +249,7 @@ feature(many_callers, #{member := M}) ->
     Callers = [spawn_monitor(fun() ->
         [?VERSION = gen_server:call({quorate, M}, {quorate, version, []}) || _ <- lists:seq(1, 50)]
     end) || _ <- lists:seq(1, 64)],
-    [receive {'DOWN', Ref, process, Pid, normal} -> ok end || {Pid, Ref} <- Callers];
+    _ = [receive {'DOWN', Ref, process, Pid, normal} -> ok end || {Pid, Ref} <- Callers];
 feature(ticks, #{member := M}) ->
     4 = net_kernel:get_net_ticktime(),
     pong = net_adm:ping(M),

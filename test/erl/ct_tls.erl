@@ -26,8 +26,13 @@ issue(#{pki := Pki} = Context, Node, Role) ->
         true ->
             Dir;
         false ->
-            {0, _, _} = quorate_ct:run(Context, quorate,
-                                       ["pki", "issue", "--dir", Pki, "--role", Role, Name], #{}),
+            %% 75: another one is being made.
+            Args = ["pki", "issue", "--dir", Pki, "--role", Role, Name],
+            true = quorate_ct:await({issued, Name}, fun() ->
+                {Status, _, _} = quorate_ct:run(Context, quorate, Args, #{}),
+                true = lists:member(Status, [0, 75]),
+                Status =:= 0
+            end),
             Dir
     end.
 
