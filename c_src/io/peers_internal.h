@@ -95,6 +95,7 @@ struct peers {
     struct peers_timing timing;
     struct buf name;   /* own */
     struct buf cookie; /* wiped at the end */
+    struct bytes (*find_cookie)(void *arg, struct bytes peer_name);
     uint32_t creation;
     uint16_t port;
     uint16_t epmd_port;

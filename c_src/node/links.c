@@ -8,10 +8,24 @@
 #include "dist/frame.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
+#include "node/access.h"
 #include "node/node.h"
 #include "node/requests.h"
 
 enum { PROTOCOL_VERSION = 1 };
+
+/* A member of the set that may be no member, by a setting or its certificate,
+ * is not treated as one: neither heard nor told anything. */
+static void set_role(const struct node *node, struct link *link)
+{
+    link->role = access_role(node, link);
+    if (link->member != NULL && link->role != ROLE_MEMBER) {
+        log_line(LOG_WARN, "member_refused", "member=%.*s role=%s",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
+                 role_text(link->role));
+        link->member = NULL;
+    }
+}
 
 static void peer_up(void *arg, struct peer *peer)
 {
@@ -34,14 +48,18 @@ static void peer_up(void *arg, struct peer *peer)
     if (link->member == node->self) {
         link->member = NULL;
     }
-    agents_link_up(node, link);
+    set_role(node, link);
+    if (role_may(link->role, RIGHT_AGENT)) {
+        agents_link_up(node, link);
+    }
     if (link->member != NULL) {
         members_set_up(&node->members, link->member, true, node->now_ms);
         log_line(LOG_INFO, "member_up", "member=%.*s",
                  (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
     } else {
-        log_line(LOG_DEBUG, "peer_up", "peer=%.*s",
-                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
+        log_line(LOG_DEBUG, "peer_up", "peer=%.*s role=%s",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
+                 role_text(link->role));
     }
 }
 
@@ -179,22 +197,23 @@ static void message(struct node *node, struct link *link,
 {
     struct bytes kind;
     struct bytes body;
+    bool is_agent;
     int rv = open_envelope(event->message, &kind, &body);
 
     if (rv != 0) {
         node->counters.unknown_messages++;
         return;
     }
-    if (bytes_is(event->name, "quorate")) {
+    is_agent = bytes_is(event->name, "quorate");
+    if (!access_allows_message(node, link,
+                               is_agent ? RIGHT_AGENT : RIGHT_MEMBER, kind)) {
+        return;
+    }
+    if (is_agent) {
         agents_receive(node, link, kind, body);
         return;
     }
-    if (link->member == NULL) {
-        node->counters.foreign_messages++;
-        log_line(LOG_WARN, "foreign_member_message", "peer=%.*s",
-                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
-        return;
-    }
+    ensure(link->member != NULL);
     rv = message_from_member(node, link, kind, body);
     if (rv != 0) {
         node->counters.refused_frames++;
@@ -327,8 +346,9 @@ void links_dial(struct node *node)
 static struct link *link_of(const struct node *node, const struct member *to)
 {
     struct peer *peer = to == NULL ? NULL : peers_find(node->peers, to->name);
+    struct link *link = peer == NULL ? NULL : (struct link *)peer_data(peer);
 
-    return peer == NULL ? NULL : (struct link *)peer_data(peer);
+    return link == NULL || link->member == NULL ? NULL : link;
 }
 
 struct link *links_leader(struct node *node)
