@@ -1,6 +1,8 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Who may do what: cookies by peer name, roles, and workers that would speak for
-%% others. All nodes are real; what an honest one would not say is sent by hand.
+%% others. All nodes are real; what an honest one would not say is sent by hand. A
+%% member writes 20 lines of one event in a second, so each case that is refused
+%% more often asks another one.
 -module(security_SUITE).
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
@@ -13,6 +15,7 @@ suite() ->
 
 all() ->
     [members_have_a_cookie_of_their_own, peers_have_cookies_of_their_own,
+     commands_have_a_cookie_of_their_own,
      a_client_reads_and_runs_sandboxes, a_client_changes_nothing_else, a_client_is_no_worker,
      a_worker_is_no_member, a_worker_speaks_for_itself_alone, names_are_for_own_processes,
      cookies_are_read_again_on_hangup, a_bad_cookie_file_on_hangup_changes_nothing,
@@ -24,7 +27,8 @@ init_per_suite(Config) ->
     Alien = cookie_file(Context, "alien", "of_the_aliens"),
     Args = ["--peer-cookie", "q*@127.0.0.1=" ++ cookie_path(Context, "members"),
             "--peer-cookie", "alien*@*=" ++ Alien,
-            "--role", "guest*@*=client"],
+            "--peer-cookie", "quorate-cli-*@*=" ++ cookie_file(Context, "command", "of_commands"),
+            "--role", "guest*@*=client", "--role", "quorate-cli-*@*=client"],
     Members = quorate_ct:members(Context, ["q1", "q2", "q3"], Args),
     Client = quorate_ct:node(Context, "client"),
     _ = quorate_ct:await_leader(Client, Members),
@@ -61,6 +65,20 @@ peers_have_cookies_of_their_own(Config) ->
     true = quorate_ct:call(Node, erlang, set_cookie, [B, of_the_aliens]),
     ?assertEqual(pong, ping(Node, Other)),
     ok = quorate_ct:kill_node(Context, Node).
+
+%% A command knows what to use from the settings of the member.
+commands_have_a_cookie_of_their_own(Config) ->
+    #{work := Work} = Context = ?config(context, Config),
+    [#{node := A, port := Port} | _] = members(Config),
+    Args = ["status", "-t", lists:flatten(io_lib:format("~s=127.0.0.1:~b", [A, Port]))],
+    Default = filename:join(Work, "cookie"),
+    {69, <<>>, Error} = quorate_ct:run(Context, quorate, Args ++ ["--cookie-file", Default]),
+    ?assertNotEqual(nomatch, binary:match(Error, <<"another cookie">>)),
+    File = filename:join(Work, "command.conf"),
+    Rule = "quorate-cli-*@*=" ++ cookie_path(Context, "command"),
+    ok = file:write_file(File, ["cookie_file = ", Default, "\npeer_cookie = ", Rule, "\n"]),
+    {0, Text, <<>>} = quorate_ct:run(Context, quorate, Args ++ ["--config", File]),
+    ?assertNotEqual(nomatch, binary:match(Text, <<"members_up">>)).
 
 %% Roles
 
@@ -122,7 +140,7 @@ a_client_changes_nothing_else(Config) ->
 
 a_client_is_no_worker(Config) ->
     Context = ?config(context, Config),
-    [#{node := A} = M | _] = members(Config),
+    [_, #{node := A} = M, _] = members(Config),
     Guest = quorate_ct:node(Context, "guest3"),
     ok = quorate_ct:on(Guest, fun() ->
         Incarnation = crypto:strong_rand_bytes(16),
@@ -145,7 +163,7 @@ a_client_is_no_worker(Config) ->
 %% Dropped, and the link stays: it may be a member that was configured wrongly.
 a_worker_is_no_member(Config) ->
     Context = ?config(context, Config),
-    [#{node := A} = M | _] = Members = members(Config),
+    [_, _, #{node := A} = M] = Members = members(Config),
     Node = quorate_ct:node(Context, "pretender"),
     Leader = quorate_ct:await_leader(client(Config), Members),
     Kinds = [{raft, <<1, 2, 3>>}, {commands, <<0>>}, {load, [{<<"w">>, 1, 1}]},
@@ -228,7 +246,7 @@ cookies_are_read_again_on_hangup(Config) ->
     Old = quorate_ct:node(Context, "alien2", #{cookie => of_the_aliens}),
     ?assertEqual(pong, ping(Old, M)),
     _ = cookie_file(Context, "alien", "of_new_aliens"),
-    ok = hangup(Config, M, <<"event=cookies_reloaded peer_cookies=2">>),
+    ok = hangup(Config, M, <<"event=cookies_reloaded peer_cookies=3">>),
     ?assertEqual([A], quorate_ct:call(Old, erlang, nodes, [hidden])),
     ?assertMatch(<<_/binary>>, quorate_ct:ask(Old, M, {quorate, version}, [])),
     Late = quorate_ct:node(Context, "alien3", #{cookie => of_the_aliens}),
