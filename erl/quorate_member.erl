@@ -81,7 +81,8 @@ handle_cast(_, State) ->
 
 -spec handle_info(term(), #state{}) ->
           {noreply, #state{}} | {noreply, #state{}, {continue, started}}.
-handle_info({Port, {data, {eol, <<"ready ", _/binary>>}}}, #state{port = Port} = State) ->
+handle_info({Port, {data, {eol, <<"ready ", Where/binary>>}}}, #state{port = Port} = State) ->
+    ok = tell_where(Where, State),
     {noreply, State#state{ready_at = erlang:monotonic_time(millisecond)}, {continue, started}};
 handle_info({Port, {exit_status, ?BAD_CONFIGURATION}}, #state{port = Port} = State) ->
     logger:error("~ts", [failed(State, ?BAD_CONFIGURATION)]),
@@ -131,7 +132,8 @@ open(#state{member = #{daemon_path := Program, data_dir := DataDir} = Member} = 
 %% to leave the data directory.
 await_ready(#state{port = Port} = State, Until) ->
     receive
-        {Port, {data, {eol, <<"ready ", _/binary>>}}} ->
+        {Port, {data, {eol, <<"ready ", Where/binary>>}}} ->
+            ok = tell_where(Where, State),
             {ok, State#state{ready_at = erlang:monotonic_time(millisecond)}};
         {Port, {data, _}} ->
             await_ready(State, Until);
@@ -143,6 +145,21 @@ await_ready(#state{port = Port} = State, Until) ->
         ok = close(Port),
         {error, text(State, "did not say that it is ready within 30 s")}
     end.
+
+%% This node finds it without epmd, if it was started for that.
+tell_where(Where, #state{member = #{listen := {Host, _}}}) ->
+    [Name, Digits] = binary:split(Where, <<" ">>),
+    Port = binary_to_integer(Digits),
+    Address = case is_every_address(Host) of
+                  true -> Port;
+                  false -> {Host, Port}
+              end,
+    _ = quorate_epmd:put(Name, Address),
+    ok.
+
+is_every_address(Host) ->
+    lists:member(Host, ["0.0.0.0", <<"0.0.0.0">>, "::", <<"::">>, {0, 0, 0, 0},
+                        {0, 0, 0, 0, 0, 0, 0, 0}]).
 
 start_again(#state{pause = Pause} = State, Status, Until) ->
     case left(Until) > Pause + ?READY_MS - ?START_AGAIN_MS of

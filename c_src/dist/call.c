@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * How calls are answered, each kind in the way that its caller awaits. */
 #include "base/ensure.h"
+#include "base/err.h"
 #include "base/mem.h"
-#include "dist/control.h"
+#include "dist/exits.h"
 #include "dist/flags.h"
 #include "dist/frame.h"
 #include "dist/inbox.h"
+#include "dist/relations.h"
 #include "dist/signal.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
@@ -24,17 +26,41 @@ static struct bytes copy_bytes(struct bytes source, uint8_t **place)
     return copy;
 }
 
-struct call *call_copy(const struct call *call)
+/* A copy, with the process that it is. */
+struct kept {
+    struct process process;
+    struct call call;
+};
+
+static bool is_spawn(const struct call *call)
+{
+    switch (call->kind) {
+    case CALL_SPAWN:
+    case CALL_SPAWN_CAST:
+    case CALL_SPAWN_PLAIN:
+        return true;
+    case CALL_GEN:
+    case CALL_GEN_CAST:
+    case CALL_BLOCK:
+    case CALL_REX:
+        return false;
+    }
+    return false;
+}
+
+struct call *call_copy(struct inbox *inbox, struct inbox_peer *peer,
+                       const struct call *call)
 {
     size_t size = call->from.size + call->tag.size + call->result.size;
+    struct kept *kept = mem_alloc(sizeof(*kept) + size);
     uint8_t *place;
     struct call *copy;
 
-    copy = mem_alloc(sizeof(*copy) + size);
-    if (copy == NULL) {
+    if (kept == NULL) {
         return NULL;
     }
-    place = (uint8_t *)(copy + 1);
+    place = (uint8_t *)(kept + 1);
+    copy = &kept->call;
     *copy = *call;
     copy->from = copy_bytes(call->from, &place);
     copy->tag = copy_bytes(call->tag, &place);
@@ -42,7 +68,37 @@ struct call *call_copy(const struct call *call)
     copy->module = bytes_of(NULL, 0);
     copy->function = bytes_of(NULL, 0);
     copy->args = bytes_of(NULL, 0);
+    if (is_spawn(call)) {
+        copy->process = &kept->process;
+        kept->process.call = copy;
+        kept->process.id = call->pid_id;
+        kept->process.serial = call->pid_serial;
+        if (processes_add(inbox, peer, copy->process) != 0) {
+            mem_free(kept);
+            return NULL;
+        }
+    }
     return copy;
+}
+
+void call_free(struct inbox *inbox, struct call *call)
+{
+    struct kept *kept;
+
+    if (call == NULL) {
+        return;
+    }
+    kept = LIST_ENTRY(call, struct kept, call);
+    if (call->process != NULL) {
+        /* Unanswered: the member stops, and its links go with it. */
+        while (call->process->holder != NULL &&
+               !list_is_empty(&call->process->relations)) {
+            relations_remove(inbox, LIST_ENTRY(call->process->relations.next,
+                                               struct relation, process_link));
+        }
+        processes_remove(inbox, call->process);
+    }
+    mem_free(kept);
 }
 
 /* --- Parts of answers ----------------------------------------------------- */
@@ -66,6 +122,61 @@ static void put_undef_stack(const struct call *call, struct buf *out)
     put_args(call, out);
     etf_put_nil(out);
     etf_put_nil(out);
+}
+
+static void put_stack(const struct call_result *result, struct buf *out)
+{
+    if (result->stack.size > 0) {
+        etf_put_raw(out, result->stack);
+    } else {
+        etf_put_nil(out);
+    }
+}
+
+/* {Class, Reason} */
+static void put_pair(const char *class, struct bytes reason, struct buf *out)
+{
+    etf_put_tuple(out, 2);
+    etf_put_atom(out, class);
+    etf_put_raw(out, reason);
+}
+
+/* --- Results of rpc ------------------------------------------------------- */
+
+/* {badrpc, {'EXIT', {Reason, Stack}}}, up to the reason. */
+static void put_badrpc(struct buf *out)
+{
+    etf_put_tuple(out, 2);
+    etf_put_atom(out, "badrpc");
+    etf_put_tuple(out, 2);
+    etf_put_atom(out, "EXIT");
+    etf_put_tuple(out, 2);
+}
+
+static void put_rpc_result(const struct call *call,
+                           const struct call_result *result, struct buf *out)
+{
+    switch (result->type) {
+    case CALL_VALUE:
+    case CALL_THROW: /* as `catch` gives it */
+        etf_put_raw(out, result->value);
+        break;
+    case CALL_EXIT:
+        etf_put_tuple(out, 2);
+        etf_put_atom(out, "badrpc");
+        put_pair("EXIT", result->value, out);
+        break;
+    case CALL_UNDEF:
+        put_badrpc(out);
+        etf_put_atom(out, "undef");
+        put_undef_stack(call, out);
+        break;
+    case CALL_ERROR:
+        put_badrpc(out);
+        etf_put_raw(out, result->value);
+        put_stack(result, out);
+        break;
+    }
 }
 
 /* --- gen_server calls ----------------------------------------------------- */
@@ -112,9 +223,14 @@ static void put_gen_result(const struct call *call,
         etf_put_u64(out, call->arity);
         break;
     case CALL_ERROR:
+        put_pair("error", result->value, out);
+        break;
+    case CALL_THROW:
+    case CALL_EXIT:
         etf_put_tuple(out, 2);
         etf_put_atom(out, "error");
-        etf_put_raw(out, result->value);
+        put_pair(result->type == CALL_THROW ? "throw" : "exit", result->value,
+                 out);
         break;
     }
 }
@@ -127,68 +243,53 @@ static void reply_gen(const struct inbox *inbox, const struct inbox_peer *peer,
     size_t begin;
 
     if ((peer->flags & DIST_FLAG_ALIAS) != 0 && find_alias(call->tag, &alias)) {
-        begin = signal_begin_send_alias(inbox, alias, out);
+        begin = signal_begin_send_alias(inbox, peer, alias, out);
     } else {
-        begin = signal_begin_send(call->from, out);
+        begin = signal_begin_send(inbox, peer, call->from, out);
     }
     etf_put_tuple(out, 2);
     etf_put_raw(out, call->tag);
-    put_gen_result(call, result, out);
+    if (call->kind == CALL_BLOCK) {
+        put_rpc_result(call, result, out);
+    } else {
+        put_gen_result(call, result, out);
+    }
     frame_end(out, begin);
 }
 
-/* --- rex ------------------------------------------------------------------ */
-
-/* {badrpc, {'EXIT', {Reason, Stack}}}, up to the reason. */
-static void put_badrpc(struct buf *out)
-{
-    etf_put_tuple(out, 2);
-    etf_put_atom(out, "badrpc");
-    etf_put_tuple(out, 2);
-    etf_put_atom(out, "EXIT");
-    etf_put_tuple(out, 2);
-}
-
-static void reply_rex(const struct call *call, const struct call_result *result,
+static void reply_rex(const struct inbox *inbox, const struct inbox_peer *peer,
+                      const struct call *call, const struct call_result *result,
                       struct buf *out)
 {
-    size_t begin = signal_begin_send(call->from, out);
+    size_t begin = signal_begin_send(inbox, peer, call->from, out);
 
     etf_put_tuple(out, 2);
     etf_put_atom(out, "rex");
-    switch (result->type) {
-    case CALL_VALUE:
-        etf_put_raw(out, result->value);
-        break;
-    case CALL_UNDEF:
-        put_badrpc(out);
-        etf_put_atom(out, "undef");
-        put_undef_stack(call, out);
-        break;
-    case CALL_ERROR:
-        put_badrpc(out);
-        etf_put_raw(out, result->value);
-        etf_put_nil(out);
-        break;
-    }
+    put_rpc_result(call, result, out);
     frame_end(out, begin);
 }
 
 /* --- Spawned calls -------------------------------------------------------- */
 
 /* The exit reason in which erpc finds the outcome (kernel: erpc:call/5). */
-static void put_exit_reason(const struct call *call,
+static void put_erpc_reason(const struct call *call,
                             const struct call_result *result, struct buf *out)
 {
-    if (call->kind == CALL_SPAWN_CAST) {
-        etf_put_atom(out, "normal");
-        return;
-    }
-    etf_put_tuple(out, result->type == CALL_VALUE ? 3 : 4);
+    bool has_stack = result->type == CALL_UNDEF || result->type == CALL_ERROR;
+
+    etf_put_tuple(out, has_stack ? 4 : 3);
     etf_put_raw(out, call->result);
     switch (result->type) {
     case CALL_VALUE:
         etf_put_atom(out, "return");
+        etf_put_raw(out, result->value);
+        break;
+    case CALL_THROW:
+        etf_put_atom(out, "throw");
+        etf_put_raw(out, result->value);
+        break;
+    case CALL_EXIT:
+        etf_put_atom(out, "exit");
         etf_put_raw(out, result->value);
         break;
     case CALL_UNDEF:
@@ -199,30 +300,103 @@ static void put_exit_reason(const struct call *call,
     case CALL_ERROR:
         etf_put_atom(out, "error");
         etf_put_raw(out, result->value);
+        put_stack(result, out);
+        break;
+    }
+}
+
+/* The reason with which the process of any other function ends. */
+static void put_plain_reason(const struct call *call,
+                             const struct call_result *result, struct buf *out)
+{
+    switch (result->type) {
+    case CALL_VALUE:
+        etf_put_atom(out, "normal");
+        break;
+    case CALL_EXIT:
+        etf_put_raw(out, result->value);
+        break;
+    case CALL_UNDEF:
+        etf_put_tuple(out, 2);
+        etf_put_atom(out, "undef");
+        put_undef_stack(call, out);
+        break;
+    case CALL_ERROR:
+        etf_put_tuple(out, 2);
+        etf_put_raw(out, result->value);
+        put_stack(result, out);
+        break;
+    case CALL_THROW:
+        etf_put_tuple(out, 2);
+        put_pair("nocatch", result->value, out);
         etf_put_nil(out);
         break;
     }
 }
 
-static void reply_spawn(const struct inbox *inbox, const struct call *call,
+static void put_exit_reason(const struct call *call,
+                            const struct call_result *result, struct buf *out)
+{
+    switch (call->kind) {
+    case CALL_SPAWN:
+        put_erpc_reason(call, result, out);
+        break;
+    case CALL_SPAWN_PLAIN:
+        put_plain_reason(call, result, out);
+        break;
+    case CALL_SPAWN_CAST: /* nobody looks at it */
+        etf_put_atom(out, "normal");
+        break;
+    case CALL_GEN:
+    case CALL_GEN_CAST:
+    case CALL_BLOCK:
+    case CALL_REX:
+        unreachable();
+    }
+}
+
+/* Those who found out about the process by themselves. */
+static void tell_others(struct inbox *inbox, const struct inbox_peer *peer,
+                        const struct call *call,
                         const struct call_result *result, struct buf *out)
 {
+    struct buf reason;
+
+    if (!list_is_empty(&call->process->relations)) {
+        buf_init(&reason, FRAME_SIZE_MAX);
+        put_exit_reason(call, result, &reason);
+        exits_tell(inbox, call->process,
+                   buf_error(&reason) == 0 ? buf_bytes(&reason)
+                                           : SIGNAL_SYSTEM_LIMIT,
+                   peer, out);
+        buf_close(&reason);
+    }
+    processes_remove(inbox, call->process);
+}
+
+static void reply_spawn(struct inbox *inbox, const struct inbox_peer *peer,
+                        const struct call *call,
+                        const struct call_result *result, struct buf *out)
+{
+    struct signal_from from = {.id = call->pid_id, .serial = call->pid_serial};
     size_t begin;
 
+    if (call->process != NULL && call->process->holder == NULL) {
+        return; /* It was ended by a signal, which they have been told. */
+    }
     if (call->is_linked) {
-        begin = control_begin(out, CONTROL_EXIT, 4);
-        signal_put_pid(inbox, call->pid_id, call->pid_serial, out);
-        etf_put_raw(out, call->from);
+        begin = signal_begin_exit(inbox, peer, &from, call->from, out);
         put_exit_reason(call, result, out);
         frame_end(out, begin);
     }
     if (call->is_monitored) {
-        begin = control_begin(out, CONTROL_MONITOR_P_EXIT, 5);
-        signal_put_pid(inbox, call->pid_id, call->pid_serial, out);
-        etf_put_raw(out, call->from);
-        etf_put_raw(out, call->tag);
+        begin =
+            signal_begin_down(inbox, peer, &from, call->from, call->tag, out);
         put_exit_reason(call, result, out);
         frame_end(out, begin);
+    }
+    if (call->process != NULL) {
+        tell_others(inbox, peer, call, result, out);
     }
 }
 
@@ -230,21 +404,22 @@ void call_reply(struct inbox *inbox, const struct inbox_peer *peer,
                 const struct call *call, const struct call_result *result,
                 struct buf *out)
 {
-    ensure(result->type != CALL_VALUE || result->value.size > 0);
-    ensure(result->type != CALL_ERROR || result->value.size > 0);
+    ensure(result->type == CALL_UNDEF || result->value.size > 0);
 
     switch (call->kind) {
     case CALL_GEN:
+    case CALL_BLOCK:
         reply_gen(inbox, peer, call, result, out);
         break;
     case CALL_GEN_CAST:
         break;
     case CALL_SPAWN:
     case CALL_SPAWN_CAST:
-        reply_spawn(inbox, call, result, out);
+    case CALL_SPAWN_PLAIN:
+        reply_spawn(inbox, peer, call, result, out);
         break;
     case CALL_REX:
-        reply_rex(call, result, out);
+        reply_rex(inbox, peer, call, result, out);
         break;
     }
 }

@@ -37,6 +37,22 @@ enum control_op {
     CONTROL_UNLINK_ID_ACK = 36,
 };
 
+/* Operations as they are sent where the plain one is not. */
+enum {
+    CONTROL_SEND_SENDER = 22,
+    CONTROL_PAYLOAD_EXIT = 24,
+    CONTROL_PAYLOAD_EXIT2 = 26,
+    CONTROL_PAYLOAD_MONITOR_P_EXIT = 28,
+    CONTROL_ALTACT_SIG_SEND = 37,
+    /* Bits of the last one. The priority means nothing here. */
+    CONTROL_ALTACT_PRIORITY = 1,
+    CONTROL_ALTACT_TOKEN = 2,
+    CONTROL_ALTACT_ALIAS = 4,
+    CONTROL_ALTACT_NAME = 8,
+    CONTROL_ALTACT_EXIT = 16,
+    CONTROL_ALTACT_ALL = 31,
+};
+
 enum {
     CONTROL_PASS_THROUGH = 112,   /* first byte of every frame */
     CONTROL_SIZE_MAX = 64 * 1024, /* of the control tuple without a reason */
@@ -53,23 +69,26 @@ struct control {
     struct bytes from; /* pid; MONITOR_P_EXIT: pid or name (raw atom); SEND:
                           only if the sender was told */
     struct bytes to;   /* pid; {DE,}MONITOR_P: pid or name (raw atom); not in
-                          REG_SEND, SPAWN_REQUEST, ALIAS_SEND */
-    struct bytes reference; /* monitors, spawns, ALIAS_SEND: the alias */
+                          REG_SEND, SPAWN_REQUEST, ALIAS_SEND; EXIT2: empty if
+                          it goes to an alias or a name */
+    struct bytes reference; /* monitors, spawns; ALIAS_SEND, EXIT2: an alias */
     struct bytes id;        /* UNLINK_ID, UNLINK_ID_ACK: an integer */
     struct bytes reason;    /* exits, MONITOR_P_EXIT */
     struct bytes result;    /* SPAWN_REPLY: pid, or atom of the error */
     struct bytes payload;   /* sends: the message; SPAWN_REQUEST: arguments */
-    struct bytes name;      /* REG_SEND: the atom's characters */
+    struct bytes name;      /* REG_SEND, EXIT2: the atom's characters */
     struct bytes module;    /* SPAWN_REQUEST: the atom's characters */
     struct bytes function;  /* SPAWN_REQUEST: the atom's characters */
     uint64_t arity;         /* SPAWN_REQUEST */
     bool is_monitored;      /* SPAWN_REQUEST */
     bool is_linked;         /* SPAWN_REQUEST */
+    bool has_bad_option;    /* SPAWN_REQUEST: to be refused with badopt */
 };
 
 /* Takes a frame (not a tick) on a link with these agreed flags: 0, or
  * ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED (not in the flags) with the cause
- * `*ret_cause`, a static text. */
+ * `*ret_cause`, a static text; what is in `*ret_control` counts for nothing
+ * then. */
 int control_decode(struct bytes frame, uint64_t flags,
                    struct control *ret_control,
                    const char **ret_cause) MUST_USE;
@@ -82,10 +101,10 @@ int control_decode_scanned(struct bytes frame, const struct control_scan *scan,
                            struct control *ret_control,
                            const char **ret_cause) MUST_USE;
 
-/* Encoding: begin gives the tuple's head with the operation as the first of
- * `arity` elements; then the other elements, then perhaps a payload;
- * frame_end() with what begin returned. */
-size_t control_begin(struct buf *out, enum control_op op, uint32_t arity);
+/* Encoding: begin gives the tuple's head with the operation (of either list
+ * above) as the first of `arity` elements; then the other elements, then
+ * perhaps a payload; frame_end() with what begin returned. */
+size_t control_begin(struct buf *out, uint8_t op, uint32_t arity);
 void control_payload(struct buf *out); /* a raw term follows */
 
 #endif

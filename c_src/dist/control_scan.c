@@ -13,7 +13,7 @@ static int fail(int err, const char *cause, const char **ret_cause)
     return err;
 }
 
-static int fail_term(int err, const char **ret_cause)
+int control_fail_term(int err, const char **ret_cause)
 {
     if (err == ERR_LIMIT) {
         return fail(err, "a term exceeds a limit", ret_cause);
@@ -28,6 +28,19 @@ void control_scan_init(struct control_scan *scan)
     scan->control_size = 0;
 }
 
+int control_check_begin(struct bytes frame, const char **ret_cause)
+{
+    if (frame.size < 2 || frame.data[0] != CONTROL_PASS_THROUGH) {
+        return fail(ERR_UNSUPPORTED, "the frame is not passed through",
+                    ret_cause);
+    }
+    if (frame.data[1] != ETF_VERSION) {
+        return fail(ERR_MALFORMED, "the control message has no version",
+                    ret_cause);
+    }
+    return 0;
+}
+
 /* The two bytes in front, and the head of the tuple. */
 static int scan_head(struct control_scan *scan, struct bytes arrived,
                      size_t frame_size, uint64_t flags, const char **ret_cause)
@@ -37,19 +50,14 @@ static int scan_head(struct control_scan *scan, struct bytes arrived,
                                 .size_max = CONTROL_SIZE_MAX};
     int rv;
 
-    if (arrived.size < CONTROL_HEAD_SIZE && arrived.size < frame_size) {
+    if (arrived.size < CONTROL_HEAD_MAX && arrived.size < frame_size) {
         return 0;
     }
-    if (arrived.size < 2 || arrived.data[0] != CONTROL_PASS_THROUGH) {
-        return fail(ERR_UNSUPPORTED, "the frame is not passed through",
-                    ret_cause);
+    rv = control_check_begin(arrived, ret_cause);
+    if (rv == 0) {
+        rv = control_find_form(bytes_of(arrived.data + 2, arrived.size - 2),
+                               flags, &scan->outline, ret_cause);
     }
-    if (arrived.data[1] != ETF_VERSION) {
-        return fail(ERR_MALFORMED, "the control message has no version",
-                    ret_cause);
-    }
-    rv = control_find_form(bytes_of(arrived.data + 2, arrived.size - 2), flags,
-                           &scan->outline, ret_cause);
     if (rv != 0) {
         return rv;
     }
@@ -110,14 +118,14 @@ static int scan_payload(struct control_scan *scan, struct bytes arrived,
     }
     if (arrived.data[scan->control_size] != ETF_VERSION ||
         offset == frame_size) {
-        return fail_term(ERR_MALFORMED, ret_cause);
+        return control_fail_term(ERR_MALFORMED, ret_cause);
     }
     rv = scan_term(scan, arrived, offset, frame_size, work_max, &is_done);
     if (rv == 0 && is_done) {
         scan->stage = CONTROL_SCAN_DONE;
         rv = offset + scan->validator.size == frame_size ? 0 : ERR_MALFORMED;
     }
-    return rv == 0 ? 0 : fail_term(rv, ret_cause);
+    return rv == 0 ? 0 : control_fail_term(rv, ret_cause);
 }
 
 int control_scan_step(struct control_scan *scan, struct bytes arrived,
@@ -134,7 +142,7 @@ int control_scan_step(struct control_scan *scan, struct bytes arrived,
     if (rv == 0 && scan->stage == CONTROL_SCAN_TUPLE) {
         rv = scan_term(scan, arrived, 2, frame_size, work_max, &is_done);
         if (rv != 0) {
-            return fail_term(rv, ret_cause);
+            return control_fail_term(rv, ret_cause);
         }
         if (is_done) {
             scan->control_size = 2 + scan->validator.size;

@@ -6,23 +6,12 @@
 
 #include "base/attr.h"
 #include "base/bytes.h"
+#include "dist/control_form.h"
 #include "etf/validate.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum {
-    /* Bytes up to the operation: pass-through, version, head of the tuple, tag
-       of an integer, operation. */
-    CONTROL_HEAD_SIZE = 6,
-};
-
-/* What an operation's form says about the frame. */
-struct control_outline {
-    bool has_payload;
-    bool has_reason; /* in the tuple: any term */
-};
 
 enum control_scan_stage {
     CONTROL_SCAN_HEAD,
@@ -48,10 +37,11 @@ int control_scan_step(struct control_scan *scan, struct bytes arrived,
                       size_t frame_size, uint64_t flags, size_t work_max,
                       const char **ret_cause) MUST_USE;
 
-/* control.c: the outline of a tuple, by its head: 0, or an error as of
+/* The two bytes in front of every frame's tuple: 0, or an error as of
  * control_decode(). */
-int control_find_form(struct bytes tuple, uint64_t flags,
-                      struct control_outline *ret_outline,
-                      const char **ret_cause) MUST_USE;
+int control_check_begin(struct bytes frame, const char **ret_cause) MUST_USE;
+
+/* What a validator's error is to control_decode(). */
+int control_fail_term(int err, const char **ret_cause);
 
 #endif

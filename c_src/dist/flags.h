@@ -29,6 +29,7 @@
 #define DIST_FLAG_SPAWN               (UINT64_C(1) << 32)
 #define DIST_FLAG_V4_NC               (UINT64_C(1) << 34)
 #define DIST_FLAG_ALIAS               (UINT64_C(1) << 35)
+#define DIST_FLAG_ALTACT_SIG          (UINT64_C(1) << 37)
 
 /* What every peer of OTP 25 or later has; a peer without is refused. */
 #define DIST_FLAGS_MANDATORY                                           \
@@ -38,11 +39,12 @@
      DIST_FLAG_NEW_FLOATS | DIST_FLAG_UTF8_ATOMS | DIST_FLAG_MAP_TAG | \
      DIST_FLAG_BIG_CREATION | DIST_FLAG_HANDSHAKE_23)
 
-/* What we offer: 0xd07074fbc. */
-#define DIST_FLAGS_OFFERED                                                   \
-    (DIST_FLAGS_MANDATORY | DIST_FLAG_DIST_MONITOR |                         \
-     DIST_FLAG_DIST_MONITOR_NAME | DIST_FLAG_SMALL_ATOM_TAGS |               \
-     DIST_FLAG_UNLINK_ID | DIST_FLAG_MANDATORY_25_DIGEST | DIST_FLAG_SPAWN | \
-     DIST_FLAG_V4_NC | DIST_FLAG_ALIAS)
+/* What we offer: 0x2d074f4fbc. */
+#define DIST_FLAGS_OFFERED                                                  \
+    (DIST_FLAGS_MANDATORY | DIST_FLAG_DIST_MONITOR |                        \
+     DIST_FLAG_DIST_MONITOR_NAME | DIST_FLAG_SMALL_ATOM_TAGS |              \
+     DIST_FLAG_SEND_SENDER | DIST_FLAG_EXIT_PAYLOAD | DIST_FLAG_UNLINK_ID | \
+     DIST_FLAG_MANDATORY_25_DIGEST | DIST_FLAG_SPAWN | DIST_FLAG_V4_NC |    \
+     DIST_FLAG_ALIAS | DIST_FLAG_ALTACT_SIG)
 
 #endif

@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a frame means: control.c says what it is; here each operation has its
- * handler, and messages to our names are looked into. */
+ * What a frame means: control.c says what it is; here is which handler each
+ * operation has. Messages are looked into by mailbox.c, the signals between
+ * processes are exits.c's. */
 #include "dist/inbox.h"
 
 #include "base/ensure.h"
 #include "base/err.h"
-#include "dist/control.h"
-#include "dist/frame.h"
+#include "dist/exits.h"
 #include "dist/message.h"
+#include "dist/relations.h"
 #include "dist/signal.h"
+#include "dist/turn.h"
 #include "etf/reader.h"
-#include "etf/writer.h"
-
-/* One frame being handled. */
-struct turn {
-    struct inbox *inbox;
-    const struct inbox_peer *peer;
-    const struct control *control;
-    struct buf *out;
-    struct inbox_event *event; /* to be filled; NONE at first */
-};
 
 void inbox_init(struct inbox *inbox, struct bytes node, uint32_t creation)
 {
@@ -28,7 +20,9 @@ void inbox_init(struct inbox *inbox, struct bytes node, uint32_t creation)
     *inbox = (struct inbox){.node = node,
                             .creation = creation,
                             .pid_next = SIGNAL_SELF_ID + 1,
-                            .reference_next = 1};
+                            .reference_next = 1,
+                            .unlink_next = 1};
+    inbox_set_seed(inbox, creation);
     buf_init(&self, sizeof(inbox->self));
     signal_put_self(inbox, &self);
     if (buf_error(&self) == 0) {
@@ -38,22 +32,26 @@ void inbox_init(struct inbox *inbox, struct bytes node, uint32_t creation)
     buf_close(&self);
 }
 
-/* --- Who is there --------------------------------------------------------- */
-
-static bool is_name_of_ours(struct bytes name)
+void inbox_set_seed(struct inbox *inbox, uint64_t seed)
 {
-    static const char *const names[] = {INBOX_NAMES};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (bytes_is(name, names[i])) {
-            return true;
-        }
-    }
-    return false;
+    ensure(inbox->processes.count == 0);
+    ensure(inbox->relations.count == 0);
+    map_init(&inbox->processes, INBOX_PROCESSES_MAX, seed);
+    map_init(&inbox->relations, INBOX_RELATIONS_MAX, ~seed);
 }
 
-static bool is_self(const struct inbox *inbox, struct bytes pid)
+void inbox_close(struct inbox *inbox)
 {
+    ensure(inbox->processes.count == 0);
+    ensure(inbox->relations.count == 0);
+    ensure(inbox->lost == NULL);
+    map_close(&inbox->processes);
+    map_close(&inbox->relations);
+}
+
+bool turn_is_self(const struct turn *turn, struct bytes pid)
+{
+    const struct inbox *inbox = turn->inbox;
     uint32_t id;
     uint32_t serial;
 
@@ -65,292 +63,84 @@ static bool is_self(const struct inbox *inbox, struct bytes pid)
            serial == 0;
 }
 
-/* Whether a process that lives as long as we do is behind the pid or name. */
-static bool is_alive(const struct inbox *inbox, struct bytes target)
-{
-    struct etf_reader reader = etf_reader_of(target);
-    struct bytes name;
-
-    if (etf_read_atom(&reader, &name) == 0) {
-        return is_name_of_ours(name);
-    }
-    return is_self(inbox, target);
-}
-
-/* --- Calls ---------------------------------------------------------------- */
-
-static void give_call(struct turn *turn, enum call_kind kind,
-                      const struct call *call)
-{
-    turn->event->type = INBOX_CALL;
-    turn->event->call = *call;
-    turn->event->call.kind = kind;
-}
-
-/* Answers a gen_server call at once with a raw term. */
-static void reply_now(struct turn *turn, const struct call *call,
-                      const char *value, size_t size)
-{
-    struct call_result result = {.type = CALL_VALUE,
-                                 .value = bytes_of(value, size)};
-
-    ensure(call->kind == CALL_GEN);
-    call_reply(turn->inbox, turn->peer, call, &result, turn->out);
-}
-
-static void reply_bad_request(struct turn *turn, const struct call *call)
-{
-    /* {error, {badarg, request}} */
-    static const char term[] = "h\2"
-                               "w\5error"
-                               "h\2"
-                               "w\6badarg"
-                               "w\7request";
-
-    reply_now(turn, call, term, sizeof(term) - 1);
-}
-
-/* --- Messages to names ---------------------------------------------------- */
-
-static void give_message(struct turn *turn, const char *name)
-{
-    turn->event->type = INBOX_MESSAGE;
-    turn->event->name = bytes_of_string(name);
-    turn->event->from = turn->control->from;
-    turn->event->message = turn->control->payload;
-}
-
-static void on_quorate(struct turn *turn)
-{
-    struct call call = {0};
-    struct etf_reader request;
-
-    switch (message_read(turn->control->payload, &call, &request)) {
-    case MESSAGE_PLAIN:
-        give_message(turn, "quorate");
-        break;
-    case MESSAGE_CALL:
-        if (etf_read_tuple_of(&request, 3) == 0 &&
-            message_read_mfa(&request, &call) == 0) {
-            give_call(turn, CALL_GEN, &call);
-        } else {
-            reply_bad_request(turn, &call);
-        }
-        break;
-    case MESSAGE_CAST:
-        if (etf_read_tuple_of(&request, 3) == 0 &&
-            message_read_mfa(&request, &call) == 0) {
-            give_call(turn, CALL_GEN_CAST, &call);
-        }
-        break;
-    case MESSAGE_BAD:
-        break;
-    }
-}
-
-static void on_quorate_member(struct turn *turn)
-{
-    struct call call = {0};
-    struct etf_reader request;
-
-    switch (message_read(turn->control->payload, &call, &request)) {
-    case MESSAGE_PLAIN:
-        give_message(turn, "quorate_member");
-        break;
-    case MESSAGE_CALL:
-        reply_bad_request(turn, &call);
-        break;
-    case MESSAGE_CAST:
-    case MESSAGE_BAD:
-        break;
-    }
-}
-
-/* kernel: net_kernel answers is_auth; net_adm:ping/1 asks it. */
-static void on_net_kernel(struct turn *turn)
-{
-    static const char yes[] = "w\3yes";
-    struct call call = {0};
-    struct etf_reader request;
-
-    if (message_read(turn->control->payload, &call, &request) != MESSAGE_CALL) {
-        return;
-    }
-    if (etf_read_tuple_of(&request, 2) == 0 &&
-        etf_take_atom(&request, "is_auth")) {
-        reply_now(turn, &call, yes, sizeof(yes) - 1);
-    } else {
-        reply_bad_request(turn, &call);
-    }
-}
-
-/* {features_reply, Node, [erpc]} */
-static void reply_features(struct turn *turn, struct bytes to)
-{
-    size_t begin = signal_begin_send(to, turn->out);
-
-    etf_put_tuple(turn->out, 3);
-    etf_put_atom(turn->out, "features_reply");
-    etf_put_atom_bytes(turn->out, turn->inbox->node);
-    etf_put_list(turn->out, 1);
-    etf_put_atom(turn->out, "erpc");
-    etf_put_nil(turn->out);
-    frame_end(turn->out, begin);
-}
-
-/* {Pid, Request}, as nodes that are no virtual machines send it. */
-static void on_rex_plain(struct turn *turn)
-{
-    struct etf_reader reader = etf_reader_of(turn->control->payload);
-    struct call call = {0};
-    enum etf_type type;
-
-    if (etf_read_tuple_of(&reader, 2) != 0 || etf_peek(&reader, &type) != 0 ||
-        type != ETF_PID || etf_read_raw(&reader, &call.from) != 0) {
-        return;
-    }
-    if (etf_take_atom(&reader, "features_request")) {
-        reply_features(turn, call.from);
-    } else if (message_read_rex(&reader, "call", &call)) {
-        give_call(turn, CALL_REX, &call);
-    }
-}
-
-static void on_rex(struct turn *turn)
-{
-    struct call call = {0};
-    struct etf_reader request;
-    struct etf_reader again;
-
-    switch (message_read(turn->control->payload, &call, &request)) {
-    case MESSAGE_PLAIN:
-        on_rex_plain(turn);
-        break;
-    case MESSAGE_CALL:
-        again = request;
-        if (message_read_rex(&request, "block_call", &call) ||
-            message_read_rex(&again, "call", &call)) {
-            give_call(turn, CALL_GEN, &call);
-        } else {
-            reply_bad_request(turn, &call);
-        }
-        break;
-    case MESSAGE_CAST:
-        if (message_read_rex(&request, "cast", &call)) {
-            give_call(turn, CALL_GEN_CAST, &call);
-        }
-        break;
-    case MESSAGE_BAD:
-        break;
-    }
-}
-
-static void on_reg_send(struct turn *turn)
-{
-    static const struct {
-        const char *name;
-        void (*handle)(struct turn *turn);
-    } names[] = {{"quorate", on_quorate},
-                 {"quorate_member", on_quorate_member},
-                 {"rex", on_rex},
-                 {"net_kernel", on_net_kernel}};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (bytes_is(turn->control->name, names[i].name)) {
-            names[i].handle(turn);
-            return;
-        }
-    }
-}
-
 /* --- Spawn requests ------------------------------------------------------- */
 
+/* Numbers of processes that still run are passed over. */
 static void take_pid(struct inbox *inbox, struct call *call)
 {
-    call->pid_id = inbox->pid_next;
-    call->pid_serial = inbox->pid_serial;
-    if (inbox->pid_next < SIGNAL_PID_ID_MAX) {
-        inbox->pid_next++;
-        return;
+    do {
+        call->pid_id = inbox->pid_next;
+        call->pid_serial = inbox->pid_serial;
+        if (inbox->pid_next < SIGNAL_PID_ID_MAX) {
+            inbox->pid_next++;
+        } else {
+            inbox->pid_next = SIGNAL_SELF_ID + 1;
+            inbox->pid_serial = (inbox->pid_serial + 1) & SIGNAL_PID_SERIAL_MAX;
+        }
+    } while (processes_find(inbox, call->pid_id, call->pid_serial) != NULL);
+}
+
+static enum call_kind spawn_kind(const struct control *control)
+{
+    if (!bytes_is(control->module, "erpc")) {
+        return CALL_SPAWN_PLAIN;
     }
-    inbox->pid_next = SIGNAL_SELF_ID + 1;
-    inbox->pid_serial = (inbox->pid_serial + 1) & SIGNAL_PID_SERIAL_MAX;
+    if (control->arity == 4 && bytes_is(control->function, "execute_call")) {
+        return CALL_SPAWN;
+    }
+    if (control->arity == 3 && bytes_is(control->function, "execute_cast")) {
+        return CALL_SPAWN_CAST;
+    }
+    return CALL_SPAWN_PLAIN;
+}
+
+/* erlang:apply/2 has a fun, and there is no code here for it. */
+static bool is_fun(const struct call *call)
+{
+    return call->arity == 2 && bytes_is(call->module, "erlang") &&
+           bytes_is(call->function, "apply");
 }
 
 static void on_spawn_request(struct turn *turn)
 {
     const struct control *control = turn->control;
-    struct call call = {.from = control->from,
+    struct call call = {.kind = spawn_kind(control),
+                        .from = control->from,
                         .tag = control->reference,
                         .is_monitored = control->is_monitored,
                         .is_linked = control->is_linked};
-    bool is_erpc = bytes_is(control->module, "erpc");
-    bool is_call = is_erpc && control->arity == 4 &&
-                   bytes_is(control->function, "execute_call");
-    bool is_cast = is_erpc && control->arity == 3 &&
-                   bytes_is(control->function, "execute_cast");
+    int rv;
 
-    if (!is_call && !is_cast) {
-        signal_spawn_error(call.tag, call.from, "notsup", turn->out);
+    if (control->has_bad_option) {
+        signal_spawn_error(call.tag, call.from, "badopt", turn->out);
         return;
     }
-    if (message_read_spawn(control->payload, is_call, &call) != 0) {
+    if (call.kind == CALL_SPAWN_PLAIN) {
+        call.module = control->module;
+        call.function = control->function;
+        rv = message_read_args(control->payload, control->arity, &call);
+    } else {
+        rv = message_read_spawn(control->payload, call.kind == CALL_SPAWN,
+                                &call);
+    }
+    if (rv != 0) {
         signal_spawn_error(call.tag, call.from, "badarg", turn->out);
         return;
     }
     take_pid(turn->inbox, &call);
     signal_spawn_reply(turn->inbox, &call, turn->out);
-    give_call(turn, is_call ? CALL_SPAWN : CALL_SPAWN_CAST, &call);
-}
+    if (is_fun(&call)) {
+        struct call_result result = {.type = CALL_ERROR,
+                                     .value = bytes_of("w\6notsup", 8)};
 
-/* --- Signals to processes ------------------------------------------------- */
-
-static void on_send(struct turn *turn)
-{
-    /* The process behind our names answers to its pid as `quorate`. */
-    if (is_self(turn->inbox, turn->control->to)) {
-        on_quorate(turn);
+        call_reply(turn->inbox, turn->peer, &call, &result, turn->out);
+        return;
     }
+    turn->event->type = INBOX_CALL;
+    turn->event->call = call;
 }
 
-static void on_link(struct turn *turn)
-{
-    const struct control *control = turn->control;
-
-    if (!is_self(turn->inbox, control->to)) {
-        signal_exit(control->to, control->from, "noproc", turn->out);
-    }
-}
-
-static void on_monitor(struct turn *turn)
-{
-    const struct control *control = turn->control;
-
-    if (!is_alive(turn->inbox, control->to)) {
-        signal_monitor_exit(control->to, control->from, control->reference,
-                            "noproc", turn->out);
-    }
-}
-
-/* A monitor on a spawned call is its caller's; who drops it has given up. */
-static void on_demonitor(struct turn *turn)
-{
-    uint32_t id;
-    uint32_t serial;
-
-    if (signal_is_own(turn->inbox, turn->control->to, &id, &serial) &&
-        id != SIGNAL_SELF_ID) {
-        turn->event->type = INBOX_CANCEL;
-        turn->event->reference = turn->control->reference;
-    }
-}
-
-static void on_monitor_exit(struct turn *turn)
-{
-    turn->event->type = INBOX_DOWN;
-    turn->event->reference = turn->control->reference;
-    turn->event->reason = turn->control->reason;
-}
+/* --- Operations ----------------------------------------------------------- */
 
 static void handle(struct turn *turn)
 {
@@ -358,53 +148,62 @@ static void handle(struct turn *turn)
 
     switch (control->op) {
     case CONTROL_SEND:
-        on_send(turn);
+        if (turn_is_self(turn, control->to)) {
+            mailbox_receive_pid(turn);
+        }
         break;
     case CONTROL_REG_SEND:
-        on_reg_send(turn);
+        mailbox_receive_name(turn);
         break;
     case CONTROL_SPAWN_REQUEST:
         on_spawn_request(turn);
         break;
+    case CONTROL_SPAWN_REPLY:
+        exits_spawn_reply(turn);
+        break;
     case CONTROL_LINK:
-        on_link(turn);
+        exits_link(turn);
         break;
     case CONTROL_UNLINK_ID:
-        signal_unlink_ack(control->id, control->to, control->from, turn->out);
+        exits_unlink(turn);
+        break;
+    case CONTROL_UNLINK_ID_ACK:
+        exits_unlink_ack(turn);
         break;
     case CONTROL_MONITOR_P:
-        on_monitor(turn);
+        exits_monitor(turn);
         break;
     case CONTROL_DEMONITOR_P:
-        on_demonitor(turn);
+        exits_demonitor(turn);
         break;
     case CONTROL_MONITOR_P_EXIT:
-        on_monitor_exit(turn);
+        exits_monitor_exit(turn);
         break;
-    /* Our processes do not die of others, and we hand out no aliases, make no
-     * links and spawn nothing. */
     case CONTROL_EXIT:
+        exits_exit(turn);
+        break;
     case CONTROL_EXIT2:
+        exits_exit2(turn);
+        break;
+    /* Peers that unlink without an identifier are not let in; our group leader
+     * is our own business; we hand out no aliases. */
     case CONTROL_UNLINK:
     case CONTROL_GROUP_LEADER:
     case CONTROL_ALIAS_SEND:
-    case CONTROL_SPAWN_REPLY:
-    case CONTROL_UNLINK_ID_ACK:
         break;
     }
 }
 
-int inbox_receive(struct inbox *inbox, const struct inbox_peer *peer,
+int inbox_receive(struct inbox *inbox, struct inbox_peer *peer,
                   struct bytes frame, struct buf *out,
                   struct inbox_event *ret_event, const char **ret_cause)
 {
-    struct inbox_event event = {.type = INBOX_NONE};
     struct control control;
     struct turn turn = {.inbox = inbox,
                         .peer = peer,
                         .control = &control,
                         .out = out,
-                        .event = &event};
+                        .event = ret_event};
     int rv =
         peer->scan == NULL
             ? control_decode(frame, peer->flags, &control, ret_cause)
@@ -413,7 +212,7 @@ int inbox_receive(struct inbox *inbox, const struct inbox_peer *peer,
     if (rv != 0) {
         return rv;
     }
+    ret_event->type = INBOX_NONE;
     handle(&turn);
-    *ret_event = event;
     return 0;
 }

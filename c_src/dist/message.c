@@ -100,3 +100,11 @@ int message_read_spawn(struct bytes payload, bool has_result, struct call *call)
     rv = rv != 0 ? rv : etf_list_next(&list, &has_more);
     return rv == 0 && has_more ? ERR_BADARG : rv;
 }
+
+int message_read_args(struct bytes payload, uint64_t arity, struct call *call)
+{
+    struct etf_reader reader = etf_reader_of(payload);
+    int rv = read_args(&reader, call);
+
+    return rv == 0 && call->arity != arity ? ERR_BADARG : rv;
+}

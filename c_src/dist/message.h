@@ -37,4 +37,8 @@ bool message_read_rex(struct etf_reader *reader, const char *verb,
 int message_read_spawn(struct bytes payload, bool has_result,
                        struct call *call) MUST_USE;
 
+/* The arguments of any other function: a proper list of `arity` elements. */
+int message_read_args(struct bytes payload, uint64_t arity,
+                      struct call *call) MUST_USE;
+
 #endif

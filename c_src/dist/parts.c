@@ -102,8 +102,7 @@ static void put_slice(struct bytes first, struct bytes second, size_t offset,
 static void put_part(const struct outgoing *stream, size_t size,
                      struct inbox *inbox, struct buf *out)
 {
-    size_t begin =
-        outbox_begin(inbox, bytes_of(NULL, 0), "quorate_member", "part", out);
+    size_t begin = outbox_begin(inbox, "quorate_member", "part", out);
 
     etf_put_tuple(out, 4);
     etf_put_u64(out, stream->number);
@@ -313,8 +312,7 @@ static int look_at(struct incoming *stream)
 static void put_ack(const struct incoming *stream, struct inbox *inbox,
                     struct buf *out)
 {
-    size_t begin = outbox_begin(inbox, bytes_of(NULL, 0), "quorate_member",
-                                "part_ack", out);
+    size_t begin = outbox_begin(inbox, "quorate_member", "part_ack", out);
 
     etf_put_tuple(out, 2);
     etf_put_u64(out, stream->number);

@@ -4,6 +4,7 @@
 
 #include "base/ensure.h"
 #include "dist/control.h"
+#include "dist/flags.h"
 #include "dist/frame.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
@@ -54,11 +55,24 @@ bool signal_is_own(const struct inbox *inbox, struct bytes pid,
     return true;
 }
 
-size_t signal_begin_send(struct bytes to_pid, struct buf *out)
+static bool has(const struct inbox_peer *peer, uint64_t flag)
 {
-    size_t begin = control_begin(out, CONTROL_SEND, 3);
+    return (peer->flags & flag) != 0;
+}
 
-    etf_put_atom(out, "");
+size_t signal_begin_send(const struct inbox *inbox,
+                         const struct inbox_peer *peer, struct bytes to_pid,
+                         struct buf *out)
+{
+    size_t begin;
+
+    if (has(peer, DIST_FLAG_SEND_SENDER)) {
+        begin = control_begin(out, CONTROL_SEND_SENDER, 3);
+        signal_put_self(inbox, out);
+    } else {
+        begin = control_begin(out, CONTROL_SEND, 3);
+        etf_put_atom(out, "");
+    }
     etf_put_raw(out, to_pid);
     control_payload(out);
     return begin;
@@ -76,39 +90,94 @@ size_t signal_begin_send_name(const struct inbox *inbox, const char *name,
     return begin;
 }
 
-size_t signal_begin_send_alias(const struct inbox *inbox, struct bytes alias,
-                               struct buf *out)
+size_t signal_begin_send_alias(const struct inbox *inbox,
+                               const struct inbox_peer *peer,
+                               struct bytes alias, struct buf *out)
 {
-    size_t begin = control_begin(out, CONTROL_ALIAS_SEND, 3);
+    size_t begin;
 
+    if (has(peer, DIST_FLAG_ALTACT_SIG)) {
+        begin = control_begin(out, CONTROL_ALTACT_SIG_SEND, 4);
+        etf_put_u64(out, CONTROL_ALTACT_ALIAS);
+    } else {
+        begin = control_begin(out, CONTROL_ALIAS_SEND, 3);
+    }
     signal_put_self(inbox, out);
     etf_put_raw(out, alias);
     control_payload(out);
     return begin;
 }
 
-void signal_exit(struct bytes from, struct bytes to, const char *reason,
-                 struct buf *out)
-{
-    size_t begin = control_begin(out, CONTROL_EXIT, 4);
+/* --- Ends of processes ---------------------------------------------------- */
 
-    etf_put_raw(out, from);
-    etf_put_raw(out, to);
-    etf_put_atom(out, reason);
-    frame_end(out, begin);
+/* The reason is the last element of the tuple, or else the payload; in both
+ * cases it comes last. */
+static size_t begin_reasoned(const struct inbox_peer *peer, uint8_t op,
+                             uint8_t op_with_payload, uint32_t arity,
+                             struct buf *out)
+{
+    return has(peer, DIST_FLAG_EXIT_PAYLOAD)
+               ? control_begin(out, op_with_payload, arity - 1)
+               : control_begin(out, op, arity);
 }
 
-void signal_monitor_exit(struct bytes from, struct bytes to,
-                         struct bytes reference, const char *reason,
+static void before_reason(const struct inbox_peer *peer, struct buf *out)
+{
+    if (has(peer, DIST_FLAG_EXIT_PAYLOAD)) {
+        control_payload(out);
+    }
+}
+
+static void put_from(const struct inbox *inbox, const struct signal_from *from,
+                     struct buf *out)
+{
+    if (from->raw.size > 0) {
+        etf_put_raw(out, from->raw);
+    } else {
+        signal_put_pid(inbox, from->id, from->serial, out);
+    }
+}
+
+size_t signal_begin_exit(const struct inbox *inbox,
+                         const struct inbox_peer *peer,
+                         const struct signal_from *from, struct bytes to,
                          struct buf *out)
 {
-    size_t begin = control_begin(out, CONTROL_MONITOR_P_EXIT, 5);
+    size_t begin =
+        begin_reasoned(peer, CONTROL_EXIT, CONTROL_PAYLOAD_EXIT, 4, out);
 
-    etf_put_raw(out, from);
+    put_from(inbox, from, out);
+    etf_put_raw(out, to);
+    before_reason(peer, out);
+    return begin;
+}
+
+size_t signal_begin_down(const struct inbox *inbox,
+                         const struct inbox_peer *peer,
+                         const struct signal_from *from, struct bytes to,
+                         struct bytes reference, struct buf *out)
+{
+    size_t begin = begin_reasoned(peer, CONTROL_MONITOR_P_EXIT,
+                                  CONTROL_PAYLOAD_MONITOR_P_EXIT, 5, out);
+
+    put_from(inbox, from, out);
     etf_put_raw(out, to);
     etf_put_raw(out, reference);
-    etf_put_atom(out, reason);
-    frame_end(out, begin);
+    before_reason(peer, out);
+    return begin;
+}
+
+size_t signal_begin_exit2(const struct inbox *inbox,
+                          const struct inbox_peer *peer, struct bytes to,
+                          struct buf *out)
+{
+    size_t begin =
+        begin_reasoned(peer, CONTROL_EXIT2, CONTROL_PAYLOAD_EXIT2, 4, out);
+
+    signal_put_self(inbox, out);
+    etf_put_raw(out, to);
+    before_reason(peer, out);
+    return begin;
 }
 
 void signal_unlink_ack(struct bytes id, struct bytes from, struct bytes to,

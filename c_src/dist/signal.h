@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The signals that we send, as whole frames, and our own identifiers. Pids and
- * references of peers are raw terms and go back byte for byte. */
+ * references of peers are raw terms and go back byte for byte. The form of a
+ * signal depends on the flags agreed with the peer. */
 #ifndef QUORATE_DIST_SIGNAL_H
 #define QUORATE_DIST_SIGNAL_H
 
@@ -18,6 +19,13 @@ enum {
     SIGNAL_PID_SERIAL_MAX = 0x1fff,
 };
 
+/* Reasons and other atoms as raw terms. */
+#define SIGNAL_NORMAL       bytes_of("w\6normal", 8)
+#define SIGNAL_NOPROC       bytes_of("w\6noproc", 8)
+#define SIGNAL_KILLED       bytes_of("w\6killed", 8)
+#define SIGNAL_NOCONNECTION bytes_of("w\14noconnection", 14)
+#define SIGNAL_SYSTEM_LIMIT bytes_of("w\14system_limit", 14)
+
 /* Appends one of our pids / the one behind our names, as a raw term. */
 void signal_put_pid(const struct inbox *inbox, uint32_t id, uint32_t serial,
                     struct buf *out);
@@ -28,19 +36,37 @@ bool signal_is_own(const struct inbox *inbox, struct bytes pid,
                    uint32_t *ret_id, uint32_t *ret_serial);
 
 /* Messages in parts: begin, append the raw message, frame_end(). */
-size_t signal_begin_send(struct bytes to_pid, struct buf *out);
+size_t signal_begin_send(const struct inbox *inbox,
+                         const struct inbox_peer *peer, struct bytes to_pid,
+                         struct buf *out);
 size_t signal_begin_send_name(const struct inbox *inbox, const char *name,
                               struct buf *out);
-size_t signal_begin_send_alias(const struct inbox *inbox, struct bytes alias,
-                               struct buf *out);
+size_t signal_begin_send_alias(const struct inbox *inbox,
+                               const struct inbox_peer *peer,
+                               struct bytes alias, struct buf *out);
 
-/* `from` and `to` are raw; `reason` is an atom's name. */
-void signal_exit(struct bytes from, struct bytes to, const char *reason,
-                 struct buf *out);
-/* A monitor of `from` (pid or name) fires. */
-void signal_monitor_exit(struct bytes from, struct bytes to,
-                         struct bytes reference, const char *reason,
+/* Whom a signal comes from: a raw pid or name, or one of our processes. */
+struct signal_from {
+    struct bytes raw;
+    uint32_t id; /* if `raw` is empty */
+    uint32_t serial;
+};
+
+/* A link breaks / a monitor fires: begin, append the raw reason, frame_end().
+ */
+size_t signal_begin_exit(const struct inbox *inbox,
+                         const struct inbox_peer *peer,
+                         const struct signal_from *from, struct bytes to,
                          struct buf *out);
+size_t signal_begin_down(const struct inbox *inbox,
+                         const struct inbox_peer *peer,
+                         const struct signal_from *from, struct bytes to,
+                         struct bytes reference, struct buf *out);
+/* exit(To, Reason), in the same way. */
+size_t signal_begin_exit2(const struct inbox *inbox,
+                          const struct inbox_peer *peer, struct bytes to,
+                          struct buf *out);
+
 void signal_unlink_ack(struct bytes id, struct bytes from, struct bytes to,
                        struct buf *out);
 

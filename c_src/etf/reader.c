@@ -54,12 +54,15 @@ static int type_of(uint8_t tag, enum etf_type *ret_type)
     return 0;
 }
 
+int etf_type_of(struct bytes raw, enum etf_type *ret_type)
+{
+    return raw.size == 0 ? ERR_TRUNCATED : type_of(raw.data[0], ret_type);
+}
+
 int etf_peek(const struct etf_reader *reader, enum etf_type *ret_type)
 {
-    if (etf_at_end(reader)) {
-        return ERR_TRUNCATED;
-    }
-    return type_of(reader->cursor.next[0], ret_type);
+    return etf_type_of(
+        bytes_of(reader->cursor.next, cursor_left(&reader->cursor)), ret_type);
 }
 
 static int read_atom(struct cursor *cursor, struct bytes *ret_name)

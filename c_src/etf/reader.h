@@ -61,6 +61,10 @@ struct etf_reader etf_reader_of(struct bytes raw);
 /* Whether nothing is left. */
 bool etf_at_end(const struct etf_reader *reader);
 
+/* The type of a raw term. ERR_TRUNCATED, ERR_BADARG. */
+int etf_type_of(struct bytes raw, enum etf_type *ret_type) MUST_USE;
+
+/* That of the next one. */
 int etf_peek(const struct etf_reader *reader, enum etf_type *ret_type) MUST_USE;
 
 /* Steps over / gives the bytes of the next whole term. */

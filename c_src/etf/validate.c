@@ -313,13 +313,38 @@ int etf_validator_step(struct etf_validator *validator, struct bytes arrived,
     return 0;
 }
 
+enum { NOT_COMMON = 1 };
+
+/* What most fields of control messages are: names, pids and references. */
+static inline int scan_common(struct cursor *cursor)
+{
+    switch (*cursor->next++) {
+    case TAG_NEW_PID:
+        return scan_node_and(cursor, NEW_PID_TAIL);
+    case TAG_NEWER_REFERENCE:
+        return scan_reference(cursor);
+    case TAG_SMALL_ATOM_UTF8:
+        return scan_utf8_atom(cursor, 1);
+    default:
+        return NOT_COMMON;
+    }
+}
+
 int etf_validate(struct bytes bytes, const struct etf_limits *limits,
                  size_t *ret_size)
 {
     struct etf_validator validator; /* the frames need no first value */
+    struct cursor cursor = cursor_of(bytes);
     bool is_done = false;
-    int rv;
+    int rv = NOT_COMMON;
 
+    if (bytes.size > 0 && bytes.size <= limits->size_max) {
+        rv = scan_common(&cursor);
+    }
+    if (rv != NOT_COMMON) {
+        *ret_size = rv == 0 ? (size_t)(cursor.next - bytes.data) : *ret_size;
+        return rv;
+    }
     etf_validator_init(&validator, limits);
     rv = etf_validator_step(&validator, bytes, bytes.size, SIZE_MAX, &is_done);
     if (rv == 0) {

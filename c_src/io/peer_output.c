@@ -3,6 +3,7 @@
  * end of the turn; what the socket does not take goes to libuv in that buffer,
  * and a second one gathers meanwhile. */
 #include "base/err.h"
+#include "dist/flags.h"
 #include "io/peers_internal.h"
 #include "io/tls_link.h"
 
@@ -141,16 +142,45 @@ void peer_flush(struct peer *peer)
     }
 }
 
+/* For how long the peer gave no sign of life. A virtual machine may tick as
+ * seldom as once in a quarter of its net_ticktime, and is too busy to answer a
+ * probe while one long message goes to it; but then it takes what we send. */
+static uint64_t silence_of(struct peer *peer, uint64_t now_ms)
+{
+    size_t unsent_size = output_size(peer);
+
+    if (peer->received_ms > peer->alive_ms) {
+        peer->alive_ms = peer->received_ms;
+    }
+    if (peer->is_writing && unsent_size < peer->unsent_size) {
+        peer->alive_ms = now_ms;
+    }
+    peer->unsent_size = unsent_size;
+    return now_ms - peer->alive_ms;
+}
+
 void peer_tick(struct peer *peer, uint64_t now_ms)
 {
     const struct peers_timing *timing = &peer->peers->timing;
+    bool is_askable = (peer->flags & DIST_FLAG_DIST_MONITOR_NAME) != 0;
+    uint64_t silence_ms = silence_of(peer, now_ms);
 
-    if (now_ms - peer->received_ms > timing->silence_ms) {
+    if (silence_ms > (is_askable ? timing->silence_ms : timing->quiet_ms)) {
         peer_lose(peer, "the peer is silent");
         return;
     }
     if (peer->is_writing || ready_output(peer)->size > 0 ||
-        peer->out.size > 0 || now_ms - peer->sent_ms < timing->tick_ms) {
+        peer->out.size > 0) {
+        return;
+    }
+    if (is_askable && silence_ms >= timing->probe_ms &&
+        now_ms - peer->probed_ms >= timing->probe_ms) {
+        peer->probed_ms = now_ms;
+        outbox_probe(&peer->peers->prober, &peer->out);
+        peer_flush(peer);
+        return;
+    }
+    if (now_ms - peer->sent_ms < timing->tick_ms) {
         return;
     }
     /* Idle peers cost little memory. */

@@ -22,6 +22,9 @@ enum {
     CREATION_MIN = 4,
 };
 
+/* Far from the references that the shell gives out from 0 on. */
+#define PROBE_REFERENCE_FIRST (UINT64_C(1) << 63)
+
 /* --- Events --------------------------------------------------------------- */
 
 void peers_settle(struct peers *peers)
@@ -114,6 +117,14 @@ static void on_sweep(uv_timer_t *timer)
     uint64_t now_ms = loop_now_ms(peers->loop);
     struct list *next;
 
+    if (now_ms - peers->swept_ms > peers->timing.probe_ms) {
+        /* We were stopped ourselves: what the peers sent meanwhile has yet to
+         * be read. */
+        LIST_FOREACH (node, &peers->links) {
+            LIST_ENTRY(node, struct peer, link)->alive_ms = now_ms;
+        }
+    }
+    peers->swept_ms = now_ms;
     sweep_accepted(peers, now_ms);
     for (struct list *node = peers->links.next; node != &peers->links;
          node = next) {
@@ -232,6 +243,8 @@ static int copy_config(struct peers *peers, const struct peers_config *config)
         return ERR_NOMEM;
     }
     peers->creation = choose_creation(config->creation);
+    inbox_init(&peers->prober, buf_bytes(&peers->name), peers->creation);
+    peers->prober.reference_next = PROBE_REFERENCE_FIRST;
     peers->epmd_port = find_epmd_port();
     peers->callbacks = config->callbacks;
     peers->find_cookie = config->find_cookie;
@@ -253,7 +266,9 @@ static void init(struct peers *peers, struct loop *loop)
         (struct loop_hook){.settle = settle, .flush = flush, .arg = peers};
     peers->timing =
         (struct peers_timing){.tick_ms = PEERS_TICK_MS,
+                              .probe_ms = PEERS_PROBE_MS,
                               .silence_ms = PEERS_SILENCE_MS,
+                              .quiet_ms = PEERS_QUIET_MS,
                               .handshake_ms = HANDSHAKE_TIMEOUT_MS,
                               .epmd_retry_min_ms = EPMD_RETRY_MIN_MS,
                               .epmd_retry_max_ms = EPMD_RETRY_MAX_MS,
@@ -309,6 +324,7 @@ int peers_new(struct loop *loop, const struct peers_config *config,
 void peers_set_timing(struct peers *peers, const struct peers_timing *timing)
 {
     peers->timing = *timing;
+    peers->swept_ms = loop_now_ms(peers->loop);
     ensure(uv_timer_start(&peers->sweep, on_sweep, timing->sweep_ms,
                           timing->sweep_ms) == 0);
 }

@@ -21,7 +21,9 @@ enum {
     PEERS_OUT_SOFT_MAX = 64 * 1024 * 1024,  /* bytes: peer_is_busy() */
     PEERS_OUT_HARD_MAX = 256 * 1024 * 1024, /* bytes: the link is cut */
     PEERS_TICK_MS = 1000,     /* silence after which we send a tick */
-    PEERS_SILENCE_MS = 60000, /* silence after which a peer is cut */
+    PEERS_PROBE_MS = 5000,    /* silence after which a peer must answer */
+    PEERS_SILENCE_MS = 15000, /* silence after which such a peer is cut */
+    PEERS_QUIET_MS = 60000,   /* the same of one that cannot be asked */
 };
 
 struct loop;

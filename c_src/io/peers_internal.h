@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "dist/frame.h"
 #include "dist/handshake.h"
+#include "dist/inbox.h"
 #include "io/loop_internal.h"
 #include "io/peers.h"
 #include "io/tls.h"
@@ -36,7 +37,9 @@ enum {
 /* Times that tests make shorter. */
 struct peers_timing {
     uint64_t tick_ms;
+    uint64_t probe_ms;
     uint64_t silence_ms;
+    uint64_t quiet_ms;
     uint64_t handshake_ms;
     uint64_t epmd_retry_min_ms;
     uint64_t epmd_retry_max_ms;
@@ -79,6 +82,9 @@ struct peer {
     uint64_t started_ms;
     uint64_t sent_ms;
     uint64_t received_ms;
+    uint64_t alive_ms;  /* when it last sent, or took what we sent */
+    uint64_t probed_ms; /* when it was last asked for a sign of life */
+    size_t unsent_size; /* output at the last look */
     uint64_t flags;
     uint32_t creation;
     size_t name_size;
@@ -93,8 +99,10 @@ struct peers {
     void *arg;
     struct peers_counters counters;
     struct peers_timing timing;
-    struct buf name;   /* own */
-    struct buf cookie; /* wiped at the end */
+    struct inbox prober; /* what probes come from: references of its own */
+    uint64_t swept_ms;   /* when the times were last looked at */
+    struct buf name;     /* own */
+    struct buf cookie;   /* wiped at the end */
     struct bytes (*find_cookie)(void *arg, struct bytes peer_name);
     uint32_t creation;
     uint16_t port;

@@ -23,10 +23,15 @@ struct registration {
 static void lost(struct registration *registration, const char *reason)
 {
     const struct peers *peers = registration->peers;
+    uint64_t half_ms = registration->pause_ms / 2;
+    uint64_t chance;
 
+    sys_random(&chance, sizeof(chance));
     registration->client = NULL;
     registration->is_registered = false;
-    registration->retry_ms = loop_now_ms(peers->loop) + registration->pause_ms;
+    /* Half of the pause is chance: all nodes of a host lose epmd together. */
+    registration->retry_ms =
+        loop_now_ms(peers->loop) + half_ms + chance % (half_ms + 1);
     registration->pause_ms *= 2;
     if (registration->pause_ms > peers->timing.epmd_retry_max_ms) {
         registration->pause_ms = peers->timing.epmd_retry_max_ms;

@@ -7,7 +7,6 @@
 #include "dist/control_scan.h"
 #include "dist/frame.h"
 #include "etf/reader.h"
-#include "etf/writer.h"
 #include "node/access.h"
 #include "node/node.h"
 #include "node/requests.h"
@@ -27,6 +26,56 @@ static void set_role(const struct node *node, struct link *link)
     }
 }
 
+static struct buf *out_of_peer(void *arg)
+{
+    return peer_out((struct peer *)arg);
+}
+
+/* NULL: not a member of the settings. */
+static struct redial *redial_of(struct node *node, struct bytes name)
+{
+    for (uint32_t i = 0; i < node->settings->member_count; i++) {
+        if (bytes_is(name, node->settings->members[i].name)) {
+            return &node->redials[i];
+        }
+    }
+    return NULL;
+}
+
+/* Chooses when the next attempt is due: in a pause that doubles, of which half
+ * is chance, so that those who lost one another together do not come back
+ * together. */
+static void redial_later(struct node *node, struct redial *redial)
+{
+    uint64_t pause_ms = redial->pause_ms * 2;
+
+    if (pause_ms < NODE_DIAL_MIN_MS) {
+        pause_ms = NODE_DIAL_MIN_MS;
+    } else if (pause_ms > NODE_DIAL_MAX_MS) {
+        pause_ms = NODE_DIAL_MAX_MS;
+    }
+    redial->pause_ms = pause_ms;
+    redial->due_ms =
+        node->now_ms + pause_ms / 2 + rng_below(&node->rng, pause_ms / 2 + 1);
+}
+
+static void note_link(struct node *node, struct bytes name, bool is_up)
+{
+    struct redial *redial = redial_of(node, name);
+
+    if (redial == NULL) {
+        return;
+    }
+    if (is_up) {
+        redial->linked_ms = node->now_ms;
+        return;
+    }
+    if (node->now_ms - redial->linked_ms >= NODE_LINK_STABLE_MS) {
+        redial->pause_ms = 0;
+    }
+    redial_later(node, redial);
+}
+
 static void peer_up(void *arg, struct peer *peer)
 {
     struct node *node = (struct node *)arg;
@@ -39,6 +88,8 @@ static void peer_up(void *arg, struct peer *peer)
     link->peer = peer;
     link->inbox_peer.name = peer_name(peer);
     link->inbox_peer.flags = peer_flags(peer);
+    link->inbox_peer.out = out_of_peer;
+    link->inbox_peer.arg = peer;
     link->member = members_by_name(&node->members, link->inbox_peer.name);
     list_init(&link->requests);
     parts_init(&link->parts);
@@ -54,12 +105,25 @@ static void peer_up(void *arg, struct peer *peer)
     }
     if (link->member != NULL) {
         members_set_up(&node->members, link->member, true, node->now_ms);
+        note_link(node, link->inbox_peer.name, true);
         log_line(LOG_INFO, "member_up", "member=%.*s",
                  (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
     } else {
         log_line(LOG_DEBUG, "peer_up", "peer=%.*s role=%s",
                  (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
                  role_text(link->role));
+    }
+}
+
+/* What tied processes here and there is gone with the link. */
+static void forget_peer(struct node *node, struct link *link)
+{
+    struct inbox_event event;
+
+    while (inbox_next_lost(&node->inbox, &link->inbox_peer, &event)) {
+        if (event.type == INBOX_CANCEL) {
+            requests_cancel((struct request *)event.owner);
+        }
     }
 }
 
@@ -77,8 +141,10 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
              link->inbox_peer.name.data, reason);
     if (link->member != NULL) {
         members_set_up(&node->members, link->member, false, node->now_ms);
+        note_link(node, link->inbox_peer.name, false);
     }
     agents_link_down(node, link);
+    forget_peer(node, link);
     requests_link_down(node, link);
     peer_set_data(peer, NULL);
     list_remove(&link->node_link);
@@ -284,7 +350,9 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
     }
     switch (event.type) {
     case INBOX_NONE:
-    case INBOX_DOWN:
+    case INBOX_DOWN: /* we watch nobody, and call nobody, by these means */
+    case INBOX_EXIT:
+    case INBOX_RESULT:
         break;
     case INBOX_CALL:
         requests_call(node, link, &event.call);
@@ -293,7 +361,7 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
         message(node, link, &event);
         break;
     case INBOX_CANCEL:
-        requests_cancel(node, link, event.reference);
+        requests_cancel((struct request *)event.owner);
         break;
     }
 }
@@ -317,6 +385,7 @@ void links_close(struct node *node)
         peer_set_data(link->peer, NULL);
         link->member = NULL;
         agents_link_down(node, link);
+        forget_peer(node, link);
         requests_link_down(node, link);
         parts_close(&link->parts);
         mem_free(link->scan);
@@ -330,107 +399,18 @@ void links_dial(struct node *node)
         const struct settings_member *configured = &node->settings->members[i];
         struct bytes name = bytes_of_string(configured->name);
         const struct member *member = members_by_name(&node->members, name);
+        struct redial *redial = &node->redials[i];
         int rv;
 
-        if (member == NULL || member == node->self || member->is_up) {
+        if (member == NULL || member == node->self || member->is_up ||
+            node->now_ms < redial->due_ms) {
             continue;
         }
+        redial_later(node, redial);
         rv = peers_dial(node->peers, name, configured->address.host,
                         configured->address.port);
         if (rv != 0) {
             dial_failed(node, name, err_text(rv));
         }
     }
-}
-
-static struct link *link_of(const struct node *node, const struct member *to)
-{
-    struct peer *peer = to == NULL ? NULL : peers_find(node->peers, to->name);
-    struct link *link = peer == NULL ? NULL : (struct link *)peer_data(peer);
-
-    return link == NULL || link->member == NULL ? NULL : link;
-}
-
-struct link *links_leader(struct node *node)
-{
-    return link_of(node,
-                   members_by_id(&node->members, raft_leader(node->raft)));
-}
-
-struct link *links_member(const struct node *node, uint64_t member_id)
-{
-    return link_of(node, members_by_id(&node->members, member_id));
-}
-
-void links_send_member(struct node *node, uint64_t member_id, const char *kind,
-                       struct bytes content)
-{
-    struct link *link = links_member(node, member_id);
-    struct buf *out;
-    size_t begin;
-
-    if (link == NULL) {
-        return;
-    }
-    out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
-                         kind, out);
-    etf_put_binary(out, content);
-    outbox_end(out, begin);
-}
-
-static int send_in_parts(struct node *node, struct link *link, const char *kind,
-                         struct bytes head, struct blob *tail)
-{
-    struct buf message_head;
-    int rv;
-
-    buf_init(&message_head, PARTS_PART_MAX);
-    outbox_put_envelope(kind, &message_head);
-    buf_put_bytes(&message_head, head);
-    rv = buf_error(&message_head);
-    if (rv == 0) {
-        rv = parts_send(&link->parts, &node->inbox, buf_bytes(&message_head),
-                        tail, peer_out(link->peer));
-    }
-    buf_close(&message_head);
-    return rv;
-}
-
-int links_send(struct node *node, struct link *link, const char *kind,
-               struct bytes head, struct bytes tail, struct blob *shared)
-{
-    struct buf *out;
-    size_t begin;
-    int rv;
-
-    if (head.size + tail.size > PARTS_MESSAGE_MIN) {
-        struct blob *blob =
-            shared != NULL ? blob_hold(shared) : blob_copy(tail);
-
-        ensure(shared == NULL || blob_bytes(shared).data == tail.data);
-        if (blob == NULL) {
-            return ERR_NOMEM;
-        }
-        rv = send_in_parts(node, link, kind, head, blob);
-        blob_release(blob);
-        return rv;
-    }
-    out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, bytes_of(NULL, 0), "quorate_member",
-                         kind, out);
-    buf_put_bytes(out, head);
-    buf_put_bytes(out, tail);
-    outbox_end(out, begin);
-    return 0;
-}
-
-void links_send_pid(struct node *node, struct link *link, struct bytes pid,
-                    const char *kind, struct bytes body)
-{
-    struct buf *out = peer_out(link->peer);
-    size_t begin = outbox_begin(&node->inbox, pid, NULL, kind, out);
-
-    etf_put_raw(out, body);
-    outbox_end(out, begin);
 }

@@ -73,11 +73,7 @@ static void housekeeping(struct node *node)
         return;
     }
     node->tick_due_ms = node->now_ms + NODE_TICK_MS;
-    if (node->dial_due_ms <= node->now_ms) {
-        node->dial_due_ms =
-            node->now_ms + NODE_DIAL_MS + rng_below(&node->rng, NODE_DIAL_MS);
-        links_dial(node);
-    }
+    links_dial(node);
     agents_tick(node);
     orders_tick(node);
     requests_tick(node);
@@ -278,6 +274,7 @@ static int open_peers(struct node *node, struct buf *error)
         return rv;
     }
     inbox_init(&node->inbox, node->self->name, peers_creation(node->peers));
+    inbox_set_seed(&node->inbox, rng_next(&node->rng));
     return 0;
 }
 
@@ -340,6 +337,7 @@ static void close_node(struct node *node)
         sandbox->shell = NULL;
     }
     requests_close(node);
+    inbox_close(&node->inbox);
     agents_close(node);
     orders_close(node);
     state_db_close(node->db);

@@ -45,10 +45,19 @@ enum {
     NODE_BATCH_SIZE_MAX = 512 * 1024, /* bytes of one proposed entry */
     NODE_ENTRIES_IN_FLIGHT = 2,       /* proposed and not committed */
     NODE_TICK_MS = 50,                /* housekeeping of agents, controller */
-    NODE_DIAL_MS = 500,               /* between attempts to reach a member */
+    NODE_DIAL_MIN_MS = 100,           /* pause before a member is dialled */
+    NODE_DIAL_MAX_MS = 5000,          /* the same after many failures */
+    NODE_LINK_STABLE_MS = 10000,      /* a link that stood so long was good */
     NODE_RENEW_MS = 250,              /* keep-alives gathered for the log */
     NODE_ORDER_RETRY_MS = 2000,       /* an unanswered order is sent again */
     NODE_RESULT_SIZE_MAX = 80 * 1024 * 1024,
+};
+
+/* When a member whose link is down is dialled next. */
+struct redial {
+    uint64_t due_ms;
+    uint64_t pause_ms;  /* before the last attempt; 0: there was none */
+    uint64_t linked_ms; /* when its link came up last */
 };
 
 struct node;
@@ -106,7 +115,7 @@ struct node {
     uint64_t started_ms;
     uint64_t quorum_seen_ms; /* when there last was a majority */
     uint64_t tick_due_ms;
-    uint64_t dial_due_ms;
+    struct redial redials[SETTINGS_MEMBERS_MAX]; /* as settings->members */
     bool is_ready;
     bool is_stopping;
     bool is_locked; /* the data directory is ours */
@@ -195,7 +204,7 @@ void node_log_submit(struct node *node, const struct command *command);
 /* Commands that another member submitted. */
 int node_log_receive_commands(struct node *node, struct bytes batch) MUST_USE;
 
-/* links.c */
+/* links.c, links_send.c */
 void links_config(struct peers_callbacks *ret_callbacks);
 void links_dial(struct node *node);
 /* Forgets all links, so that nothing is sent any more. */

@@ -28,7 +28,7 @@ static void request_free(struct node *node, struct request *request)
     heap_remove(&node->request_deadlines, &request->deadline);
     list_remove(&request->link_node);
     list_remove(&request->queue);
-    mem_free(request->call);
+    call_free(&node->inbox, request->call);
     mem_free(request);
 }
 
@@ -193,6 +193,16 @@ static bool answer_now(struct node *node, const struct api_request *api)
     return queries_answer(node, api, node_result(node));
 }
 
+static void refuse(struct node *node, struct link *link,
+                   const struct call *call, int error)
+{
+    struct call_result done;
+
+    results_put_error_code(node_result(node), error);
+    done = finished_result(node);
+    reply(node, link, call, &done);
+}
+
 void requests_call(struct node *node, struct link *link,
                    const struct call *call)
 {
@@ -204,6 +214,12 @@ void requests_call(struct node *node, struct link *link,
     int rv;
 
     node->counters.calls++;
+    if (peer_is_busy(link->peer)) {
+        /* It asks and does not read: an answer may be as long as its question,
+         * this one is short. */
+        refuse(node, link, call, ERR_BUSY);
+        return;
+    }
     buf_init(&why, 4096);
     rv = api_decode(call->module, call->function, call->args, call->arity, &api,
                     &why);
@@ -228,16 +244,16 @@ void requests_call(struct node *node, struct link *link,
     request =
         request_new(node, link, api.function, call->args, api.timeout_ms, &rv);
     if (request != NULL) {
-        request->call = call_copy(call);
+        request->call = call_copy(&node->inbox, &link->inbox_peer, call);
         if (request->call == NULL) {
             request_free(node, request);
             request = NULL;
+        } else {
+            request->call->owner = request;
         }
     }
     if (request == NULL) {
-        results_put_error_code(node_result(node), rv);
-        done = finished_result(node);
-        reply(node, link, call, &done);
+        refuse(node, link, call, rv);
         return;
     }
     request_start(node, request);
@@ -286,21 +302,11 @@ void request_propose(struct node *node, struct request *request,
     }
 }
 
-void requests_cancel(struct node *node, struct link *link,
-                     struct bytes reference)
+void requests_cancel(struct request *request)
 {
-    LIST_FOREACH (item, &link->requests) {
-        struct request *request = LIST_ENTRY(item, struct request, link_node);
-
-        if (request->call != NULL && request->call->kind == CALL_SPAWN &&
-            bytes_equal(request->call->tag, reference)) {
-            /* What was begun goes on; only the answer has no reader. */
-            request->link = NULL;
-            list_remove(&request->link_node);
-            return;
-        }
-    }
-    (void)node;
+    /* What was begun goes on; only the answer has no reader. */
+    request->link = NULL;
+    list_remove(&request->link_node);
 }
 
 void requests_link_down(struct node *node, struct link *link)

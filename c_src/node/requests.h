@@ -31,9 +31,8 @@ struct request {
 void requests_call(struct node *node, struct link *link,
                    const struct call *call);
 
-/* The caller of a spawned call gave up: nobody waits for the answer. */
-void requests_cancel(struct node *node, struct link *link,
-                     struct bytes reference);
+/* A spawned call was ended by a signal: nobody waits for the answer. */
+void requests_cancel(struct request *request);
 
 void requests_init(struct node *node);
 void requests_close(struct node *node);

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 MAKE=${MAKE:-make}
 logs=_build/test-logs
 mkdir -p "$logs"
-order='unit fuzz erlang elixir readme'
+order='unit fuzz erlang elixir readme instructions'
 
 passed_all=0
 failed_all=0
@@ -62,6 +62,10 @@ run_readme() {
         return 1
     fi
     test/readme/run
+}
+
+run_instructions() {
+    test/bench/instructions
 }
 
 # The last number in a log that stands before or behind the given words.

@@ -9,12 +9,12 @@
 -define(RACED, 50).
 -define(WAIT_MS, 40000).
 
-main([Program, Ebin, Work, Cookie]) ->
+main([Program, Ebin, Work, Cookie | How]) ->
     true = register(?MODULE, self()),
     State = #{program => Program, ebin => Ebin, work => Work, cookie => Cookie},
     Code =
         try
-            story(State)
+            story(how(State, How))
         catch
             throw:{failed, Why} ->
                 say("FAILED: ~ts", [Why]),
@@ -31,6 +31,16 @@ main([Program, Ebin, Work, Cookie]) ->
             _ -> 1
         end
     ).
+
+%% `tls' and `noepmd': see test/demo/run.
+how(State, []) ->
+    State;
+how(#{work := Work} = State, ["tls" | How]) ->
+    say("~nAll links are TLS, with certificates by `quorate pki`.", []),
+    how(State#{pki => filename:join(Work, "pki")}, How);
+how(State, ["noepmd" | How]) ->
+    say("~nNobody uses epmd; nodes find one another by quorate_epmd.", []),
+    how(State, How).
 
 story(State) ->
     Started = erlang:monotonic_time(millisecond),
@@ -98,6 +108,7 @@ start_members(State) ->
 start_workers(State, Members) ->
     Nodes = [N || {N, _} <- Members],
     [H1, H2, H3] = Nodes,
+    _ = test_cluster:place(State, ["w1", "w2", "w3"]),
     Home = fun(First) ->
         Order = [First | lists:delete(First, Nodes)],
         ["-quorate", "member", io_lib:format("~0p", [{existing, Order}])]

@@ -8,7 +8,7 @@
 
 -define(WAIT_MS, 10000).
 %% What a node of OTP 25 must offer, and UNLINK_ID, V4_NC, SPAWN, ALIAS.
--define(FLAGS, 16#D07074FBC).
+-define(FLAGS, 16#2D074F4FBC).
 
 flags() ->
     ?FLAGS.
@@ -90,7 +90,8 @@ answer(Socket, Tag) ->
             answer(Socket, Tag);
         _ ->
             {ok, <<112, Terms/binary>>} = gen_tcp:recv(Socket, Size, ?WAIT_MS),
-            {{2, _, _}, Used} = binary_to_term(Terms, [used]),
+            {{Op, _, _}, Used} = binary_to_term(Terms, [used]),
+            true = Op =:= 2 orelse Op =:= 22,
             <<_:Used/binary, Payload/binary>> = Terms,
             case binary_to_term(Payload) of
                 {Tag, Answer} -> Answer;

@@ -1,9 +1,9 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% A member as other nodes see it: every way of calling it, from nodes of two
+%% A member as other nodes see it: every way of calling it, from nodes of three
 %% releases of Erlang, from Elixir and from a stock C node.
 %%
-%% OTP 27 runs in a root of its own (quorate_ct:release/2). Where that is not
-%% possible the group is skipped, unless QUORATE_REQUIRE_OTP27=1.
+%% OTP 27 and 29 run in roots of their own (quorate_ct:release/2). Where that is
+%% not possible the group is skipped, unless QUORATE_REQUIRE_OTP27=1 (or 29).
 -module(dist_SUITE).
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
@@ -13,7 +13,7 @@ suite() ->
     [{timetrap, {seconds, 90}}].
 
 all() ->
-    [{group, otp25}, {group, otp27}, {group, elixir}, {group, c_node}, {group, links}].
+    [{group, otp25}, {group, otp27}, {group, otp29}, {group, elixir}, {group, c_node}, {group, links}].
 
 groups() ->
     Node = [ping, hidden_nodes, rpc_call, rpc_call_with_timeout, rpc_cast, rpc_multicall, erpc_call,
@@ -21,10 +21,13 @@ groups() ->
             message_to_a_name, message_to_an_unknown_name, monitor_of_a_name,
             monitor_of_an_unknown_name, call_of_an_unknown_name, monitor_of_an_unknown_pid,
             link_to_an_unknown_pid, undef_as_in_a_vm, badarg_is_an_answer,
-            functions_outside_the_table, late_answers_are_dropped, large_arguments, many_callers,
+            functions_outside_the_table, spawned_functions,
+            late_answers_are_dropped, large_arguments, many_callers,
             traced_call, runs_sandboxes],
     [{otp25, [], Node},
      {otp27, [], Node},
+     %% Code for workers has to be compiled by 29 itself.
+     {otp29, [], Node -- [runs_sandboxes]},
      {elixir, [], [elixir_calls]},
      {c_node, [], [erl_interface_calls]},
      {links, [], [wrong_cookie, same_name_again, restarted_member, monitor_ends_with_the_member,
@@ -46,21 +49,26 @@ end_per_suite(Config) ->
     quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
 
 init_per_group(otp27, Config) ->
-    ct:timetrap({minutes, 15}),
-    Context = ?config(context, Config),
-    case quorate_ct:release(Context, "27") of
-        {ok, Root} ->
-            Node = quorate_ct:node(Context, "otp27", #{root => Root}),
-            ?assertEqual("27", quorate_ct:call(Node, erlang, system_info, [otp_release])),
-            ok = quorate_ct:load(Node, [?MODULE]),
-            [{node, Node} | Config];
-        Skip ->
-            Skip
-    end;
+    of_release("27", Config);
+init_per_group(otp29, Config) ->
+    of_release("29", Config);
 init_per_group(otp25, Config) ->
     [{node, quorate_ct:node(?config(context, Config), "otp25")} | Config];
 init_per_group(_, Config) ->
     [{node, ?config(client, Config)} | Config].
+
+of_release(Release, Config) ->
+    ct:timetrap({minutes, 15}),
+    Context = ?config(context, Config),
+    case quorate_ct:release(Context, Release) of
+        {ok, Root} ->
+            Node = quorate_ct:node(Context, "otp" ++ Release, #{root => Root}),
+            ?assertEqual(Release, quorate_ct:call(Node, erlang, system_info, [otp_release])),
+            ok = quorate_ct:load(Node, [?MODULE]),
+            [{node, Node} | Config];
+        Skip ->
+            Skip
+    end.
 
 end_per_group(_, _) ->
     ok.
@@ -315,11 +323,34 @@ badarg_is_an_answer(Config) ->
 functions_outside_the_table(Config) ->
     on(Config, fun([M | _]) ->
         ?assertMatch({badrpc, _}, rpc:call(M, os, cmd, ["id"])),
-        ?assertError(_, erpc:call(M, fun() -> node() end)),
-        Request = spawn_request(M, erlang, node, [], [{reply, yes}]),
-        {spawn_reply, Request, error, _} = next(),
+        ?assertError({exception, notsup, _}, erpc:call(M, fun() -> node() end)),
+        ?assertEqual({down, {undef, [{erlang, node, [], []}]}},
+                     end_of_spawn(M, erlang, node, [])),
         ?assertEqual(pong, net_adm:ping(M))
     end).
+
+%% Any function of the table is a process for as long as it takes.
+spawned_functions(Config) ->
+    on(Config, fun([M | _]) ->
+        ?assertEqual({down, normal}, end_of_spawn(M, quorate, version, [])),
+        ?assertEqual({down, {undef, [{quorate, version, [1], []}]}},
+                     end_of_spawn(M, quorate, version, [1])),
+        Pid = spawn(M, quorate, version, []),
+        ?assertEqual(M, node(Pid)),
+        process_flag(trap_exit, true),
+        Linked = spawn_link(M, quorate, nope, []),
+        {'EXIT', Linked, {undef, [{quorate, nope, [], []}]}} = next(),
+        ?assertError(badarg, spawn_opt(M, quorate, version, [], [{priority, 7}])),
+        Request = spawn_request(M, quorate, version, [], [{priority, low}, {reply, yes}]),
+        {spawn_reply, Request, ok, _} = next(),
+        ?assertEqual({messages, []}, process_info(self(), messages))
+    end).
+
+end_of_spawn(M, Module, Function, Args) ->
+    {Pid, Ref} = spawn_monitor(M, Module, Function, Args),
+    receive {'DOWN', Ref, process, Pid, Reason} -> {down, Reason}
+    after 10000 -> no_answer
+    end.
 
 %% A frozen member answers when nobody listens any more.
 late_answers_are_dropped(Config) ->

@@ -217,7 +217,7 @@ node(Context, Name) ->
     node(Context, Name, #{}).
 
 %% `root': of another system, for chroot; `cookie'; `name' => false: a node that
-%% is not distributed; `env', `args'.
+%% is not distributed; `place': other host and kind of name; `env', `args'.
 -spec node(context(), string(), map()) -> peer().
 node(#{keeper := Keeper, work := Work, env := Env, cookie := Own} = Context, Name, Options) ->
     Cookie = maps:get(cookie, Options, Own),
@@ -228,8 +228,9 @@ node(#{keeper := Keeper, work := Work, env := Env, cookie := Own} = Context, Nam
     Args = ["-setcookie", atom_to_list(Cookie), "-start_epmd", "false", "-kernel", "logger_level",
             "critical", "-kernel", "prevent_overlapping_partitions", "false"
             | paths(Options) ++ More ++ maps:get(args, Options, [])],
+    Place = maps:merge(Named, maps:get(place, Options, #{})),
     {ok, Peer, Node} =
-        peer:start(maps:merge(Named, (program_of(Options))#{
+        peer:start(maps:merge(Place, (program_of(Options))#{
             connection => standard_io, wait_boot => 30000, args => Args,
             env => [{"CT_LOG", filename:join(Work, Name ++ ".log")}
                     | Env ++ maps:get(env, Options, [])]})),

@@ -7,7 +7,6 @@
  * decoder takes; a frame that is refused has a cause and no answer. */
 #include "base/ensure.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "dist/control.h"
 #include "dist/flags.h"
 #include "dist/frame.h"
@@ -17,8 +16,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FLAGS_ALL \
-    (DIST_FLAGS_OFFERED | DIST_FLAG_SEND_SENDER | DIST_FLAG_EXIT_PAYLOAD)
+#define FLAGS_ALL DIST_FLAGS_OFFERED
+#define FLAGS_OLD         \
+    (DIST_FLAGS_OFFERED & \
+     ~(DIST_FLAG_SEND_SENDER | DIST_FLAG_EXIT_PAYLOAD | DIST_FLAG_ALTACT_SIG))
 
 enum { INPUT_MAX = 64 * 1024, OUT_MAX = 1024 * 1024 };
 
@@ -43,11 +44,11 @@ static void check_out(const struct buf *out)
     }
 }
 
-static void answer(struct inbox *inbox, const struct inbox_peer *peer,
+static void answer(struct inbox *inbox, struct inbox_peer *peer,
                    const struct call *call, uint8_t option, struct buf *out)
 {
     struct call_result result = {.type = CALL_VALUE, .value = call->args};
-    struct call *copy = call_copy(call);
+    struct call *copy = call_copy(inbox, peer, call);
 
     ensure(copy != NULL);
     ensure(copy->from.size == call->from.size);
@@ -57,11 +58,11 @@ static void answer(struct inbox *inbox, const struct inbox_peer *peer,
         result = (struct call_result){.type = CALL_UNDEF};
     }
     call_reply(inbox, peer, option % 2 == 0 ? call : copy, &result, out);
-    mem_free(copy);
+    call_free(inbox, copy);
 }
 
-static void echo(struct inbox *inbox, const struct inbox_event *event,
-                 struct buf *out)
+static void echo(struct inbox *inbox, struct inbox_peer *peer,
+                 const struct inbox_event *event, struct buf *out)
 {
     struct buf reference;
     size_t begin;
@@ -70,21 +71,21 @@ static void echo(struct inbox *inbox, const struct inbox_event *event,
         return;
     }
     buf_init(&reference, 8192);
-    begin = outbox_begin(inbox, event->from, NULL, "echo", out);
+    begin = outbox_begin_pid(inbox, peer, event->from, "echo", out);
     buf_put_bytes(out, event->message);
     outbox_end(out, begin);
     outbox_send_name(inbox, "name", event->message, out);
-    outbox_monitor(inbox, event->from, out, &reference);
-    outbox_demonitor(inbox, event->from, buf_bytes(&reference), out);
-    ensure(buf_error(&reference) == 0);
+    ensure(outbox_monitor(inbox, peer, event->from, out, &reference) == 0);
+    outbox_demonitor(inbox, peer, buf_bytes(&reference), out);
+    ensure(outbox_link(inbox, peer, event->from, out) == 0);
+    outbox_unlink(inbox, peer, event->from, out);
     ensure(reference.size <= 600);
     buf_close(&reference);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint64_t flags[] = {DIST_FLAGS_OFFERED, FLAGS_ALL,
-                                     DIST_FLAGS_MANDATORY,
+    static const uint64_t flags[] = {FLAGS_OLD, FLAGS_ALL, DIST_FLAGS_MANDATORY,
                                      DIST_FLAGS_OFFERED & ~DIST_FLAG_ALIAS};
     struct inbox_peer peer = {.name = bytes_of_string("tester@127.0.0.1")};
     struct inbox_event event = {.type = INBOX_NONE};
@@ -111,13 +112,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (rv == 0 && event.type == INBOX_MESSAGE) {
         ensure(event.message.size > 0);
-        echo(&inbox, &event, &out);
+        echo(&inbox, &peer, &event, &out);
     }
     if (rv == 0 && event.type == INBOX_DOWN) {
         ensure(event.reference.size > 0);
         ensure(event.reason.size > 0);
     }
     check_out(&out);
+    while (inbox_next_lost(&inbox, &peer, &event)) {
+    }
+    inbox_close(&inbox);
     buf_close(&out);
     return 0;
 }

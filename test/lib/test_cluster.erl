@@ -5,18 +5,30 @@
 -module(test_cluster).
 
 -export([start_members/2, start_member/4, start_erl/4, start_elixir/4]).
+-export([host/1, place/2]).
 -export([kill/1, finish/1, await/3, free_ports/1]).
 -export([resident_kib/1, cpu_ms/1]).
 
+%% Without `pki' links are plain, and names end in 127.0.0.1. With it, it is a
+%% directory with the files of each node (quorate pki), links are TLS, and names
+%% end in localhost, since OTP 25 takes no certificate for an address.
 -type context() :: #{
-    program := file:filename(), ebin := file:filename(), work := file:filename(), cookie := string()
+    program := file:filename(),
+    ebin := file:filename(),
+    work := file:filename(),
+    cookie := string(),
+    pki => file:filename()
 }.
+
+-spec host(context()) -> string().
+host(#{pki := _}) -> "localhost";
+host(_) -> "127.0.0.1".
 
 %% Members named Names (before the @), all of them voters: [{Node, OsPid}].
 -spec start_members(context(), [string()]) -> [{node(), pos_integer()}].
 start_members(Context, Names) ->
-    Addresses = lists:zip(Names, free_ports(length(Names))),
-    [{node_of(N), start_member(Context, N, P, Addresses)} || {N, P} <- Addresses].
+    Addresses = place(Context, Names),
+    [{node_of(Context, N), start_member(Context, N, P, Addresses)} || {N, P} <- Addresses].
 
 -spec start_member(context(), string(), inet:port_number(), [{string(), inet:port_number()}]) ->
     pos_integer().
@@ -25,7 +37,7 @@ start_member(#{program := Program, work := Work} = Context, Name, Port, Voters) 
         [
             "start",
             "--name",
-            atom_to_list(node_of(Name)),
+            atom_to_list(node_of(Context, Name)),
             "--cookie-file",
             filename:join(Work, "cookie"),
             "--data-dir",
@@ -34,33 +46,56 @@ start_member(#{program := Program, work := Work} = Context, Name, Port, Voters) 
             io_lib:format("127.0.0.1:~b", [Port])
         ] ++
             lists:append([
-                ["--member", io_lib:format("~s@127.0.0.1=127.0.0.1:~b", [N, P])]
+                ["--member", io_lib:format("~s=127.0.0.1:~b", [node_of(Context, N), P])]
              || {N, P} <- Voters, length(Voters) > 1
-            ]),
+            ]) ++
+            member_files(Context, Name),
     spawn_os(Context, Name, Program, Args).
 
 %% An Erlang node; Extra are further arguments of erl.
 -spec start_erl(context(), string(), [string()], string()) -> {node(), pos_integer()}.
 start_erl(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
-    Node = node_of(Name),
+    Node = node_of(Context, Name),
     Args =
-        ["-noshell", "-noinput", "-name", atom_to_list(Node), "-setcookie", Cookie] ++
-            paths(Context) ++ quiet() ++ Extra ++ ["-eval", Eval],
+        ["-noshell", "-noinput", [$- | name_flag(Context)], atom_to_list(Node)] ++
+            ["-setcookie", Cookie] ++
+            paths(Context) ++ quiet() ++ tls(Context, Name) ++ Extra ++ ["-eval", Eval],
     {Node, spawn_os(Context, Name, find("erl"), Args)}.
 
 %% A node that runs Elixir.
 -spec start_elixir(context(), string(), [string()], string()) -> {node(), pos_integer()}.
 start_elixir(#{cookie := Cookie} = Context, Name, Extra, Eval) ->
-    Node = node_of(Name),
+    Node = node_of(Context, Name),
     %% elixir cuts this at blanks, whatever the quotes.
-    Flags = lists:flatten(lists:join(" ", quiet() ++ Extra)),
+    Flags = lists:flatten(lists:join(" ", quiet() ++ tls(Context, Name) ++ Extra)),
     Args =
-        ["--name", atom_to_list(Node), "--cookie", Cookie, "--erl", Flags] ++
+        ["--" ++ name_flag(Context), atom_to_list(Node), "--cookie", Cookie, "--erl", Flags] ++
             paths(Context) ++ ["--no-halt", "-e", Eval],
     {Node, spawn_os(Context, Name, find("elixir"), Args)}.
 
-node_of(Name) ->
-    list_to_atom(Name ++ "@127.0.0.1").
+node_of(Context, Name) ->
+    list_to_atom(Name ++ "@" ++ host(Context)).
+
+name_flag(#{pki := _}) -> "sname";
+name_flag(_) -> "name".
+
+member_files(#{pki := Pki} = Context, Name) ->
+    Dir = filename:join(Pki, atom_to_list(node_of(Context, Name))),
+    lists:append([
+        [Flag, filename:join(Dir, File)]
+     || {Flag, File} <- [
+            {"--tls-cert-file", "cert.pem"}, {"--tls-key-file", "key.pem"}, {"--tls-ca-file", "ca.pem"}
+        ]
+    ]);
+member_files(_, _) ->
+    [].
+
+%% How a node speaks to others.
+tls(#{pki := Pki} = Context, Name) ->
+    Conf = filename:join([Pki, atom_to_list(node_of(Context, Name)), "ssl_dist.conf"]),
+    ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Conf];
+tls(_, _) ->
+    [].
 
 paths(#{ebin := Ebin, work := Work}) ->
     ["-pa", Ebin, "-pa", filename:join(Work, "ebin")].
@@ -96,6 +131,29 @@ spawn_os(#{work := Work}, Name, Program, Args) ->
             ok = file:write_file(filename:join(Work, "pids"), [Text, $\n], [append]),
             binary_to_integer(Text)
     after 5000 -> throw({failed, [Program, " did not start"]})
+    end.
+
+%% Ports for nodes that are to be started. Without epmd (QUORATE_EPMD_NODES is
+%% set) this node and all that it starts from now on know them.
+-spec place(context(), [string()]) -> [{string(), inet:port_number()}].
+place(Context, Names) ->
+    Addresses = lists:zip(Names, free_ports(length(Names))),
+    case os:getenv("QUORATE_EPMD_NODES") of
+        false ->
+            Addresses;
+        Known ->
+            More = [
+                io_lib:format(",~s=127.0.0.1:~b", [node_of(Context, Name), Port])
+             || {Name, Port} <- Addresses
+            ],
+            true = os:putenv("QUORATE_EPMD_NODES", lists:flatten([Known | More])),
+            lists:foreach(
+                fun({Name, Port}) ->
+                    ok = quorate_epmd:put(node_of(Context, Name), {"127.0.0.1", Port})
+                end,
+                Addresses
+            ),
+            Addresses
     end.
 
 -spec free_ports(pos_integer()) -> [inet:port_number()].

@@ -45,6 +45,18 @@ static void put_tag(struct buf *buf, enum tag_form form)
     }
 }
 
+/* The number of the operation that was really sent. */
+static int wire_op(const uint64_t *flags, const struct control *control)
+{
+    bool has_all = *flags == DIST_FLAGS_OFFERED;
+
+    if (control->op == CONTROL_ALIAS_SEND) {
+        return has_all ? CONTROL_ALTACT_SIG_SEND : CONTROL_ALIAS_SEND;
+    }
+    return (*flags & DIST_FLAG_SEND_SENDER) != 0 ? CONTROL_SEND_SENDER
+                                                 : CONTROL_SEND;
+}
+
 static void answers_go_to_the_alias_if_there_is_one(void **state)
 {
     static const struct {
@@ -52,6 +64,9 @@ static void answers_go_to_the_alias_if_there_is_one(void **state)
         uint64_t flags;
         enum control_op op;
     } rows[] = {
+        {TAG_ALIAS, RECORDED_FLAGS, CONTROL_ALIAS_SEND},
+        {TAG_NESTED, RECORDED_FLAGS, CONTROL_ALIAS_SEND},
+        /* They come out of the decoder as the same operation. */
         {TAG_ALIAS, DIST_FLAGS_OFFERED, CONTROL_ALIAS_SEND},
         {TAG_NESTED, DIST_FLAGS_OFFERED, CONTROL_ALIAS_SEND},
         {TAG_REFERENCE, DIST_FLAGS_OFFERED, CONTROL_SEND},
@@ -81,6 +96,8 @@ static void answers_go_to_the_alias_if_there_is_one(void **state)
         call_reply(&fixture.inbox, &fixture.peer, &call, &result, &fixture.out);
         control = decode_out(&fixture);
         assert_int_equal(control.op, rows[i].op);
+        assert_int_equal(fixture.out.data[9],
+                         wire_op(&rows[i].flags, &control));
         etf_put_tuple(&expected, 2);
         etf_put_raw(&expected, call.tag);
         etf_put_raw(&expected, value);
@@ -191,7 +208,7 @@ static void copies_outlive_the_frame(void **state)
     fixture.inbox.pid_next = 2;
     receive_hex(&fixture, VECTOR_ERPC_CALL);
     buf_put_bytes(&echoed, fixture.event.call.args);
-    copy = call_copy(&fixture.event.call);
+    copy = call_copy(&fixture.inbox, &fixture.peer, &fixture.event.call);
     assert_non_null(copy);
     buf_close(&fixture.frame);
     assert_int_equal(copy->module.size, 0);
@@ -200,21 +217,31 @@ static void copies_outlive_the_frame(void **state)
     result.value = buf_bytes(&echoed);
     call_reply(&fixture.inbox, &fixture.peer, copy, &result, &fixture.out);
     assert_out(&fixture, VECTOR_ERPC_CALL_REPLY);
-    mem_free(copy);
+    call_free(&fixture.inbox, copy);
     buf_close(&echoed);
     fixture_close(&fixture);
 }
 
 static void a_copy_needs_memory(void **state)
 {
-    struct call call = {.kind = CALL_GEN};
-    struct call *copy;
+    static const enum call_kind kinds[] = {CALL_GEN, CALL_SPAWN};
+    struct fixture fixture;
 
     (void)state;
-    mem_fail_after(0);
-    copy = call_copy(&call);
-    mem_fail_after(UINT64_MAX);
-    assert_null(copy);
+    fixture_open(&fixture);
+    for (size_t i = 0; i < 2; i++) {
+        /* A spawned call is entered in a table, too. */
+        for (uint64_t count = 0; count <= i; count++) {
+            struct call call = {.kind = kinds[i], .pid_id = 2};
+            struct call *copy;
+
+            mem_fail_after(count);
+            copy = call_copy(&fixture.inbox, &fixture.peer, &call);
+            mem_fail_after(UINT64_MAX);
+            assert_null(copy);
+        }
+    }
+    fixture_close(&fixture);
 }
 
 static void an_answer_that_does_not_fit_is_the_buffers_error(void **state)

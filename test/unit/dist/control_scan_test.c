@@ -130,13 +130,13 @@ static void what_is_wrong_is_found_when_it_comes(void **state)
     buf_init(&frame, 100000);
     put_hex(&frame, VECTOR_LINK_SELF);
     /* No operation, no version, no tuple: by the first bytes. */
-    for (size_t i = 0; i < CONTROL_HEAD_SIZE; i++) {
+    for (size_t i = 0; i < CONTROL_HEAD_MAX; i++) {
         uint8_t kept = frame.data[i];
 
         frame.data[i] = 99;
         assert_int_not_equal(
             scan_steps(buf_bytes(&frame), 1, SIZE_MAX, &scan, &arrived), 0);
-        assert_in_range(arrived, 0, CONTROL_HEAD_SIZE);
+        assert_in_range(arrived, 0, CONTROL_HEAD_MAX);
         frame.data[i] = kept;
     }
     /* No payload belongs to it: when the tuple has ended. */

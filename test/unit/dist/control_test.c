@@ -10,12 +10,12 @@
 
 #include <stdio.h>
 
-#define ALL_FLAGS \
-    (DIST_FLAGS_OFFERED | DIST_FLAG_SEND_SENDER | DIST_FLAG_EXIT_PAYLOAD)
+#define ALL_FLAGS DIST_FLAGS_OFFERED
 
 /* Fields: u unused atom, f pid from, t pid to, n name, r reference, i integer,
  * x reason, k token, l leader pid, m {M, F, Arity}, o options, b flags,
- * v pid or atom (here a pid). A payload follows if `has_payload`. */
+ * v pid or atom (here a pid), from '0' to 'O' the number 0 to 31. A payload
+ * follows if `has_payload`. */
 static const struct row {
     uint8_t op;
     uint8_t plain; /* what it comes out as */
@@ -52,6 +52,31 @@ static const struct row {
     {34, CONTROL_ALIAS_SEND, "frk", true, DIST_FLAG_ALIAS},
     {35, CONTROL_UNLINK_ID, "ift", false, DIST_FLAG_UNLINK_ID},
     {36, CONTROL_UNLINK_ID_ACK, "ift", false, DIST_FLAG_UNLINK_ID},
+    /* Priority 1, token 2, alias 4, name 8, exit 16. */
+    {37, CONTROL_SEND, "0ft", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_SEND, "1ft", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_SEND, "2ftk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_SEND, "3ftk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_ALIAS_SEND, "4fr", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_ALIAS_SEND, "5fr", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_ALIAS_SEND, "6frk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_ALIAS_SEND, "7frk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_REG_SEND, "8fn", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_REG_SEND, "9fn", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_REG_SEND, ":fnk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_REG_SEND, ";fnk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "@ft", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Aft", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Bftk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Cftk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Dfr", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Efr", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Ffrk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Gfrk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Hfn", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Ifn", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Jfnk", true, DIST_FLAG_ALTACT_SIG},
+    {37, CONTROL_EXIT2, "Kfnk", true, DIST_FLAG_ALTACT_SIG},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -112,7 +137,8 @@ static void put_field(struct buf *buf, char field)
         etf_put_u64(buf, 3);
         break;
     default:
-        fail();
+        assert_in_range(field, '0', 'O');
+        etf_put_u64(buf, (uint64_t)(field - '0'));
     }
 }
 
@@ -370,6 +396,36 @@ static void long_control_tuples_are_refused(void **state)
     buf_close(&frame);
 }
 
+static void unknown_flags_of_a_signal_are_refused(void **state)
+{
+    /* Unknown bits; an alias and a name at once; no small integer. */
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } flags[] = {{"a\40", 2},      {"a\200", 2},   {"a\14", 2}, {"a\34", 2},
+                 {"b\0\0\0\4", 5}, {"n\1\0\4", 4}, {"w\0", 2}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        struct control control;
+        struct buf frame;
+
+        buf_init(&frame, 1000);
+        buf_put_u8(&frame, CONTROL_PASS_THROUGH);
+        buf_put_u8(&frame, 131);
+        etf_put_tuple(&frame, 4);
+        etf_put_u64(&frame, 37);
+        buf_put(&frame, flags[i].bytes, flags[i].size);
+        put_field(&frame, 'f');
+        put_field(&frame, 'r');
+        buf_put_u8(&frame, 131);
+        etf_put_nil(&frame);
+        assert_err(decode(buf_bytes(&frame), ALL_FLAGS, &control),
+                   ERR_MALFORMED);
+        buf_close(&frame);
+    }
+}
+
 static void unlink_ids_have_64_bits(void **state)
 {
     /* {35, 2^64, From, To} and {35, -1, From, To} */
@@ -464,6 +520,7 @@ int main(void)
         cmocka_unit_test(other_framings_are_refused),
         cmocka_unit_test(only_reasons_may_be_deep),
         cmocka_unit_test(long_control_tuples_are_refused),
+        cmocka_unit_test(unknown_flags_of_a_signal_are_refused),
         cmocka_unit_test(unlink_ids_have_64_bits),
         cmocka_unit_test(monitors_are_of_pids_or_names),
         cmocka_unit_test(spawn_options_come_in_all_forms),

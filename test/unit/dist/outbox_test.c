@@ -34,8 +34,8 @@ static void messages_go_to_pids_and_names(void **state)
     buf_init(&self, 1000);
     put_peer_pid(&pid);
     put_own_pid(&self, 1, 0, 7);
-    outbox_send(&fixture.inbox, buf_bytes(&pid), bytes_of("a\1", 2),
-                &fixture.out);
+    outbox_send(&fixture.inbox, &fixture.peer, buf_bytes(&pid),
+                bytes_of("a\1", 2), &fixture.out);
     outbox_send_name(&fixture.inbox, "quorate_member", bytes_of("a\2", 2),
                      &fixture.out);
     control = take(&fixture, &offset);
@@ -66,9 +66,10 @@ static void messages_in_parts_have_their_envelope(void **state)
     buf_init(&pid, 1000);
     put_peer_pid(&pid);
     for (int i = 0; i < 2; i++) {
-        size_t begin = outbox_begin(
-            &fixture.inbox, i == 0 ? buf_bytes(&pid) : bytes_of(NULL, 0),
-            i == 0 ? NULL : "name", "kind", &fixture.out);
+        size_t begin =
+            i == 0 ? outbox_begin_pid(&fixture.inbox, &fixture.peer,
+                                      buf_bytes(&pid), "kind", &fixture.out)
+                   : outbox_begin(&fixture.inbox, "name", "kind", &fixture.out);
 
         etf_put_atom(&fixture.out, "body");
         outbox_end(&fixture.out, begin);
@@ -103,9 +104,11 @@ static void monitors_have_references_that_differ(void **state)
     put_peer_pid(&pid);
     /* The first word of a reference has 18 bits only. */
     fixture.inbox.reference_next = (UINT64_C(1) << 18) - 1;
-    outbox_monitor(&fixture.inbox, buf_bytes(&pid), &fixture.out, &first);
-    outbox_monitor(&fixture.inbox, buf_bytes(&pid), &fixture.out, &second);
-    outbox_demonitor(&fixture.inbox, buf_bytes(&pid), buf_bytes(&first),
+    assert_ok(outbox_monitor(&fixture.inbox, &fixture.peer, buf_bytes(&pid),
+                             &fixture.out, &first));
+    assert_ok(outbox_monitor(&fixture.inbox, &fixture.peer, buf_bytes(&pid),
+                             &fixture.out, &second));
+    outbox_demonitor(&fixture.inbox, &fixture.peer, buf_bytes(&first),
                      &fixture.out);
     assert_false(bytes_equal(buf_bytes(&first), buf_bytes(&second)));
     assert_memory_equal(second.data + second.size - 12,
@@ -126,12 +129,48 @@ static void monitors_have_references_that_differ(void **state)
     fixture_close(&fixture);
 }
 
+static void a_probe_monitors_a_name_that_nobody_has(void **state)
+{
+    struct fixture fixture;
+    struct inbox other;
+    struct inbox_event event;
+    struct control control;
+    struct bytes frame;
+    struct buf answer;
+    struct inbox_peer prober = {.name = bytes_of_string("b@127.0.0.1"),
+                                .flags = DIST_FLAGS_OFFERED};
+    const char *cause;
+    size_t offset = 0;
+    size_t used;
+
+    (void)state;
+    fixture_open(&fixture);
+    outbox_probe(&fixture.inbox, &fixture.out);
+    control = take(&fixture, &offset);
+    assert_int_equal(control.op, CONTROL_MONITOR_P);
+    assert_int_equal(offset, fixture.out.size);
+    /* Another member answers, and what it says is known here as what it is. */
+    buf_init(&answer, 1000);
+    inbox_init(&other, bytes_of_string("c@127.0.0.1"), 9);
+    assert_ok(
+        frame_next(buf_bytes(&fixture.out), FRAME_SIZE_MAX, &frame, &used));
+    assert_ok(inbox_receive(&other, &prober, frame, &answer, &event, &cause));
+    assert_int_equal(event.type, INBOX_NONE);
+    assert_ok(frame_next(buf_bytes(&answer), FRAME_SIZE_MAX, &frame, &used));
+    assert_ok(control_decode(frame, DIST_FLAGS_OFFERED, &control, &cause));
+    assert_int_equal(control.op, CONTROL_MONITOR_P_EXIT);
+    buf_close(&answer);
+    inbox_close(&other);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_go_to_pids_and_names),
         cmocka_unit_test(messages_in_parts_have_their_envelope),
         cmocka_unit_test(monitors_have_references_that_differ),
+        cmocka_unit_test(a_probe_monitors_a_name_that_nobody_has),
     };
 
     return cmocka_run_group_tests_name("dist_outbox", tests, NULL, NULL);

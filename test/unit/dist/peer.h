@@ -11,6 +11,11 @@
 #include "lib/test.h"
 #include "vectors.h"
 
+/* What was agreed with the recorded peer: less than we offer by now. */
+#define RECORDED_FLAGS    \
+    (DIST_FLAGS_OFFERED & \
+     ~(DIST_FLAG_SEND_SENDER | DIST_FLAG_EXIT_PAYLOAD | DIST_FLAG_ALTACT_SIG))
+
 struct fixture {
     struct inbox inbox;
     struct inbox_peer peer;
@@ -24,7 +29,7 @@ static inline void fixture_open(struct fixture *fixture)
 {
     *fixture =
         (struct fixture){.peer = {.name = bytes_of_string("tester@127.0.0.1"),
-                                  .flags = DIST_FLAGS_OFFERED}};
+                                  .flags = RECORDED_FLAGS}};
     inbox_init(&fixture->inbox, bytes_of_string("quorate@127.0.0.1"), 7);
     buf_init(&fixture->frame, 100000);
     buf_init(&fixture->out, 100000);
@@ -32,6 +37,11 @@ static inline void fixture_open(struct fixture *fixture)
 
 static inline void fixture_close(struct fixture *fixture)
 {
+    struct inbox_event event;
+
+    while (inbox_next_lost(&fixture->inbox, &fixture->peer, &event)) {
+    }
+    inbox_close(&fixture->inbox);
     buf_close(&fixture->frame);
     buf_close(&fixture->out);
 }
@@ -63,6 +73,12 @@ static inline void assert_out(struct fixture *fixture, const char *hex)
     assert_bytes(buf_bytes(&fixture->out), expected.data, expected.size);
     buf_close(&expected);
     buf_clear(&fixture->out);
+}
+
+static inline bool out_contains(const struct fixture *fixture, const char *text,
+                                size_t size)
+{
+    return memmem(fixture->out.data, fixture->out.size, text, size) != NULL;
 }
 
 /* A pid of the peer, and one of ours. */

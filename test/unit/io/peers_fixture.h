@@ -230,7 +230,9 @@ static inline void send_frame(struct side *side, struct bytes frame)
 static inline void hurry(struct peers *peers)
 {
     const struct peers_timing timing = {.tick_ms = 20,
+                                        .probe_ms = 100,
                                         .silence_ms = 300,
+                                        .quiet_ms = 900,
                                         .handshake_ms = 300,
                                         .epmd_retry_min_ms = 20,
                                         .epmd_retry_max_ms = 40,

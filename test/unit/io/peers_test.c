@@ -351,6 +351,63 @@ static bool first_was_down(struct fixture *fixture)
     return fixture->sides[0].downs > 0;
 }
 
+/* Reads until the other side closes or `probes` probes were answered, each by
+ * one tick; -1: closed before. */
+static int answer_probes(int fd, int probes)
+{
+    static const char name[] = "$quorate_probe";
+    static const uint8_t tick[FRAME_HEADER_SIZE] = {0};
+    size_t matched = 0;
+    char byte;
+
+    while (probes > 0) {
+        if (read(fd, &byte, 1) != 1) {
+            return -1;
+        }
+        matched = byte == name[matched] ? matched + 1 : byte == name[0];
+        if (matched == sizeof(name) - 1) {
+            matched = 0;
+            probes--;
+            if (write(fd, tick, sizeof(tick)) != (ssize_t)sizeof(tick)) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Answers three times, which takes as long as it may be silent, then never. */
+static void *fall_silent(void *arg)
+{
+    struct fixture *fixture = (struct fixture *)arg;
+    int fd = puppet_shake(fixture->port, "seldom@127.0.0.1", "a@127.0.0.1");
+    int result = fd < 0 ? -1 : answer_probes(fd, 3);
+
+    fixture->puppet_fd = fd;
+    return end_puppet(fixture, result);
+}
+
+static bool puppet_is_done_and_first_down(struct fixture *fixture)
+{
+    return fixture->is_puppet_done && first_was_down(fixture);
+}
+
+static void a_silent_peer_must_answer(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct side *a = &fixture->sides[0];
+
+    hurry(start_side(fixture, 0, "a@127.0.0.1"));
+    start_puppet(fixture, fall_silent);
+    join_puppet(fixture);
+    /* Alive by its answers alone, and well past the limit. */
+    assert_int_equal(a->downs, 0);
+    assert_true(loop_now_ms(fixture->loop) >= a->peer->started_ms + 300);
+    wait_for(fixture, puppet_is_done_and_first_down);
+    assert_string_equal(a->down_reason, "the peer is silent");
+    assert_int_equal(a->frames, 0);
+}
+
 static void a_peer_behind_its_hard_limit_is_cut(void **state)
 {
     struct fixture *fixture = (struct fixture *)*state;
@@ -421,6 +478,7 @@ int main(void)
         TEST(a_dial_under_way_may_be_freed),
         TEST(bad_arguments_are_refused),
         TEST(ticks_keep_an_idle_link_up),
+        TEST(a_silent_peer_must_answer),
         TEST(a_peer_behind_its_hard_limit_is_cut),
         TEST(a_peer_that_does_not_read_is_busy),
     };
