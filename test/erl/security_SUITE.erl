@@ -307,6 +307,9 @@ a_member_that_may_be_none(Config) ->
     [await_log(Config, M, <<"level=warn event=member_refused member=m3@127.0.0.1 role=worker">>)
      || M <- [M1, M2]],
     ?assertMatch({ok, _}, quorate_ct:ask(client(Config), M1, {quorum_manager, token}, [])),
+    %% Nor is it told who leads.
+    ?assertMatch(#{leader := undefined, quorum := false},
+                 quorate_ct:ask(client(Config), M3, {quorate, status}, [])),
     [ok = quorate_ct:kill_member(Context, M) || M <- [M1, M2, M3]].
 
 %% What the authority says is the most that a node may be.
