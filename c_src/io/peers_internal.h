@@ -103,6 +103,7 @@ struct peers {
     uint64_t swept_ms;   /* when the times were last looked at */
     struct buf name;     /* own */
     struct buf cookie;   /* wiped at the end */
+    struct bytes (*find_cookie)(void *arg, struct bytes peer_name);
     uint32_t creation;
     uint16_t port;
     uint16_t epmd_port;

@@ -31,6 +31,35 @@ static void another_cookie_is_refused_on_both_sides(void **state)
                      1);
 }
 
+/* What the shell says of a name counts in both roles. */
+static struct bytes find_cookie(void *arg, struct bytes peer_name)
+{
+    const struct side *side = (const struct side *)arg;
+
+    assert_true(side == &side->fixture->sides[0] ||
+                side == &side->fixture->sides[1]);
+    return bytes_of_string(bytes_is(peer_name, "a@127.0.0.1") ||
+                                   bytes_is(peer_name, "b@127.0.0.1")
+                               ? "of the two"
+                               : "of all others");
+}
+
+static void cookies_are_found_by_name(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct peers_config config =
+            config_of(fixture, i, i == 0 ? "a@127.0.0.1" : "b@127.0.0.1");
+
+        config.cookie = bytes_of(NULL, 0);
+        config.find_cookie = find_cookie;
+        assert_ok(peers_new(fixture->loop, &config, &fixture->sides[i].peers));
+    }
+    dial(fixture, 0, 1);
+    wait_for(fixture, both_are_up);
+}
+
 static void *talk_garbage(void *arg)
 {
     struct fixture *fixture = (struct fixture *)arg;
@@ -259,6 +288,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(another_cookie_is_refused_on_both_sides),
+        TEST(cookies_are_found_by_name),
         TEST(garbage_is_answered_by_closing),
         TEST(a_silent_connection_is_closed_in_time),
         TEST(silent_connections_do_not_lock_out_a_peer),
