@@ -183,7 +183,7 @@ a_worker_is_no_member(Config) ->
 %% An agent that was written by somebody else.
 a_worker_speaks_for_itself_alone(Config) ->
     Context = ?config(context, Config),
-    [#{node := A} = M | _] = Members = members(Config),
+    [_, #{node := A} = M, _] = Members = members(Config),
     Foreign = quorate_ct:call(client(Config), erlang, whereis, [init]),
     Fake = quorate_ct:node(Context, "fake"),
     ok = other_lines_are_over(),
