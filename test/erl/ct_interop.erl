@@ -297,7 +297,8 @@ flush() ->
     receive _ -> flush() after 0 -> ok end.
 
 echoed(P, Terms) ->
-    [?assertEqual({N, T}, {N, erpc:call(P, t, echo, [T])}) || {N, T} <- lists:zip(lists:seq(1, length(Terms)), Terms)],
+    _ = [?assertEqual({N, T}, {N, erpc:call(P, t, echo, [T])})
+         || {N, T} <- lists:zip(lists:seq(1, length(Terms)), Terms)],
     Terms = erpc:call(P, t, echo, [Terms]).
 
 monitor_reference(P) ->

@@ -61,7 +61,8 @@ node_options(_, Name, _) ->
 %% A root of another release has no file of hosts.
 hosts(#{pki := Pki}) ->
     File = filename:join(Pki, "inetrc"),
-    ok = file:write_file(File, "{host, {127,0,0,1}, [\"localhost\"]}.\n{lookup, [file, native]}.\n"),
+    ok = file:write_file(File, "{host, {127,0,0,1}, [\"localhost\"]}.\n"
+                               "{lookup, [file, native]}.\n"),
     ["-kernel", "inetrc", lists:flatten(io_lib:format("~0p", [File]))].
 
 %% Another release sees only what is in its root: the same files go to the same

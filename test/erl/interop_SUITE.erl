@@ -89,8 +89,8 @@ erl_interface(Config) ->
 
 jinterface(Config) ->
     case ?config(transport, Config) of
-        tls -> all_no(Config, jinterface, "the library has no TLS, only an interface for transports "
-                                          "of one's own");
+        tls -> all_no(Config, jinterface, "the library has no TLS, only an interface for "
+                                          "transports of one's own");
         plain -> clients(Config, jinterface, run_java(Config))
     end.
 

@@ -29,7 +29,8 @@ groups() ->
     [{Group, [], [terms_come_back, erpc_calls, erpc_requests, rpc_calls, gen_calls, gen_requests,
                   multi_calls, traced_calls, late_replies, dead_names_and_pids, links, unlinks,
                   exit_signals, monitors, ends_of_spawned_processes, spawn_options,
-                  linked_parents, links_of_the_callee, monitors_of_the_callee, messages_of_the_callee,
+                  linked_parents, links_of_the_callee, monitors_of_the_callee,
+                  messages_of_the_callee,
                   calls_of_the_callee, lost_calls, lost_links_and_monitors, lost_for_the_callee,
                   disconnected_calls]}
      || Group <- [otp25, otp27, otp29]].
@@ -190,8 +191,9 @@ dead(T) ->
 
 terms() ->
     Big = 1 bsl 200,
-    [[], [1], [1, 2, 3], "text", lists:seq(1, 300), [a | b], <<>>, <<"binary">>, <<5:3>>, 0, -1, 255,
-     256, -(1 bsl 31), 1 bsl 63, Big, -Big, 1.5, -0.0, a, 'with space', '\x{e9}', '\x{3b1}', {}, {1},
+    [[], [1], [1, 2, 3], "text", lists:seq(1, 300), [a | b], <<>>, <<"binary">>, <<5:3>>, 0, -1,
+     255, 256, -(1 bsl 31), 1 bsl 63, Big, -Big, 1.5, -0.0, a, 'with space', '\x{e9}', '\x{3b1}',
+     {}, {1},
      list_to_tuple(lists:seq(1, 300)), #{}, #{a => [1], {b} => #{}}, fun erlang:abs/1, self(),
      make_ref(), lists:duplicate(100, {x, <<"y">>}),
      lists:foldl(fun(N, Term) -> {N, [Term]} end, leaf, lists:seq(1, 200))].
@@ -505,7 +507,8 @@ spawned(Request, Options) ->
     Count = length([x || link <- Options])
         + length(lists:usort([x || O <- Options, O =:= monitor
                               orelse is_tuple(O) andalso element(1, O) =:= monitor])),
-    [Reply | lists:sort([told(next(), Result, Request) || is_pid(Result), _ <- lists:seq(1, Count)])].
+    [Reply | lists:sort([told(next(), Result, Request)
+                         || is_pid(Result), _ <- lists:seq(1, Count)])].
 
 told({'EXIT', Pid, Reason}, Pid, _) -> {'EXIT', Reason};
 told({Tag, Ref, process, Pid, Reason}, Pid, Ref) -> {Tag, Reason}.
@@ -591,11 +594,13 @@ calls_of_the_callee(Config) ->
         pong = erpc:call(Second, net_adm, ping, [T]),
         [erpc:call(T, ?T, spawn_call, [Node, M, F, A])
          || Node <- [node(), Second],
-            {M, F, A} <- [{?T, echo, [{x, [1]}]}, {?T, throw, [x]}, {?T, exit, [x]}, {?T, error, [x]},
+            {M, F, A} <- [{?T, echo, [{x, [1]}]}, {?T, throw, [x]}, {?T, exit, [x]},
+                          {?T, error, [x]},
                           {nobody, nope, []}, {io, format, ["~n"]}, {erlang, node, []},
                           {?T, sleep, [20]}]]
         ++ [begin
-                Request = erpc:send_request(T, ?T, spawn_call, [node(), ?MODULE, ends_by, [Reason]]),
+                Request = erpc:send_request(T, ?T, spawn_call,
+                                            [node(), ?MODULE, ends_by, [Reason]]),
                 erpc:receive_response(Request, ?WAIT_MS)
             end || Reason <- [kill, boom]]
     end).

@@ -336,8 +336,7 @@ static int open_node(ei_cnode *node, const char *name, const char *cookie)
     char host[] = "127.0.0.1";
     char alive[64];
 
-    (void)snprintf(alive, sizeof(alive), "%.*s", (int)strcspn(name, "@"),
-                   name);
+    (void)snprintf(alive, sizeof(alive), "%.*s", (int)strcspn(name, "@"), name);
     return ei_connect_xinit(node, host, alive, name, (Erl_IpAddr)&loopback,
                             cookie, 1);
 }
