@@ -219,6 +219,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     } else {
         peer_take_plain(peer, bytes_of(data, (size_t)size));
     }
+    peer_count_input(peer, (size_t)size);
 }
 
 int peer_read_start(struct peer *peer)
