@@ -137,6 +137,9 @@ $B/c_src/%.o: c_src/%.c $B/flags | deps-build
 	$(call compile)
 $B/libquorate_core.a: $(CORE_OBJECTS) $B/link
 	$(archive)
+# For programs that need a file or two of it.
+$B/libquorate_shell.a: $(SHELL_OBJECTS) $B/link
+	$(archive)
 $B/quorate: $(MAIN_OBJECT) $(SHELL_OBJECTS) $B/libquorate_core.a $B/link
 	$(call link)
 
@@ -185,13 +188,13 @@ FUZZ_NAMES := $(patsubst test/fuzz/%_fuzz.c,%,$(wildcard test/fuzz/*_fuzz.c))
 T ?= $(FUZZ_NAMES)
 FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$B/fuzz/%)
 ifeq ($(MODE),fuzz)
-$(FUZZ_PROGRAMS): $B/fuzz/%: $B/test/fuzz/%_fuzz.o $B/libquorate_core.a \
-    $B/link
+$(FUZZ_PROGRAMS): $B/fuzz/%: $B/test/fuzz/%_fuzz.o $B/libquorate_shell.a \
+    $B/libquorate_core.a $B/link
 	@mkdir -p $(@D)
 	$(call link,-fsanitize=fuzzer)
 else
 $(FUZZ_PROGRAMS): $B/fuzz/%: $B/test/fuzz/%_fuzz.o $B/test/fuzz/replay.o \
-    $B/libquorate_core.a $B/link
+    $B/libquorate_shell.a $B/libquorate_core.a $B/link
 	@mkdir -p $(@D)
 	$(call link)
 endif

@@ -6,6 +6,14 @@
 #include "io/sys.h"
 #include "io/tls_link.h"
 
+#include <sys/resource.h>
+
+enum {
+    /* Connections, and as many again for files and what else there is. */
+    DESCRIPTORS_WANTED = 2 * PEERS_CONNECTIONS_MAX,
+    DESCRIPTORS_SHARE = 4, /* handshakes have this part of what there is */
+};
+
 static int error_of(int uv_error)
 {
     if (uv_error == UV_EADDRINUSE) {
@@ -29,6 +37,70 @@ static void on_connection(uv_stream_t *stream, int status)
     listener_accept(peers);
 }
 
+/* Many addresses share a bucket, but nobody can choose with whom. */
+static uint8_t origin_of(const struct peers *peers, const uv_tcp_t *tcp)
+{
+    struct sockaddr_storage storage = {0};
+    void *any = &storage;
+    const struct sockaddr_in *v4 = any;
+    const struct sockaddr_in6 *v6 = any;
+    int size = sizeof(storage);
+    uint64_t hash = peers->origin_seed;
+    const uint8_t *bytes = (const uint8_t *)&v4->sin_addr;
+    size_t count = sizeof(v4->sin_addr);
+
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)any, &size) != 0) {
+        return 0;
+    }
+    if (storage.ss_family == AF_INET6) {
+        /* Whoever has one address has the network of it. */
+        bytes = (const uint8_t *)&v6->sin6_addr;
+        count = sizeof(v6->sin6_addr) / 2;
+    }
+    for (size_t i = 0; i < count; i++) {
+        hash = (hash ^ bytes[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return (uint8_t)(hash % PEERS_ORIGINS);
+}
+
+static bool has_name(const struct peer *peer)
+{
+    return peer->handshake != NULL &&
+           peer->handshake->state != HANDSHAKE_RECV_NAME;
+}
+
+/* Who goes when there are too many: of those from where most come, the oldest
+ * that has not said its name, else the oldest. A flood from one place costs
+ * those from other places nothing, and a silent one costs nobody. */
+static struct peer *give_way(struct peers *peers)
+{
+    struct peer *chosen = NULL;
+
+    LIST_FOREACH (node, &peers->accepted) {
+        struct peer *peer = LIST_ENTRY(node, struct peer, link);
+
+        if (chosen == NULL ||
+            peers->origins[peer->origin] > peers->origins[chosen->origin] ||
+            (peers->origins[peer->origin] == peers->origins[chosen->origin] &&
+             has_name(chosen) && !has_name(peer))) {
+            chosen = peer;
+        }
+    }
+    ensure(chosen != NULL);
+    return chosen;
+}
+
+static void set_origin(struct peer *peer)
+{
+    struct peers *peers = peer->peers;
+
+    ensure(peers->origins[peer->origin] > 0);
+    peers->origins[peer->origin]--;
+    peer->origin = origin_of(peers, &peer->tcp);
+    peers->origins[peer->origin]++;
+}
+
 void listener_accept(struct peers *peers)
 {
     void *listener = &peers->listener;
@@ -36,9 +108,15 @@ void listener_accept(struct peers *peers)
     int rv;
 
     peers->is_accept_due = false;
-    if (peers->accepted_count >= PEERS_HANDSHAKES_MAX) {
-        peer_fail_handshake(LIST_ENTRY(peers->accepted.next, struct peer, link),
-                            "too many connections have not named themselves");
+    if (peers->turn_accepts >= PEERS_ACCEPTS_MAX) {
+        peers->is_accept_held = true;
+        return;
+    }
+    peers->is_accept_held = false;
+    peers->turn_accepts++;
+    if (peers->accepted_count >= peers->handshakes_max) {
+        peer_fail_handshake(give_way(peers),
+                            "too many handshakes are under way");
     }
     rv = peer_new(peers, PEER_ACCEPTED, &peer);
     if (rv != 0) {
@@ -53,8 +131,24 @@ void listener_accept(struct peers *peers)
         peer_close(peer);
         return;
     }
+    set_origin(peer);
     if (peer_start(peer, false) != 0) {
         peer_fail_handshake(peer, "out of memory");
+    }
+}
+
+void listener_resume(struct peers *peers)
+{
+    if (peers->is_accept_held && peers->turn_accepts == 0) {
+        listener_accept(peers);
+    }
+}
+
+void listener_end_turn(struct peers *peers)
+{
+    peers->turn_accepts = 0;
+    if (peers->is_accept_held) {
+        loop_again(peers->loop);
     }
 }
 
@@ -98,6 +192,29 @@ static int bind_listener(struct peers *peers, const char *address,
     return peers->port == 0 ? UV_EIO : 0;
 }
 
+/* Many systems give a process no more descriptors than there may be handshakes,
+ * and allow it to take more. */
+static void find_handshakes_max(struct peers *peers)
+{
+    struct rlimit limit = {.rlim_cur = DESCRIPTORS_SHARE};
+    rlim_t share;
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit); /* cannot fail */
+    if (limit.rlim_cur < DESCRIPTORS_WANTED) {
+        rlim_t had = limit.rlim_cur;
+
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED
+                             ? limit.rlim_max
+                             : DESCRIPTORS_WANTED;
+        limit.rlim_cur =
+            setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : had;
+    }
+    share = limit.rlim_cur / DESCRIPTORS_SHARE;
+    peers->handshakes_max =
+        share < PEERS_HANDSHAKES_MAX ? (size_t)share : PEERS_HANDSHAKES_MAX;
+    peers->handshakes_max += peers->handshakes_max == 0 ? 1 : 0;
+}
+
 int listener_start(struct peers *peers, const char *address, uint16_t port)
 {
     int rv;
@@ -106,6 +223,8 @@ int listener_start(struct peers *peers, const char *address, uint16_t port)
         return ERR_IO;
     }
     peers->listener.data = peers;
+    find_handshakes_max(peers);
+    sys_random(&peers->origin_seed, sizeof(peers->origin_seed));
     peers->has_listener = true;
     peers->reference_count++;
     rv = bind_listener(peers, address, port);

@@ -44,6 +44,8 @@ void peer_leave(struct peer *peer)
     if (peer->stage == PEER_ACCEPTED) {
         ensure(peer->peers->accepted_count > 0);
         peer->peers->accepted_count--;
+        ensure(peer->peers->origins[peer->origin] > 0);
+        peer->peers->origins[peer->origin]--;
     }
 }
 
@@ -175,6 +177,7 @@ int peer_new(struct peers *peers, enum peer_stage stage, struct peer **ret_peer)
     if (stage == PEER_ACCEPTED) {
         list_append(&peers->accepted, &peer->link);
         peers->accepted_count++;
+        peers->origins[peer->origin]++;
     }
     peers->connection_count++;
     peers->reference_count++;

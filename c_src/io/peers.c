@@ -75,7 +75,10 @@ void peers_link_up(struct peers *peers, struct peer *peer)
 
 static void settle(void *arg)
 {
-    peers_settle((struct peers *)arg);
+    struct peers *peers = (struct peers *)arg;
+
+    listener_resume(peers);
+    peers_settle(peers);
 }
 
 static void flush(void *arg)
@@ -96,6 +99,7 @@ static void flush(void *arg)
         loop_again(peers->loop);
     }
     peers_resume(peers);
+    listener_end_turn(peers);
 }
 
 static void sweep_accepted(struct peers *peers, uint64_t now_ms)

@@ -16,7 +16,8 @@
 #include <stdint.h>
 
 enum {
-    PEERS_HANDSHAKES_MAX = 64, /* at once, accepted and not done */
+    PEERS_HANDSHAKES_MAX = 1024, /* at once, accepted and not done; fewer if
+ the system gives us few descriptors */
     PEERS_CONNECTIONS_MAX = 4096,
     PEERS_OUT_SOFT_MAX = 64 * 1024 * 1024,  /* bytes: peer_is_busy() */
     PEERS_OUT_HARD_MAX = 256 * 1024 * 1024, /* bytes: the link is cut */

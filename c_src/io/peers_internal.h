@@ -31,7 +31,9 @@ enum {
     PEERS_OUT_KEEP_MAX = 256 * 1024, /* bytes of output memory kept */
     PEERS_DIALS_MAX = 256,           /* at once */
     PEERS_ADDRESSES_MAX = 8,         /* of one host that are tried */
-    PEERS_BACKLOG = 512,             /* of listen(2) */
+    PEERS_BACKLOG = 4096,            /* of listen(2) */
+    PEERS_ACCEPTS_MAX = 32,          /* in one turn */
+    PEERS_ORIGINS = 256,             /* buckets of addresses */
     PEERS_KEEPALIVE_S = 60,          /* of TCP, in case ticks are blocked */
 };
 
@@ -90,6 +92,7 @@ struct peer {
     size_t unsent_size; /* output at the last look */
     uint64_t flags;
     uint32_t creation;
+    uint8_t origin; /* PEER_ACCEPTED: bucket of its address */
     size_t name_size;
     char name[HANDSHAKE_NODE_NAME_MAX];
     void *data; /* the shell's */
@@ -112,12 +115,17 @@ struct peers {
     uint16_t port;
     uint16_t epmd_port;
     bool has_listener;
-    bool is_accept_due;      /* a connection could not be accepted for want of
-                                memory; the sweep tries again */
-    size_t reference_count;  /* handles and requests, and the owner */
-    size_t connection_count; /* of struct peer */
-    size_t accepted_count;   /* in `accepted` */
-    size_t dial_count;       /* in `dials` and `dials_failed` */
+    bool is_accept_due;    /* a connection could not be accepted for want of
+                              memory; the sweep tries again */
+    bool is_accept_held;   /* one waits for the next turn */
+    size_t handshakes_max; /* at once */
+    size_t turn_accepts;   /* connections accepted in this turn */
+    uint64_t origin_seed;  /* random: nobody chooses a bucket */
+    uint16_t origins[PEERS_ORIGINS]; /* peers in `accepted`, by address */
+    size_t reference_count;          /* handles and requests, and the owner */
+    size_t connection_count;         /* of struct peer */
+    size_t accepted_count;           /* in `accepted` */
+    size_t dial_count;               /* in `dials` and `dials_failed` */
     uv_tcp_t listener;
     uv_timer_t sweep;
     struct list accepted;     /* of struct peer, oldest first */
@@ -187,6 +195,8 @@ uv_stream_t *peer_stream(struct peer *peer);
 int listener_start(struct peers *peers, const char *address,
                    uint16_t port) MUST_USE;
 void listener_accept(struct peers *peers);
+void listener_resume(struct peers *peers);   /* before the work of a turn */
+void listener_end_turn(struct peers *peers); /* after it */
 enum handshake_verdict listener_verdict(void *arg, struct bytes name);
 
 /* dialer.c */
