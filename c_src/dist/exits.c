@@ -155,8 +155,11 @@ void exits_link(struct turn *turn)
         is_caller(turn, target.process)) {
         return;
     }
-    rv = relations_add(turn->inbox, turn->peer, RELATION_LINK, target.process,
-                       control->from, bytes_of(NULL, 0), &relation);
+    rv = relations_add(turn->inbox, turn->peer,
+                       &(struct relation_ends){.kind = RELATION_LINK,
+                                               .process = target.process,
+                                               .remote = control->from},
+                       &relation);
     /* One that we are unlinking stays so: their link has crossed our request,
      * which ends it as soon as they see it. */
     if (rv != 0 && rv != ERR_EXISTS) {
@@ -299,8 +302,11 @@ void exits_monitor(struct turn *turn)
         fire(turn, SIGNAL_NOPROC);
         return;
     }
-    rv = relations_add(turn->inbox, turn->peer, RELATION_MONITOR_IN,
-                       target.process, control->from, control->reference,
+    rv = relations_add(turn->inbox, turn->peer,
+                       &(struct relation_ends){.kind = RELATION_MONITOR_IN,
+                                               .process = target.process,
+                                               .remote = control->from,
+                                               .reference = control->reference},
                        &relation);
     if (rv != 0 && rv != ERR_EXISTS) {
         fire(turn, SIGNAL_SYSTEM_LIMIT);

@@ -112,8 +112,12 @@ static int refer(struct inbox *inbox, struct inbox_peer *peer,
         return rv;
     }
     return relations_add(
-        inbox, peer, kind, NULL, target,
-        bytes_of(ret_reference->data + offset, ret_reference->size - offset),
+        inbox, peer,
+        &(struct relation_ends){.kind = kind,
+                                .remote = target,
+                                .reference =
+                                    bytes_of(ret_reference->data + offset,
+                                             ret_reference->size - offset)},
         ret_relation);
 }
 
@@ -186,8 +190,10 @@ int outbox_link(struct inbox *inbox, struct inbox_peer *peer, struct bytes pid,
     if (relation != NULL) {
         relation->is_unlinking = false; /* the old acknowledgement is late */
     } else {
-        rv = relations_add(inbox, peer, RELATION_LINK, NULL, pid, nothing,
-                           &relation);
+        rv = relations_add(
+            inbox, peer,
+            &(struct relation_ends){.kind = RELATION_LINK, .remote = pid},
+            &relation);
         if (rv != 0) {
             return rv;
         }

@@ -118,15 +118,15 @@ static struct relation *new_relation(struct bytes key, struct bytes remote,
 }
 
 int relations_add(struct inbox *inbox, struct inbox_peer *peer,
-                  enum relation_kind kind, struct process *process,
-                  struct bytes remote, struct bytes reference,
+                  const struct relation_ends *ends,
                   struct relation **ret_relation)
 {
-    bool is_link = kind == RELATION_LINK;
+    bool is_link = ends->kind == RELATION_LINK;
     struct relation *relation;
     uint8_t key[KEY_SIZE_MAX];
-    size_t size = make_key(key, kind, peer, is_link ? process : NULL,
-                           is_link ? remote : reference);
+    size_t size =
+        make_key(key, ends->kind, peer, is_link ? ends->process : NULL,
+                 is_link ? ends->remote : ends->reference);
     int rv;
 
     if (size == 0 || peer->relation_count >= INBOX_PEER_RELATIONS_MAX) {
@@ -135,7 +135,7 @@ int relations_add(struct inbox *inbox, struct inbox_peer *peer,
     if (map_get(&inbox->relations, bytes_of(key, size)) != NULL) {
         return ERR_EXISTS;
     }
-    relation = new_relation(bytes_of(key, size), remote, reference);
+    relation = new_relation(bytes_of(key, size), ends->remote, ends->reference);
     if (relation == NULL) {
         return ERR_NOMEM;
     }
@@ -144,11 +144,11 @@ int relations_add(struct inbox *inbox, struct inbox_peer *peer,
         mem_free(relation);
         return rv;
     }
-    relation->kind = kind;
-    relation->process = process;
+    relation->kind = ends->kind;
+    relation->process = ends->process;
     list_init(&relation->process_link);
-    if (process != NULL) {
-        list_append(&process->relations, &relation->process_link);
+    if (ends->process != NULL) {
+        list_append(&ends->process->relations, &relation->process_link);
     }
     enter_peer(peer, relation);
     *ret_relation = relation;

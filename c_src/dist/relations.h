@@ -64,11 +64,17 @@ struct relation *relations_find(const struct inbox *inbox,
                                 enum relation_kind kind,
                                 struct bytes reference);
 
-/* Makes one: 0, ERR_LIMIT, ERR_NOMEM, or ERR_EXISTS. `remote` and `reference`
- * (empty for links) are copied. */
+/* What a new one ties together. */
+struct relation_ends {
+    enum relation_kind kind;
+    struct process *process; /* ours; NULL: the one behind our names */
+    struct bytes remote;
+    struct bytes reference; /* empty for links */
+};
+
+/* Makes one, with copies: 0, ERR_LIMIT, ERR_NOMEM, or ERR_EXISTS. */
 int relations_add(struct inbox *inbox, struct inbox_peer *peer,
-                  enum relation_kind kind, struct process *process,
-                  struct bytes remote, struct bytes reference,
+                  const struct relation_ends *ends,
                   struct relation **ret_relation) MUST_USE;
 void relations_remove(struct inbox *inbox, struct relation *relation);
 

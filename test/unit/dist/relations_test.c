@@ -41,11 +41,13 @@ static int add(struct tables *tables, struct inbox_peer *peer,
                enum relation_kind kind, struct process *process,
                struct relation **ret_relation)
 {
-    return relations_add(&tables->fixture.inbox, peer, kind, process,
-                         buf_bytes(&tables->pid),
-                         kind == RELATION_LINK ? bytes_of(NULL, 0)
-                                               : buf_bytes(&tables->reference),
-                         ret_relation);
+    struct relation_ends ends = {
+        .kind = kind, .process = process, .remote = buf_bytes(&tables->pid)};
+
+    if (kind != RELATION_LINK) {
+        ends.reference = buf_bytes(&tables->reference);
+    }
+    return relations_add(&tables->fixture.inbox, peer, &ends, ret_relation);
 }
 
 static void what_is_entered_is_found(void **state)
@@ -136,9 +138,11 @@ static void limits_and_memory_leave_nothing_behind(void **state)
     peer->relation_count = INBOX_PEER_RELATIONS_MAX;
     assert_err(add(&tables, peer, RELATION_LINK, NULL, &relation), ERR_LIMIT);
     peer->relation_count = 0;
-    assert_err(relations_add(&tables.fixture.inbox, peer, RELATION_LINK, NULL,
-                             bytes_of(longest, sizeof(longest)),
-                             bytes_of(NULL, 0), &relation),
+    assert_err(relations_add(&tables.fixture.inbox, peer,
+                             &(struct relation_ends){
+                                 .kind = RELATION_LINK,
+                                 .remote = bytes_of(longest, sizeof(longest))},
+                             &relation),
                ERR_LIMIT);
     assert_null(peer->relations);
     assert_int_equal(tables.fixture.inbox.relations.count, 0);
