@@ -23,6 +23,7 @@ make check      format, ranks, purity, linters, analyzers, sanitized tests
 make fuzz       every fuzz target for SECS seconds (T=name: one of them)
 make soak       SECS seconds or MESSAGES messages at full speed; memory stays
 make bench      measures, side by side with plain Erlang and Mnesia
+make interop    writes docs/interop.md from what its suite sees
 make instructions  counts instructions a call, against docs/bench.md
 make deps       installs what is missing of Debian's packages
 make clean      removes what all of these made
@@ -230,14 +231,14 @@ $B/peer/quorate_peer: $(call objects,$(PEER_SOURCES)) $(SHELL_OBJECTS) \
 # --- Everything that must pass -----------------------------------------------
 
 # They use the same folders: asked for together, they run one after another.
-ifneq ($(word 2,$(filter test check demo bench fuzz erl instructions,$(MAKECMDGOALS))),)
+ifneq ($(word 2,$(filter test check demo bench fuzz erl instructions interop,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
 
 .PHONY: test check demo soak bench analyzer core
 core: $B/libquorate_core.a
 analyzer: $(CORE_OBJECTS)
-test: deps-test all erl
+test: deps-test all erl $B/peer/quorate_peer
 	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' MAKE='$(MAKE)' test/check/suites.sh
 check: deps-check
 	$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' test/check/run.sh
@@ -249,6 +250,12 @@ soak: all erl deps-test
 	    QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/soak/run
 bench: all erl deps-test $(BENCH_PROGRAMS)
 	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/bench/run
+
+# docs/interop.md says what its suite sees; a run that sees something else fails.
+.PHONY: interop
+interop: deps-test all erl $B/peer/quorate_peer
+	$(Q)QUORATE_WRITE_INTEROP=1 ONLY=erlang SUITE=interop_SUITE \
+	    MAKE='$(MAKE)' test/check/suites.sh
 
 .PHONY: instructions
 instructions: all deps-test

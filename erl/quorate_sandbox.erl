@@ -124,8 +124,8 @@ start_child({Value, Version}, #state{id = Id, epoch = Epoch, child = Child} = St
     #{start := {M, F, Args}} = Child,
     Context = #{id => Id, epoch => Epoch, state => Value, version => Version},
     try apply(M, F, Args ++ [Context]) of
-        {ok, Pid} when is_pid(Pid) -> started(Pid, State);
-        {ok, Pid, _} when is_pid(Pid) -> started(Pid, State);
+        {ok, Pid} when node(Pid) =:= node() -> started(Pid, State);
+        {ok, Pid, _} when node(Pid) =:= node() -> started(Pid, State);
         {error, Reason} -> failed(Reason, State);
         ignore -> failed(ignore, State);
         Other -> failed({bad_return, Other}, State)

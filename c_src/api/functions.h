@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The one table of the functions that a member has: what they are called,
- * which request they make, where it is answered, and which arguments they
- * take (docs/protocol.md, section 1). */
+ * which request they make, where it is answered, the right that the caller
+ * needs, and which arguments they take (docs/protocol.md, section 1). */
 #ifndef QUORATE_API_FUNCTIONS_H
 #define QUORATE_API_FUNCTIONS_H
 
 #include "base/attr.h"
 #include "base/bytes.h"
+#include "security/role.h"
 
 #include <stdint.h>
 
@@ -84,6 +85,7 @@ struct api_function {
     uint32_t arity;
     enum api_type type;
     enum api_route route;
+    enum security_right right;
     uint8_t arguments[API_ARITY_MAX]; /* enum api_argument */
     uint32_t options;                 /* enum api_option, or-ed */
 };

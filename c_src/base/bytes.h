@@ -44,6 +44,11 @@ int bytes_compare(struct bytes a, struct bytes b);
 /* Equality in a time that depends on the sizes only; for secrets. */
 bool bytes_equal_secret(struct bytes a, struct bytes b);
 
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 struct cursor {
     const uint8_t *next; /* the next byte to read */
     const uint8_t *end;  /* one past the last byte */

@@ -22,6 +22,7 @@
 #include "io/peers.h"
 #include "io/sys.h"
 #include "io/tls.h"
+#include "security/pattern.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -217,6 +218,23 @@ static void make_name(struct client *client)
     }
 }
 
+/* The cookie that a member with these settings expects of a peer with our
+ * name: with its own configuration a command gets in as anybody else. */
+static const char *cookie_file(const struct client *client)
+{
+    const struct settings *settings = &client->options->settings;
+
+    for (uint32_t i = 0; i < settings->peer_cookie_count; i++) {
+        const struct settings_peer_cookie *row = &settings->peer_cookies[i];
+
+        if (pattern_matches(bytes_of_string(row->pattern),
+                            bytes_of_string(client->name))) {
+            return row->file;
+        }
+    }
+    return settings->cookie_file;
+}
+
 static int open_peers(struct client *client)
 {
     const struct options *options = client->options;
@@ -228,22 +246,23 @@ static int open_peers(struct client *client)
     struct buf cookie;
     int rv;
 
-    if (options->settings.cookie_file[0] == '\0') {
-        (void)fprintf(stderr, "quorate: no cookie is known; give one with "
-                              "--cookie-file FILE\n");
-        return CLI_EXIT_CONFIG;
-    }
     buf_init(&cookie, 0);
-    rv = sys_read_cookie(options->settings.cookie_file, &cookie, &client->why);
-    rv =
-        rv != 0 ? rv : tls_open(&options->settings, &client->tls, &client->why);
+    rv = tls_open(&options->settings, &client->tls, &client->why);
+    if (rv == 0) {
+        make_name(client);
+        if (cookie_file(client)[0] == '\0') {
+            (void)fprintf(stderr, "quorate: no cookie is known; give one with "
+                                  "--cookie-file FILE\n");
+            return CLI_EXIT_CONFIG;
+        }
+        rv = sys_read_cookie(cookie_file(client), &cookie, &client->why);
+    }
     if (rv != 0) {
         buf_wipe(&cookie);
         (void)fprintf(stderr, "quorate: %.*s\n", (int)client->why.size,
                       (const char *)client->why.data);
         return CLI_EXIT_CONFIG;
     }
-    make_name(client);
     config.name = bytes_of_string(client->name);
     config.cookie = buf_bytes(&cookie);
     config.tls = client->tls;

@@ -45,6 +45,10 @@ static const char *argument_of(enum setting_type type)
         return " ADDR:PORT";
     case SETTING_MEMBER:
         return " NAME@HOST=ADDR:PORT";
+    case SETTING_PEER_COOKIE:
+        return " PATTERN=PATH";
+    case SETTING_ROLE:
+        return " PATTERN=ROLE";
     case SETTING_BOOL:
         return "[=true|false]";
     case SETTING_VERIFY:

@@ -31,11 +31,11 @@ static const char *find_variable(const char *const environment[],
     return NULL;
 }
 
-/* The values of a variable: one, or for members several with commas. */
+/* The values of a variable: one, or for lists several with commas. */
 static int read_variable(struct options *options, const struct setting *setting,
                          const char *text, struct buf *error)
 {
-    bool is_list = setting->type == SETTING_MEMBER;
+    bool is_list = setting_is_list(setting);
     const char *next = text;
     int rv = 0;
 

@@ -96,15 +96,15 @@ static int split(const struct place *place, struct bytes line,
     return 0;
 }
 
-/* Whether the line names something that an earlier line has set; members may
- * be repeated. `seen` has one bit for each setting. */
+/* Whether the line names something that an earlier line has set; lists may
+ * be given again. `seen` has one bit for each setting. */
 static bool is_repeated(struct bytes name, uint64_t *seen)
 {
     const struct setting *setting = settings_find(name);
     size_t count;
     uint64_t bit;
 
-    if (setting == NULL || setting->type == SETTING_MEMBER) {
+    if (setting == NULL || setting_is_list(setting)) {
         return false;
     }
     bit = UINT64_C(1) << (size_t)(setting - settings_schema(&count));

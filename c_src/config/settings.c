@@ -24,6 +24,10 @@ static const struct setting schema[] = {
      "where to serve; port 0 takes a free one"},
     {"member", SETTING_MEMBER, FIELD(members), NULL, 0, 0,
      "one of the first voters; repeated"},
+    {"peer_cookie", SETTING_PEER_COOKIE, FIELD(peer_cookies), NULL, 0, 0,
+     "a cookie for peers of such names; repeated"},
+    {"role", SETTING_ROLE, FIELD(roles), NULL, 0, 0,
+     "the role of peers of such names; repeated"},
     {"tls_cert_file", SETTING_PATH, FIELD(tls_cert_file), NULL, 0, 0,
      "our certificate (PEM); turns TLS on"},
     {"tls_key_file", SETTING_PATH, FIELD(tls_key_file), NULL, 0, 0,
@@ -112,34 +116,87 @@ static int unknown(struct bytes name, struct buf *error)
     return ERR_NOT_FOUND;
 }
 
-/* Adds a member to the list, or begins a new list if what is there comes from
- * a weaker origin. */
-static int set_member(struct settings *settings, enum settings_origin present,
-                      enum settings_origin origin, struct bytes value,
-                      struct buf *error)
+bool setting_is_list(const struct setting *setting)
 {
-    struct settings_member member;
-    uint32_t count = origin > present ? 0 : settings->member_count;
-    int rv = value_member(value, &member, error);
+    return setting->type == SETTING_MEMBER ||
+           setting->type == SETTING_PEER_COOKIE ||
+           setting->type == SETTING_ROLE;
+}
 
-    if (rv != 0 || origin < present) {
-        return rv;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(settings->members[i].name, member.name) == 0) {
-            buf_printf(error, "'%s' is there twice; give each member once",
-                       member.name);
+/* Where an entry of a list goes: 0, ERR_EXISTS or ERR_LIMIT. Entries are of
+ * `size` bytes, and their name or pattern comes first in each. */
+struct list_of {
+    void *entries;
+    size_t size;
+    uint32_t count; /* that stay */
+    uint32_t count_max;
+};
+
+static int add_entry(const struct list_of *list, const void *entry,
+                     uint32_t *ret_count, struct buf *error)
+{
+    char *end = (char *)list->entries + list->count * list->size;
+
+    for (char *at = list->entries; at < end; at += list->size) {
+        if (strcmp(at, entry) == 0) {
+            buf_printf(error, "'%s' is there twice; give it once", at);
             return ERR_EXISTS;
         }
     }
-    if (count == SETTINGS_MEMBERS_MAX) {
-        buf_printf(error, "there are too many; give at most %d members",
-                   (int)SETTINGS_MEMBERS_MAX);
+    if (list->count == list->count_max) {
+        buf_printf(error, "there are too many; give at most %u",
+                   list->count_max);
         return ERR_LIMIT;
     }
-    settings->members[count] = member;
-    settings->member_count = count + 1;
+    memcpy(end, entry, list->size);
+    *ret_count = list->count + 1;
     return 0;
+}
+
+_Static_assert(offsetof(struct settings_member, name) == 0 &&
+                   offsetof(struct settings_peer_cookie, pattern) == 0 &&
+                   offsetof(struct settings_role_rule, pattern) == 0,
+               "add_entry() compares what comes first");
+
+/* Adds to a list, or begins a new one if what is there comes from a weaker
+ * origin. */
+static int set_list(struct settings *settings, const struct setting *setting,
+                    enum settings_origin origin, struct bytes value,
+                    struct buf *error)
+{
+    enum settings_origin present =
+        (enum settings_origin)settings->origins[setting - schema];
+    struct list_of list = {.entries = (char *)settings + setting->offset};
+    union {
+        struct settings_member member;
+        struct settings_peer_cookie cookie;
+        struct settings_role_rule role;
+    } entry;
+    uint32_t *count;
+    int rv;
+
+    memset(&entry, 0, sizeof(entry));
+    if (setting->type == SETTING_MEMBER) {
+        rv = value_member(value, &entry.member, error);
+        list.size = sizeof(entry.member);
+        list.count_max = SETTINGS_MEMBERS_MAX;
+        count = &settings->member_count;
+    } else if (setting->type == SETTING_PEER_COOKIE) {
+        rv = value_peer_cookie(value, &entry.cookie, error);
+        list.size = sizeof(entry.cookie);
+        list.count_max = SETTINGS_PEER_COOKIES_MAX;
+        count = &settings->peer_cookie_count;
+    } else {
+        rv = value_role(value, &entry.role, error);
+        list.size = sizeof(entry.role);
+        list.count_max = SETTINGS_ROLES_MAX;
+        count = &settings->role_count;
+    }
+    if (rv != 0 || origin < present) {
+        return rv;
+    }
+    list.count = origin > present ? 0 : *count;
+    return add_entry(&list, &entry, count, error);
 }
 
 /* Parses a value into its place in `target`. */
@@ -172,6 +229,8 @@ static int set_scalar(struct settings *target, const struct setting *setting,
         }
         return rv;
     case SETTING_MEMBER:
+    case SETTING_PEER_COOKIE:
+    case SETTING_ROLE:
         break;
     }
     unreachable();
@@ -192,8 +251,8 @@ int settings_set(struct settings *settings, enum settings_origin origin,
     present = (enum settings_origin)settings->origins[setting - schema];
     error_size = error->size;
     buf_printf(error, "%s: ", setting->name);
-    if (setting->type == SETTING_MEMBER) {
-        rv = set_member(settings, present, origin, value, error);
+    if (setting_is_list(setting)) {
+        rv = set_list(settings, setting, origin, value, error);
     } else if (origin < present) {
         rv = set_scalar(&scratch, setting, value, error);
     } else {

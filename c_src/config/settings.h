@@ -24,7 +24,9 @@ enum {
     SETTINGS_ADDRESS_SIZE_MAX = 255, /* bytes of ADDR:PORT */
     SETTINGS_FILE_SIZE_MAX = 65536,  /* bytes of a configuration file */
     SETTINGS_ERROR_SIZE_MAX = 8192,  /* room for any error text */
-    SETTINGS_COUNT_MAX = 32          /* settings in the table */
+    SETTINGS_COUNT_MAX = 32,         /* settings in the table */
+    SETTINGS_PEER_COOKIES_MAX = 16,  /* cookies for certain peers */
+    SETTINGS_ROLES_MAX = 64          /* rules for the roles of peers */
 };
 
 enum settings_origin {
@@ -53,6 +55,23 @@ struct settings_member {
     struct settings_address address;       /* its port is not 0 */
 };
 
+/* Patterns of node names: `*` stands for any run of characters. */
+struct settings_peer_cookie {
+    char pattern[SETTINGS_NAME_SIZE_MAX + 1];
+    char file[SETTINGS_PATH_SIZE_MAX + 1];
+};
+
+enum settings_role {
+    SETTINGS_ROLE_CLIENT,
+    SETTINGS_ROLE_WORKER,
+    SETTINGS_ROLE_MEMBER
+};
+
+struct settings_role_rule {
+    char pattern[SETTINGS_NAME_SIZE_MAX + 1];
+    enum settings_role role;
+};
+
 /* Texts that are not set are "". All of it is plain data: a copy is a copy. */
 struct settings {
     char name[SETTINGS_NAME_SIZE_MAX + 1]; /* NAME@HOST of this member */
@@ -61,6 +80,11 @@ struct settings {
     struct settings_address listen;                       /* port 0: any */
     struct settings_member members[SETTINGS_MEMBERS_MAX]; /* initial voters */
     uint32_t member_count; /* 0: this member alone */
+    /* The first that matches counts. */
+    struct settings_peer_cookie peer_cookies[SETTINGS_PEER_COOKIES_MAX];
+    uint32_t peer_cookie_count;
+    struct settings_role_rule roles[SETTINGS_ROLES_MAX];
+    uint32_t role_count;
     /* PEM files: with the first TLS is on, and all three are needed. */
     char tls_cert_file[SETTINGS_PATH_SIZE_MAX + 1];
     char tls_key_file[SETTINGS_PATH_SIZE_MAX + 1];
@@ -82,13 +106,15 @@ struct settings {
 enum setting_type {
     SETTING_NAME, /* NAME@HOST */
     SETTING_PATH,
-    SETTING_ADDRESS,   /* ADDR:PORT */
-    SETTING_MEMBER,    /* NAME@HOST=ADDR:PORT, repeated */
-    SETTING_BOOL,      /* true or false */
-    SETTING_VERIFY,    /* strict or off: a bool */
-    SETTING_LOG_LEVEL, /* error, warn, info or debug */
-    SETTING_NUMBER,    /* a whole number, 32 bits */
-    SETTING_SIZE       /* bytes, or with KiB, MiB, GiB, TiB */
+    SETTING_ADDRESS,     /* ADDR:PORT */
+    SETTING_MEMBER,      /* NAME@HOST=ADDR:PORT, repeated */
+    SETTING_PEER_COOKIE, /* PATTERN=PATH, repeated */
+    SETTING_ROLE,        /* PATTERN=ROLE, repeated */
+    SETTING_BOOL,        /* true or false */
+    SETTING_VERIFY,      /* strict or off: a bool */
+    SETTING_LOG_LEVEL,   /* error, warn, info or debug */
+    SETTING_NUMBER,      /* a whole number, 32 bits */
+    SETTING_SIZE         /* bytes, or with KiB, MiB, GiB, TiB */
 };
 
 /* One line of the table. */
@@ -108,21 +134,24 @@ const struct setting *settings_schema(size_t *ret_count);
 /* The line of the table with that name, or NULL. */
 const struct setting *settings_find(struct bytes name);
 
+/* Whether it may be given again, and adds to a list then. */
+bool setting_is_list(const struct setting *setting);
+
 /* All defaults. */
 void settings_init(struct settings *settings);
 
 /* Sets one value from its text. 0, or ERR_NOT_FOUND (no such setting),
- * ERR_BADARG, ERR_EXISTS (a member named twice), ERR_LIMIT (too many members),
- * with a sentence appended to `error`; `settings` are unchanged then. A value
- * from a weaker origin than the present one is checked and dropped. */
+ * ERR_BADARG, ERR_EXISTS (in a list twice), ERR_LIMIT (a list is full), with a
+ * sentence appended to `error`; `settings` are unchanged then. A value from a
+ * weaker origin than the present one is checked and dropped. */
 int settings_set(struct settings *settings, enum settings_origin origin,
                  struct bytes name, struct bytes value,
                  struct buf *error) MUST_USE;
 
 /* Takes the lines of a file: `name = value`, `# comment`. The text of an error
  * begins with FILE:LINE:COLUMN. Errors as of settings_set(), ERR_MALFORMED (a
- * line without `=`, a control character), ERR_EXISTS (a name twice, other
- * than member). On error some lines may have been taken already. */
+ * line without `=`, a control character), ERR_EXISTS (a name twice, if
+ * it is no list). On error some lines may have been taken already. */
 int settings_parse_file(struct settings *settings, const char *file_name,
                         struct bytes text, struct buf *error) MUST_USE;
 

@@ -294,3 +294,57 @@ int value_member(struct bytes text, struct settings_member *ret_member,
     *ret_member = member;
     return 0;
 }
+
+/* PATTERN=REST with a pattern of node names: what may be in one, with stars. */
+static int split_rule(struct bytes text, char *ret_pattern,
+                      struct bytes *ret_rest, const char *advice,
+                      struct buf *error)
+{
+    size_t equals = first_of(text, '=');
+    struct bytes pattern = head_of(text, equals);
+    size_t at = first_of(pattern, '@');
+
+    if (equals == text.size || pattern.size > SETTINGS_NAME_SIZE_MAX ||
+        !is_word(pattern, "_-.:@*") || at != last_of(pattern, '@') ||
+        (at == pattern.size && first_of(pattern, '*') == pattern.size)) {
+        return refuse(error, text, advice);
+    }
+    copy_text(ret_pattern, pattern);
+    *ret_rest = tail_of(text, equals + 1);
+    return 0;
+}
+
+int value_peer_cookie(struct bytes text,
+                      struct settings_peer_cookie *ret_cookie,
+                      struct buf *error)
+{
+    static const char advice[] =
+        "will not do; give PATTERN=PATH, such as app*@*=/etc/quorate/app";
+    struct bytes path;
+    int rv = split_rule(text, ret_cookie->pattern, &path, advice, error);
+
+    return rv != 0 ? rv : value_path(path, ret_cookie->file, error);
+}
+
+int value_role(struct bytes text, struct settings_role_rule *ret_rule,
+               struct buf *error)
+{
+    static const char advice[] =
+        "will not do; give PATTERN=ROLE, such as app*@*=client; a role is "
+        "member, worker or client";
+    static const char *const names[] = {
+        [SETTINGS_ROLE_CLIENT] = "client",
+        [SETTINGS_ROLE_WORKER] = "worker",
+        [SETTINGS_ROLE_MEMBER] = "member",
+    };
+    struct bytes role;
+    int rv = split_rule(text, ret_rule->pattern, &role, advice, error);
+
+    for (size_t i = 0; rv == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (bytes_is(role, names[i])) {
+            ret_rule->role = (enum settings_role)i;
+            return 0;
+        }
+    }
+    return rv != 0 ? rv : refuse(error, text, advice);
+}

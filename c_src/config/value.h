@@ -45,6 +45,15 @@ int value_address(struct bytes text, uint16_t port_min,
                   struct settings_address *ret_address,
                   struct buf *error) MUST_USE;
 
+/* PATTERN=PATH. */
+int value_peer_cookie(struct bytes text,
+                      struct settings_peer_cookie *ret_cookie,
+                      struct buf *error) MUST_USE;
+
+/* PATTERN=ROLE. */
+int value_role(struct bytes text, struct settings_role_rule *ret_rule,
+               struct buf *error) MUST_USE;
+
 /* NAME@HOST=ADDR:PORT. */
 int value_member(struct bytes text, struct settings_member *ret_member,
                  struct buf *error) MUST_USE;

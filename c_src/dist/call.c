@@ -329,7 +329,7 @@ static void put_plain_reason(const struct call *call,
     case CALL_THROW:
         etf_put_tuple(out, 2);
         put_pair("nocatch", result->value, out);
-        etf_put_nil(out);
+        put_stack(result, out);
         break;
     }
 }

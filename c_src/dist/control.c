@@ -199,7 +199,7 @@ static int take_fields(struct cursor *cursor,
     struct etf_limits limits = {.depth_max = CONTROL_DEPTH_MAX,
                                 .count_max = CONTROL_COUNT_MAX,
                                 .size_max = CONTROL_SIZE_MAX};
-    struct bytes raw;
+    struct bytes raw = {0};
     int rv = 0;
 
     if (outline->has_reason) {

@@ -85,10 +85,12 @@ static void make_digest(const struct handshake *handshake, uint32_t challenge,
                         uint8_t ret_digest[HANDSHAKE_DIGEST_SIZE])
 {
     uint8_t text[HANDSHAKE_COOKIE_MAX + CHALLENGE_DIGITS_MAX + 1];
-    struct bytes cookie = handshake->config.cookie;
+    struct bytes cookie = handshake->config.cookie(
+        handshake->config.cookie_arg, bytes_of_string(handshake->peer_name));
     volatile uint8_t *wipe = text;
     int digits;
 
+    ensure(handshake->peer_name[0] != '\0');
     ensure(cookie.size <= HANDSHAKE_COOKIE_MAX);
     if (cookie.size > 0) {
         memcpy(text, cookie.data, cookie.size);
@@ -376,7 +378,7 @@ int handshake_init(struct handshake *handshake,
 {
     ensure(config->digest != NULL);
     ensure(config->is_initiator || config->verdict != NULL);
-    ensure(config->cookie.size <= HANDSHAKE_COOKIE_MAX);
+    ensure(config->cookie != NULL);
 
     *handshake = (struct handshake){.config = *config};
     if (!node_name_is_valid(config->name)) {

@@ -43,16 +43,21 @@ enum handshake_verdict {
 typedef enum handshake_verdict handshake_verdict_fn(void *arg,
                                                     struct bytes name);
 
+/* The cookie that is shared with the peer of that name, once it is known; at
+ * most HANDSHAKE_COOKIE_MAX bytes, borrowed until the next call. */
+typedef struct bytes handshake_cookie_fn(void *arg, struct bytes peer_name);
+
 struct handshake_config {
     bool is_initiator;
     bool is_wide;           /* 4-byte lengths (TLS) instead of 2 */
     struct bytes name;      /* own node name; borrowed for the handshake */
-    struct bytes cookie;    /* borrowed for the handshake */
     struct bytes peer_name; /* initiator: who was dialled; borrowed */
     uint64_t flags;         /* offered: dist/flags.h */
     uint32_t creation;      /* own */
     uint32_t challenge;     /* random; from the shell */
     handshake_digest_fn *digest;
+    handshake_cookie_fn *cookie;
+    void *cookie_arg;
     handshake_verdict_fn *verdict; /* acceptor */
     void *verdict_arg;
 };

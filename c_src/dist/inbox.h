@@ -176,7 +176,7 @@ enum call_result_type {
 struct call_result {
     enum call_result_type type;
     struct bytes value;
-    struct bytes stack; /* CALL_ERROR: raw list; empty: [] */
+    struct bytes stack; /* CALL_ERROR, CALL_THROW: raw list; empty: [] */
 };
 
 /* Appends the frame(s) that answer the call; nothing for casts. For GEN,

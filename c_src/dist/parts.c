@@ -120,9 +120,8 @@ static void pump(struct parts *parts, struct inbox *inbox, struct buf *out)
     while (!list_is_empty(&parts->ready)) {
         struct outgoing *stream =
             LIST_ENTRY(parts->ready.next, struct outgoing, link);
-        size_t size = stream->total - stream->sent;
+        size_t size = size_min(stream->total - stream->sent, PARTS_PART_MAX);
 
-        size = size < PARTS_PART_MAX ? size : PARTS_PART_MAX;
         if (size > PARTS_WINDOW - parts->in_flight) {
             return;
         }

@@ -26,6 +26,7 @@ static size_t make_key(uint8_t *key, enum relation_kind kind,
                        const struct inbox_peer *peer,
                        const struct process *process, struct bytes identifier)
 {
+    uintptr_t number = (uintptr_t)peer;
     uint8_t *place = key + 1;
 
     if (identifier.size == 0 || identifier.size > IDENTIFIER_SIZE_MAX) {
@@ -33,8 +34,8 @@ static size_t make_key(uint8_t *key, enum relation_kind kind,
     }
     key[0] = (uint8_t)kind;
     /* Nobody speaks for the processes of another node. */
-    memcpy(place, &peer, sizeof(peer));
-    place += sizeof(peer);
+    memcpy(place, &number, sizeof(number));
+    place += sizeof(number);
     put_u32(place, process == NULL ? 0 : process->id);
     put_u32(place + 4, process == NULL ? 0 : process->serial);
     memcpy(key + KEY_HEAD_SIZE, identifier.data, identifier.size);
@@ -86,6 +87,36 @@ static void enter_peer(struct inbox_peer *peer, struct relation *relation)
     peer->relation_count++;
 }
 
+/* The bytes at *place, which has room for them. */
+static struct bytes put_bytes(uint8_t **place, struct bytes source)
+{
+    struct bytes copy = bytes_of(*place, source.size);
+
+    if (source.size > 0) {
+        memcpy(*place, source.data, source.size);
+    }
+    *place += source.size;
+    return copy;
+}
+
+/* With copies of all three behind it. NULL: no memory. */
+static struct relation *new_relation(struct bytes key, struct bytes remote,
+                                     struct bytes reference)
+{
+    struct relation *relation =
+        mem_alloc(sizeof(*relation) + key.size + remote.size + reference.size);
+    uint8_t *place;
+
+    if (relation == NULL) {
+        return NULL;
+    }
+    place = (uint8_t *)(relation + 1);
+    relation->key = put_bytes(&place, key);
+    relation->remote = put_bytes(&place, remote);
+    relation->reference = put_bytes(&place, reference);
+    return relation;
+}
+
 int relations_add(struct inbox *inbox, struct inbox_peer *peer,
                   enum relation_kind kind, struct process *process,
                   struct bytes remote, struct bytes reference,
@@ -94,7 +125,6 @@ int relations_add(struct inbox *inbox, struct inbox_peer *peer,
     bool is_link = kind == RELATION_LINK;
     struct relation *relation;
     uint8_t key[KEY_SIZE_MAX];
-    uint8_t *place;
     size_t size = make_key(key, kind, peer, is_link ? process : NULL,
                            is_link ? remote : reference);
     int rv;
@@ -105,24 +135,10 @@ int relations_add(struct inbox *inbox, struct inbox_peer *peer,
     if (map_get(&inbox->relations, bytes_of(key, size)) != NULL) {
         return ERR_EXISTS;
     }
-    relation =
-        mem_alloc(sizeof(*relation) + size + remote.size + reference.size);
+    relation = new_relation(bytes_of(key, size), remote, reference);
     if (relation == NULL) {
         return ERR_NOMEM;
     }
-    place = (uint8_t *)(relation + 1);
-    memcpy(place, key, size);
-    relation->key = bytes_of(place, size);
-    place += size;
-    if (remote.size > 0) {
-        memcpy(place, remote.data, remote.size);
-    }
-    relation->remote = bytes_of(place, remote.size);
-    place += remote.size;
-    if (reference.size > 0) {
-        memcpy(place, reference.data, reference.size);
-    }
-    relation->reference = bytes_of(place, reference.size);
     rv = map_put(&inbox->relations, relation->key, relation);
     if (rv != 0) {
         mem_free(relation);

@@ -341,8 +341,10 @@ int etf_validate(struct bytes bytes, const struct etf_limits *limits,
     if (bytes.size > 0 && bytes.size <= limits->size_max) {
         rv = scan_common(&cursor);
     }
+    if (rv == 0) {
+        *ret_size = (size_t)(cursor.next - bytes.data);
+    }
     if (rv != NOT_COMMON) {
-        *ret_size = rv == 0 ? (size_t)(cursor.next - bytes.data) : *ret_size;
         return rv;
     }
     etf_validator_init(&validator, limits);

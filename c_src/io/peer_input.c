@@ -187,10 +187,8 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret_buf)
     }
     /* A long frame is read to where it shall be, at most doubling it. */
     want = input->size < PEERS_READ_SIZE ? PEERS_READ_SIZE : input->size;
-    want = want < PEERS_PIECE_SIZE ? want : PEERS_PIECE_SIZE;
-    if (want > peer->input_need - input->size) {
-        want = peer->input_need - input->size;
-    }
+    want = size_min(size_min(want, PEERS_PIECE_SIZE),
+                    peer->input_need - input->size);
     room = buf_reserve(&peer->input, want);
     *ret_buf = uv_buf_init((char *)room, room == NULL ? 0 : (unsigned)want);
 }
@@ -221,6 +219,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     } else {
         peer_take_plain(peer, bytes_of(data, (size_t)size));
     }
+    peer_count_input(peer, (size_t)size);
 }
 
 int peer_read_start(struct peer *peer)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frames that are longer than the read buffer. The shell is shown each piece
- * when it has come, so that it need not look at all of the frame at once; and
- * after a piece of full size the peer is not read until the next turn: others
- * have theirs in between. */
+ * What keeps one busy peer from starving the others.
+ *
+ * Of frames that are longer than the read buffer the shell is shown each piece
+ * when it has come, so that it need not look at all of the frame at once. After
+ * such a piece, or when it has had its share of a turn, a peer is not read
+ * until the next turn: others have theirs in between. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "io/peers_internal.h"
@@ -28,6 +30,19 @@ void peer_give_piece(struct peer *peer)
                            peer->input_need - FRAME_HEADER_SIZE);
 }
 
+void peer_count_input(struct peer *peer, size_t size)
+{
+    if (peer->turn != peer->peers->turn) {
+        peer->turn = peer->peers->turn;
+        peer->turn_bytes = 0;
+    }
+    peer->turn_bytes += size;
+    if (peer->turn_bytes >= PEERS_TURN_SIZE && peer->stage == PEER_UP &&
+        list_is_empty(&peer->paused)) {
+        peer_pause(peer);
+    }
+}
+
 void peer_pause(struct peer *peer)
 {
     (void)uv_read_stop(peer_stream(peer)); /* cannot fail */
@@ -38,6 +53,7 @@ void peers_resume(struct peers *peers)
 {
     struct list *node;
 
+    peers->turn++;
     while ((node = list_take_first(&peers->paused)) != NULL) {
         struct peer *peer = LIST_ENTRY(node, struct peer, paused);
 

@@ -146,10 +146,20 @@ static void on_sweep(uv_timer_t *timer)
 
 /* --- Life ----------------------------------------------------------------- */
 
+static struct bytes cookie_of(void *arg, struct bytes peer_name)
+{
+    const struct peers *peers = (const struct peers *)arg;
+
+    return peers->find_cookie == NULL
+               ? buf_bytes(&peers->cookie)
+               : peers->find_cookie(peers->arg, peer_name);
+}
+
 struct handshake_config peers_handshake_config(struct peers *peers)
 {
     struct handshake_config config = {.name = buf_bytes(&peers->name),
-                                      .cookie = buf_bytes(&peers->cookie),
+                                      .cookie = cookie_of,
+                                      .cookie_arg = peers,
                                       .flags = DIST_FLAGS_OFFERED,
                                       .creation = peers->creation,
                                       .digest = sys_md5};
@@ -241,6 +251,7 @@ static int copy_config(struct peers *peers, const struct peers_config *config)
     peers->prober.reference_next = PROBE_REFERENCE_FIRST;
     peers->epmd_port = find_epmd_port();
     peers->callbacks = config->callbacks;
+    peers->find_cookie = config->find_cookie;
     peers->arg = config->arg;
     peers->tls = config->tls;
     if (peers->tls != NULL) {

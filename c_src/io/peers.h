@@ -48,8 +48,11 @@ struct peers_callbacks {
 };
 
 struct peers_config {
-    struct bytes name;          /* own node name NAME@HOST; copied */
-    struct bytes cookie;        /* copied; wiped at the end */
+    struct bytes name;   /* own node name NAME@HOST; copied */
+    struct bytes cookie; /* copied; wiped at the end */
+    /* The cookie of a peer by its name, borrowed until the next call, at most
+     * 255 bytes; gets `arg`. NULL: `cookie` for all. */
+    struct bytes (*find_cookie)(void *arg, struct bytes peer_name);
     const char *listen_address; /* numeric, IPv4 or IPv6; NULL: no listener */
     uint16_t listen_port;       /* 0: any */
     bool use_epmd;              /* register, and keep registered */

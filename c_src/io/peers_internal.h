@@ -27,6 +27,7 @@ enum {
     PEERS_INPUT_MAX = FRAME_HEADER_SIZE + FRAME_SIZE_MAX,
     PEERS_READ_SIZE = 64 * 1024,     /* bytes of the shared read buffer */
     PEERS_PIECE_SIZE = 256 * 1024,   /* bytes of a long frame read at once */
+    PEERS_TURN_SIZE = 128 * 1024,    /* bytes of a peer taken in one turn */
     PEERS_OUT_KEEP_MAX = 256 * 1024, /* bytes of output memory kept */
     PEERS_DIALS_MAX = 256,           /* at once */
     PEERS_ADDRESSES_MAX = 8,         /* of one host that are tried */
@@ -81,6 +82,8 @@ struct peer {
     struct buf sealed;           /* TLS: what the socket gets */
     struct tls_link *tls;        /* owned; NULL: a plain connection */
     struct buf writing;          /* handed to libuv */
+    uint64_t turn;               /* in which `turn_bytes` were taken */
+    size_t turn_bytes;
     uint64_t started_ms;
     uint64_t sent_ms;
     uint64_t received_ms;
@@ -102,10 +105,12 @@ struct peers {
     void *arg;
     struct peers_counters counters;
     struct peers_timing timing;
+    uint64_t turn;       /* number of the loop's turn */
     struct inbox prober; /* what probes come from: references of its own */
     uint64_t swept_ms;   /* when the times were last looked at */
     struct buf name;     /* own */
     struct buf cookie;   /* wiped at the end */
+    struct bytes (*find_cookie)(void *arg, struct bytes peer_name);
     uint32_t creation;
     uint16_t port;
     uint16_t epmd_port;
@@ -165,6 +170,8 @@ int peer_seal(struct peer *peer) MUST_USE;
 /* peer_long.c */
 void peer_give_piece(struct peer *peer); /* if a long frame is in `input` */
 void peer_pause(struct peer *peer);      /* reads no more in this turn */
+/* What was read and handled; pauses a peer that has had its share. */
+void peer_count_input(struct peer *peer, size_t size);
 void peers_resume(struct peers *peers);
 
 /* peer.c: `peer_new` gives a peer with an initialized handle, in no list. */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
+#include "node/access.h"
 #include "node/agents.h"
 #include "node/requests.h"
 
@@ -210,6 +211,9 @@ static void receive_attach(struct node *node, struct link *link,
                  (int)worker.size, worker.data);
         return;
     }
+    if (!access_allows_pid(node, link, attach.pid, "attach")) {
+        return;
+    }
     if (!raft_has_quorum(node->raft, node->now_ms)) {
         refuse(node, link, attach.pid, "no_quorum");
         return;
@@ -323,6 +327,10 @@ static void receive_report(struct node *node, const struct link *link,
     sandbox = registry_sandbox(&node->machine.registry, command.id);
     if (sandbox == NULL || sandbox->worker == NULL ||
         !bytes_equal(sandbox->worker->name, link->inbox_peer.name)) {
+        return;
+    }
+    if (type == COMMAND_STARTED &&
+        !access_allows_pid(node, link, term, "started")) {
         return;
     }
     if (term.size > term_max) {

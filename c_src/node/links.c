@@ -7,11 +7,24 @@
 #include "dist/control_scan.h"
 #include "dist/frame.h"
 #include "etf/reader.h"
-#include "etf/writer.h"
+#include "node/access.h"
 #include "node/node.h"
 #include "node/requests.h"
 
 enum { PROTOCOL_VERSION = 1 };
+
+/* A member of the set that may be no member, by a setting or its certificate,
+ * is not treated as one: neither heard nor told anything. */
+static void set_role(const struct node *node, struct link *link)
+{
+    link->role = access_role(node, link);
+    if (link->member != NULL && link->role != ROLE_MEMBER) {
+        log_line(LOG_WARN, "member_refused", "member=%.*s role=%s",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
+                 role_text(link->role));
+        link->member = NULL;
+    }
+}
 
 static struct buf *out_of_peer(void *arg)
 {
@@ -86,15 +99,19 @@ static void peer_up(void *arg, struct peer *peer)
     if (link->member == node->self) {
         link->member = NULL;
     }
-    agents_link_up(node, link);
+    set_role(node, link);
+    if (role_may(link->role, RIGHT_AGENT)) {
+        agents_link_up(node, link);
+    }
     if (link->member != NULL) {
         members_set_up(&node->members, link->member, true, node->now_ms);
         note_link(node, link->inbox_peer.name, true);
         log_line(LOG_INFO, "member_up", "member=%.*s",
                  (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
     } else {
-        log_line(LOG_DEBUG, "peer_up", "peer=%.*s",
-                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
+        log_line(LOG_DEBUG, "peer_up", "peer=%.*s role=%s",
+                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
+                 role_text(link->role));
     }
 }
 
@@ -246,22 +263,23 @@ static void message(struct node *node, struct link *link,
 {
     struct bytes kind;
     struct bytes body;
+    bool is_agent;
     int rv = open_envelope(event->message, &kind, &body);
 
     if (rv != 0) {
         node->counters.unknown_messages++;
         return;
     }
-    if (bytes_is(event->name, "quorate")) {
+    is_agent = bytes_is(event->name, "quorate");
+    if (!access_allows_message(node, link,
+                               is_agent ? RIGHT_AGENT : RIGHT_MEMBER, kind)) {
+        return;
+    }
+    if (is_agent) {
         agents_receive(node, link, kind, body);
         return;
     }
-    if (link->member == NULL) {
-        node->counters.foreign_messages++;
-        log_line(LOG_WARN, "foreign_member_message", "peer=%.*s",
-                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
-        return;
-    }
+    ensure(link->member != NULL);
     rv = message_from_member(node, link, kind, body);
     if (rv != 0) {
         node->counters.refused_frames++;
@@ -395,94 +413,4 @@ void links_dial(struct node *node)
             dial_failed(node, name, err_text(rv));
         }
     }
-}
-
-static struct link *link_of(const struct node *node, const struct member *to)
-{
-    struct peer *peer = to == NULL ? NULL : peers_find(node->peers, to->name);
-
-    return peer == NULL ? NULL : (struct link *)peer_data(peer);
-}
-
-struct link *links_leader(struct node *node)
-{
-    return link_of(node,
-                   members_by_id(&node->members, raft_leader(node->raft)));
-}
-
-struct link *links_member(const struct node *node, uint64_t member_id)
-{
-    return link_of(node, members_by_id(&node->members, member_id));
-}
-
-void links_send_member(struct node *node, uint64_t member_id, const char *kind,
-                       struct bytes content)
-{
-    struct link *link = links_member(node, member_id);
-    struct buf *out;
-    size_t begin;
-
-    if (link == NULL) {
-        return;
-    }
-    out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
-    etf_put_binary(out, content);
-    outbox_end(out, begin);
-}
-
-static int send_in_parts(struct node *node, struct link *link, const char *kind,
-                         struct bytes head, struct blob *tail)
-{
-    struct buf message_head;
-    int rv;
-
-    buf_init(&message_head, PARTS_PART_MAX);
-    outbox_put_envelope(kind, &message_head);
-    buf_put_bytes(&message_head, head);
-    rv = buf_error(&message_head);
-    if (rv == 0) {
-        rv = parts_send(&link->parts, &node->inbox, buf_bytes(&message_head),
-                        tail, peer_out(link->peer));
-    }
-    buf_close(&message_head);
-    return rv;
-}
-
-int links_send(struct node *node, struct link *link, const char *kind,
-               struct bytes head, struct bytes tail, struct blob *shared)
-{
-    struct buf *out;
-    size_t begin;
-    int rv;
-
-    if (head.size + tail.size > PARTS_MESSAGE_MIN) {
-        struct blob *blob =
-            shared != NULL ? blob_hold(shared) : blob_copy(tail);
-
-        ensure(shared == NULL || blob_bytes(shared).data == tail.data);
-        if (blob == NULL) {
-            return ERR_NOMEM;
-        }
-        rv = send_in_parts(node, link, kind, head, blob);
-        blob_release(blob);
-        return rv;
-    }
-    out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
-    buf_put_bytes(out, head);
-    buf_put_bytes(out, tail);
-    outbox_end(out, begin);
-    return 0;
-}
-
-void links_send_pid(struct node *node, struct link *link, struct bytes pid,
-                    const char *kind, struct bytes body)
-{
-    struct buf *out = peer_out(link->peer);
-    size_t begin =
-        outbox_begin_pid(&node->inbox, &link->inbox_peer, pid, kind, out);
-
-    etf_put_raw(out, body);
-    outbox_end(out, begin);
 }

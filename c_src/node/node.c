@@ -8,6 +8,7 @@
 #include "io/tls.h"
 #include "node/member.h"
 #include "node/requests.h"
+#include "node/secrets.h"
 #include "node/version.h"
 
 #include <malloc.h>
@@ -21,7 +22,6 @@ enum {
     EXIT_IOERR = 74,
     EXIT_CONFIG = 78,
     MAPPED_SIZE_MIN = 1024 * 1024,
-    COOKIE_LINE_MAX = 300,
     IDENTITY_SIZE_MAX = 4096,
 };
 
@@ -130,6 +130,7 @@ static void on_signal(void *arg, int signum)
 
     log_line(LOG_INFO, "signal", "signal=%d", signum);
     if (signum == SIGHUP) {
+        secrets_reload(node);
         reload_tls(node);
         return;
     }
@@ -213,40 +214,6 @@ static int check_identity(const struct node *node, struct buf *error)
     return rv;
 }
 
-/* The first line of standard input of a supervised member: cookie VALUE. */
-static int read_cookie_line(struct buf *cookie, struct buf *error)
-{
-    static const char prefix[] = "cookie ";
-    char line[COOKIE_LINE_MAX];
-    size_t size = 0;
-
-    while (size < sizeof(line)) {
-        ssize_t got = read(STDIN_FILENO, line + size, 1);
-
-        if (got != 1 || line[size] == '\n') {
-            break;
-        }
-        size++;
-    }
-    if (size <= sizeof(prefix) - 1 || size == sizeof(line) ||
-        memcmp(line, prefix, sizeof(prefix) - 1) != 0) {
-        buf_printf(error, "standard input must begin with a line: "
-                          "cookie VALUE (that is what --supervised means)");
-        return ERR_BADARG;
-    }
-    buf_put(cookie, line + sizeof(prefix) - 1, size - (sizeof(prefix) - 1));
-    return buf_error(cookie);
-}
-
-static int open_cookie(const struct settings *settings, struct buf *cookie,
-                       struct buf *error)
-{
-    if (settings->supervised) {
-        return read_cookie_line(cookie, error);
-    }
-    return sys_read_cookie(settings->cookie_file, cookie, error);
-}
-
 static void states_ready(void *arg)
 {
     const struct node *node = (const struct node *)arg;
@@ -281,12 +248,12 @@ static int open_stores(struct node *node, struct buf *error)
     return rv;
 }
 
-static int open_peers(struct node *node, struct bytes cookie, struct buf *error)
+static int open_peers(struct node *node, struct buf *error)
 {
     const struct settings *settings = node->settings;
     struct peers_config config = {
         .name = bytes_of_string(settings->name),
-        .cookie = cookie,
+        .find_cookie = secrets_find_cookie,
         .listen_address = settings->listen.host,
         .listen_port = settings->listen.port,
         .use_epmd = settings->epmd,
@@ -311,7 +278,7 @@ static int open_peers(struct node *node, struct bytes cookie, struct buf *error)
     return 0;
 }
 
-static int open_node(struct node *node, struct bytes cookie, struct buf *error)
+static int open_node(struct node *node, struct buf *error)
 {
     struct loop_config loop = {
         .turn = turn, .timer = turn, .on_signal = on_signal, .arg = node};
@@ -348,7 +315,7 @@ static int open_node(struct node *node, struct bytes cookie, struct buf *error)
     if (rv == 0) {
         rv = open_stores(node, error);
     }
-    return rv == 0 ? open_peers(node, cookie, error) : rv;
+    return rv == 0 ? open_peers(node, error) : rv;
 }
 
 static void close_node(struct node *node)
@@ -405,7 +372,6 @@ static int exit_code_of(int rv)
 int member_run(const struct settings *settings)
 {
     struct node *node = mem_alloc(sizeof(*node));
-    struct buf cookie;
     struct buf error;
     int rv;
 
@@ -417,15 +383,13 @@ int member_run(const struct settings *settings)
     (void)mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE_MIN);
     node->settings = settings;
     log_set_level((enum log_level)settings->log_level);
-    buf_init(&cookie, COOKIE_LINE_MAX);
     buf_init(&error, SETTINGS_ERROR_SIZE_MAX);
-    rv = open_cookie(settings, &cookie, &error);
+    rv = secrets_open(node, &error);
     if (rv == 0) {
         log_line(LOG_INFO, "starting", "version=%s name=%s data_dir=%s",
                  QUORATE_VERSION, settings->name, settings->data_dir);
-        rv = open_node(node, buf_bytes(&cookie), &error);
+        rv = open_node(node, &error);
     }
-    buf_wipe(&cookie);
     if (rv == 0) {
         node->tick_due_ms = node->now_ms;
         loop_wake(node->loop);
@@ -437,6 +401,7 @@ int member_run(const struct settings *settings)
     rv = rv != 0 ? exit_code_of(rv) : node->exit_code;
     buf_close(&error);
     close_node(node);
+    secrets_close(node);
     log_line(LOG_INFO, "stopped", "exit_code=%d", rv);
     mem_free(node);
     return rv;

@@ -10,7 +10,8 @@
  *
  * Files: node.c (life), node_log.c (the log's shell), links.c (peers, members),
  * agents.c (attached workers), orders.c (starts and stops), controller.c (the
- * leader's work), requests.c (calls under way), and one file per family of
+ * leader's work), requests.c (calls under way),
+ * access.c (what a peer may), secrets.c (cookies), and one file per family of
  * calls. This header is private to the folder. */
 #ifndef QUORATE_NODE_NODE_H
 #define QUORATE_NODE_NODE_H
@@ -30,6 +31,8 @@
 #include "io/sys.h"
 #include "placement/placement.h"
 #include "raft/raft.h"
+#include "security/cookies.h"
+#include "security/role.h"
 #include "state/coordinator.h"
 #include "store/state_db.h"
 #include "store/wal.h"
@@ -90,16 +93,18 @@ struct link {
     struct peer *peer;
     struct inbox_peer inbox_peer; /* name is borrowed from the peer */
     struct member *member;        /* NULL unless it is one of ours */
-    struct list requests;         /* of struct request, by link_node */
-    struct list node_link;        /* in node->links */
-    struct parts parts;           /* big messages from and to a member */
-    struct control_scan *scan;    /* owned; of a frame that is arriving */
+    enum security_role role;
+    struct list requests;      /* of struct request, by link_node */
+    struct list node_link;     /* in node->links */
+    struct parts parts;        /* big messages from and to a member */
+    struct control_scan *scan; /* owned; of a frame that is arriving */
 };
 
 struct node {
     const struct settings *settings;
     struct loop *loop;
-    struct tls *tls; /* NULL: links are plain */
+    struct tls *tls;         /* NULL: links are plain */
+    struct cookies *cookies; /* secrets.c */
     struct peers *peers;
     struct inbox inbox;
     struct members members;
@@ -168,7 +173,7 @@ struct node {
         uint64_t calls;
         uint64_t forwarded;
         uint64_t refused_frames;
-        uint64_t foreign_messages; /* member protocol from non-members */
+        uint64_t forbidden; /* what a role may not */
         uint64_t unknown_messages;
         uint64_t dropped_commands; /* no room; their senders try again */
         uint64_t dropped_messages; /* to members, idem */
@@ -199,7 +204,7 @@ void node_log_submit(struct node *node, const struct command *command);
 /* Commands that another member submitted. */
 int node_log_receive_commands(struct node *node, struct bytes batch) MUST_USE;
 
-/* links.c */
+/* links.c, links_send.c */
 void links_config(struct peers_callbacks *ret_callbacks);
 void links_dial(struct node *node);
 /* Forgets all links, so that nothing is sent any more. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
+#include "node/access.h"
 #include "node/agents.h"
 #include "node/requests.h"
 
@@ -234,6 +235,10 @@ static int reconcile_running(struct node *node, const struct agent *agent,
     if (sandbox == NULL || agent_of(node, sandbox) != agent ||
         sandbox->epoch != started.epoch) {
         send_stop(node, agent, started.id, started.epoch, "not_owner");
+        return 0;
+    }
+    if (agent->link == NULL ||
+        !access_allows_pid(node, agent->link, started.pid, "running")) {
         return 0;
     }
     note = sandbox_note(sandbox);

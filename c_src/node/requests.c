@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
+#include "node/access.h"
 
 void requests_init(struct node *node)
 {
@@ -229,6 +230,9 @@ void requests_call(struct node *node, struct link *link,
     }
     if (rv != 0) {
         results_put_badarg(result, buf_bytes(&why));
+    } else if (!access_allows_call(node, link, &api)) {
+        rv = ERR_FORBIDDEN;
+        results_put_error_code(result, rv);
     }
     buf_close(&why);
     if (rv != 0 || answer_now(node, &api)) {

@@ -47,7 +47,8 @@ run(State) ->
         erpc:call(A, quorate, create_sandbox, [<<"big">>, Spec, #{timeout => 10000}]),
     #{term := Term} = erpc:call(A, quorate, status, []),
     io:format("~n~-30s ~9s  ~s~n", ["operation", "ms", "calls meanwhile, p50/p99/max ms"]),
-    lists:foreach(fun({Name, Maker, Op}) -> row(Name, Client, Pinger, Members, Epoch, Maker, Op) end, [
+    Row = fun({Name, Maker, Op}) -> row(Name, Client, Pinger, Members, Epoch, Maker, Op) end,
+    lists:foreach(Row, [
         {"nothing", "0", none},
         {"write, one binary", "binary", write},
         {"read, one binary", "0", read},
@@ -67,7 +68,8 @@ is_attached(Member) ->
     end.
 
 row(Name, Client, Pinger, [A | _] = Members, Epoch, Maker, Op) ->
-    Work = erpc:call(Client, erlang, apply, [fun() -> spawn(fun() -> worker(Maker, A, Epoch) end) end, []]),
+    Start = fun() -> spawn(fun() -> worker(Maker, A, Epoch) end) end,
+    Work = erpc:call(Client, erlang, apply, [Start, []]),
     Work ! {self(), make},
     receive
         {Work, made} -> ok

@@ -4,6 +4,7 @@
 # what they count. A suite without tests is a failure: nothing is skipped in
 # silence. What it skips by intent it names.
 #   ONLY="unit erlang"    runs only these
+#   SUITE=dist_SUITE      of the Erlang suites only this one
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -44,7 +45,8 @@ run_erlang() {
         echo "there is no suite in test/erl"
         return 1
     fi
-    outside env QUORATE_TOP="$PWD" rebar3 ct "${node_flags[@]}" --setcookie "$cookie"
+    outside env QUORATE_TOP="$PWD" rebar3 ct "${node_flags[@]}" \
+        --setcookie "$cookie" ${SUITE:+--suite "test/erl/$SUITE"}
 }
 
 run_elixir() {

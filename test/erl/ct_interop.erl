@@ -6,7 +6,7 @@
 -module(ct_interop).
 -include_lib("stdlib/include/assert.hrl").
 
--export([features/0, run/2]).
+-export([features/0, run/2, run_by/3]).
 %% Elixir's rows and those of other clients are of the same names.
 -export_type([feature/0]).
 
@@ -24,25 +24,25 @@ features() ->
      {gen_cast, "`gen_server:cast/2`"},
      {gen_call_dead_name, "`gen_server:call` to a dead name: `noproc` at once"},
      {multi_call, "`gen_server:multi_call/4`"},
-     {send_request, "`gen_server:send_request/2`, `wait_response/2`"},
+     {send_request, "`gen_server:send_request/2`, `gen_server:wait_response/2`"},
      {rpc_call, "`rpc:call/4,5`"},
      {rpc_cast, "`rpc:cast/4`"},
      {rpc_multicall, "`rpc:multicall/5`"},
      {rpc_block_call, "`rpc:block_call/4`"},
-     {rpc_async_call, "`rpc:async_call/4`, `yield/1`"},
+     {rpc_async_call, "`rpc:async_call/4`, `rpc:yield/1`"},
      {rex_call, "`{Pid, {call, M, F, A, GL}}` to `rex`, as C nodes do"},
      {erpc_call, "`erpc:call/4,5`"},
      {erpc_cast, "`erpc:cast/4`"},
      {erpc_multicall, "`erpc:multicall/5`"},
-     {erpc_send_request, "`erpc:send_request/4`, `receive_response/1`"},
+     {erpc_send_request, "`erpc:send_request/4`, `erpc:receive_response/1`"},
      {erpc_fun, "`erpc:call/2` with a fun: refused with `notsup`"},
      {undefined, "an undefined function: `undef` as in a virtual machine"},
      {exceptions, "throw, exit and error with its stack"},
      {late_replies, "timeouts; late replies reach no mailbox"},
      {monitors, "monitors of names and pids: `noproc`, `noconnection`, reasons; demonitor"},
      {links, "links and unlinks with pids, `noproc`, `noconnection`"},
-     {exits, "`exit/2` ends a spawned call"},
-     {spawns, "`spawn/4`, `spawn_link`, `spawn_monitor`, `spawn_request` with options"},
+     {exits, "`erlang:exit/2` ends a spawned call"},
+     {spawns, "`erlang:spawn/4`, `spawn_link`, `spawn_monitor`, `spawn_request` with options"},
      {messages, "messages to names and pids, both ways"},
      {aliases, "messages to aliases"},
      {outgoing_monitors, "it monitors and links with ours"},
@@ -60,9 +60,17 @@ features() ->
 %% `yes', or why not.
 -spec run(feature(), targets()) -> yes | {no, string()}.
 run(Feature, Targets) ->
+    attempt(fun() -> feature(Feature, Targets) end).
+
+%% By the words of another module.
+-spec run_by(module(), feature(), targets()) -> yes | {no, string()}.
+run_by(Module, Feature, Targets) ->
+    attempt(fun() -> Module:feature(Feature, Targets) end).
+
+attempt(Fun) ->
     {Pid, Ref} = spawn_monitor(fun() ->
         _ = process_flag(trap_exit, true),
-        _ = feature(Feature, Targets),
+        _ = Fun(),
         {messages, []} = process_info(self(), messages)
     end),
     receive
@@ -241,7 +249,7 @@ feature(many_callers, #{member := M}) ->
     Callers = [spawn_monitor(fun() ->
         [?VERSION = gen_server:call({quorate, M}, {quorate, version, []}) || _ <- lists:seq(1, 50)]
     end) || _ <- lists:seq(1, 64)],
-    [receive {'DOWN', Ref, process, Pid, normal} -> ok end || {Pid, Ref} <- Callers];
+    _ = [receive {'DOWN', Ref, process, Pid, normal} -> ok end || {Pid, Ref} <- Callers];
 feature(ticks, #{member := M}) ->
     4 = net_kernel:get_net_ticktime(),
     pong = net_adm:ping(M),
@@ -289,7 +297,8 @@ flush() ->
     receive _ -> flush() after 0 -> ok end.
 
 echoed(P, Terms) ->
-    [?assertEqual({N, T}, {N, erpc:call(P, t, echo, [T])}) || {N, T} <- lists:zip(lists:seq(1, length(Terms)), Terms)],
+    _ = [?assertEqual({N, T}, {N, erpc:call(P, t, echo, [T])})
+         || {N, T} <- lists:zip(lists:seq(1, length(Terms)), Terms)],
     Terms = erpc:call(P, t, echo, [Terms]).
 
 monitor_reference(P) ->

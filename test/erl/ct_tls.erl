@@ -26,8 +26,13 @@ issue(#{pki := Pki} = Context, Node, Role) ->
         true ->
             Dir;
         false ->
-            {0, _, _} = quorate_ct:run(Context, quorate,
-                                       ["pki", "issue", "--dir", Pki, "--role", Role, Name], #{}),
+            %% 75: another one is being made.
+            Args = ["pki", "issue", "--dir", Pki, "--role", Role, Name],
+            true = quorate_ct:await({issued, Name}, fun() ->
+                {Status, _, _} = quorate_ct:run(Context, quorate, Args, #{}),
+                true = lists:member(Status, [0, 75]),
+                Status =:= 0
+            end),
             Dir
     end.
 
@@ -56,7 +61,8 @@ node_options(_, Name, _) ->
 %% A root of another release has no file of hosts.
 hosts(#{pki := Pki}) ->
     File = filename:join(Pki, "inetrc"),
-    ok = file:write_file(File, "{host, {127,0,0,1}, [\"localhost\"]}.\n{lookup, [file, native]}.\n"),
+    ok = file:write_file(File, "{host, {127,0,0,1}, [\"localhost\"]}.\n"
+                               "{lookup, [file, native]}.\n"),
     ["-kernel", "inetrc", lists:flatten(io_lib:format("~0p", [File]))].
 
 %% Another release sees only what is in its root: the same files go to the same

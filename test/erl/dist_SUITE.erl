@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% A member as other nodes see it: every way of calling it, from nodes of three
-%% releases of Erlang, from Elixir and from a stock C node.
+%% releases of Erlang. (Elixir and stock C and Java nodes: interop_SUITE.)
 %%
 %% OTP 27 and 29 run in roots of their own (quorate_ct:release/2). Where that is
 %% not possible the group is skipped, unless QUORATE_REQUIRE_OTP27=1 (or 29).
@@ -13,7 +13,7 @@ suite() ->
     [{timetrap, {seconds, 90}}].
 
 all() ->
-    [{group, otp25}, {group, otp27}, {group, otp29}, {group, elixir}, {group, c_node}, {group, links}].
+    [{group, otp25}, {group, otp27}, {group, otp29}, {group, links}].
 
 groups() ->
     Node = [ping, hidden_nodes, rpc_call, rpc_call_with_timeout, rpc_cast, rpc_multicall, erpc_call,
@@ -28,8 +28,6 @@ groups() ->
      {otp27, [], Node},
      %% Code for workers has to be compiled by 29 itself.
      {otp29, [], Node -- [runs_sandboxes]},
-     {elixir, [], [elixir_calls]},
-     {c_node, [], [erl_interface_calls]},
      {links, [], [wrong_cookie, same_name_again, restarted_member, monitor_ends_with_the_member,
                   epmd_restarted, by_port_without_epmd]}].
 
@@ -462,46 +460,6 @@ runs_sandboxes(Config) ->
     ok = quorate_ct:call(Node, quorate, stop_sandbox, [Id]),
     ?assertNot(quorate_ct:call(Node, erlang, is_process_alive, [Pid])),
     ok = quorate_ct:call(Node, application, stop, [quorate]).
-
-%% Elixir and C
-
-elixir_calls(Config) ->
-    #{cookie := Cookie} = Context = ?config(context, Config),
-    [#{node := M} | _] = ?config(members, Config),
-    Script =
-        "member = System.fetch_env!(\"CT_MEMBER\") |> String.to_atom()\n"
-        "true = Node.connect(member)\n"
-        "true = member in Node.list(:hidden)\n"
-        "\"0.1.0\" = :rpc.call(member, :quorate, :version, [])\n"
-        "\"0.1.0\" = :erpc.call(member, :quorate, :version, [])\n"
-        "%{quorum: true} = GenServer.call({:quorate, member}, {:quorum_manager, :status, []})\n"
-        "{:error, :not_found} = GenServer.call({:quorate, member}, {:quorate, :sandbox, [\"x\"]})\n"
-        "{:badrpc, {:EXIT, {:undef, _}}} = :rpc.call(member, :quorate, :nope, [])\n"
-        "ref = Process.monitor({:nobody_here, member})\n"
-        "receive do {:DOWN, ^ref, :process, _, :noproc} -> :ok\n"
-        "after 5000 -> raise \"no DOWN\" end\n"
-        "IO.puts(\"all matched\")\n",
-    {Status, Output, Errors} =
-        quorate_ct:run(Context, os:find_executable("elixir"),
-                       ["--name", "elixir@127.0.0.1", "--cookie", atom_to_list(Cookie), "--erl",
-                        "-start_epmd false", "-e", Script],
-                       #{env => [{"CT_MEMBER", atom_to_list(M)}]}),
-    ?assertEqual({0, <<"all matched\n">>, <<>>}, {Status, Output, Errors}).
-
-erl_interface_calls(Config) ->
-    #{cookie := Cookie, work := Work} = Context = ?config(context, Config),
-    [#{node := M} | _] = ?config(members, Config),
-    Source = filename:join(quorate_ct:top(), "test/erl/ei_client.c"),
-    Program = filename:join(Work, "ei_client"),
-    Usr = filename:join(code:root_dir(), "usr"),
-    ?assertEqual({0, <<>>, <<>>},
-                 quorate_ct:run(Context, os:find_executable("gcc"),
-                                ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-                                 "-isystem", filename:join(Usr, "include"), Source, "-o", Program,
-                                 "-L" ++ filename:join(Usr, "lib"), "-lei", "-pthread"])),
-    ?assertEqual({0, <<"gen_call 0.1.0\nrpc 0.1.0\n">>, <<>>},
-                 quorate_ct:run(Context, Program,
-                                ["c@127.0.0.1", atom_to_list(Cookie), atom_to_list(M)])).
 
 %% Links
 

@@ -9,6 +9,7 @@
 -export([attach_describes_this_node/1, start_order_repeated_starts_once/1,
          child_knows_its_context/1, recovered_state_reaches_the_child/1,
          slow_start_delays_nobody/1, failed_start_is_reported_again/1,
+         a_child_elsewhere_is_no_child/1,
          stop_order_ends_the_child/1, stop_of_a_hanging_start_kills_it/1,
          normal_end_is_stopped/1, crash_restarts_with_recovered_state/1,
          too_many_crashes_fail/1, end_of_lease_kills_every_process/1,
@@ -18,14 +19,14 @@
          name_is_freed_when_its_process_ends/1, name_dies_with_the_lease/1,
          call_goes_to_another_member/1, unknown_messages_change_nothing/1,
          agent_that_crashed_leaves_nothing_running/1]).
--export([start_link/2, start_tree/1, slow/2, hang/1, fail/1, child/3]).
+-export([start_link/2, start_tree/1, slow/2, hang/1, fail/1, elsewhere/1, child/3]).
 
 -define(ID, <<"alice">>).
 -define(WAIT_MS, 5000).
 
 all() ->
     [Name || {Name, 1} <- ?MODULE:module_info(exports),
-             lists:member(Name, [module_info, start_tree, hang, fail]) =:= false].
+             lists:member(Name, [module_info, start_tree, hang, fail, elsewhere]) =:= false].
 
 init_per_testcase(Case, Config) ->
     Double = quorate_member_double:start(peer:random_name(Case)),
@@ -112,6 +113,10 @@ hang(_) ->
     whereis(?MODULE) ! {hanging, self()},
     timer:sleep(infinity).
 
+elsewhere(_) ->
+    Node = <<"other@127.0.0.1">>,
+    {ok, binary_to_term(<<131, 88, 119, (byte_size(Node)), Node/binary, 1:32, 0:32, 5:32>>)}.
+
 fail(_) -> {error, on_purpose}.
 
 child(Test, Context, Stubborn) ->
@@ -188,6 +193,13 @@ failed_start_is_reported_again(Config) ->
     ?assertEqual({?ID, 11, on_purpose}, report(Config, failed)),
     ok = send_start(Config, order(12, nonsense)),
     ?assertEqual({?ID, 12, {bad_spec, nonsense}}, report(Config, failed)).
+
+%% Members take no process of another node for one of ours.
+a_child_elsewhere_is_no_child(Config) ->
+    _ = start(Config),
+    ok = send_start(Config, order(11, {?MODULE, elsewhere, []})),
+    {?ID, 11, {bad_return, {ok, Pid}}} = report(Config, failed),
+    ?assertEqual('other@127.0.0.1', node(Pid)).
 
 stop_order_ends_the_child(Config) ->
     _ = start(Config),

@@ -6,7 +6,8 @@
 
 -export([all/0]).
 -export([nothing_set_gives_an_embedded_member/1, existing_members_start_no_program/1,
-         supervised_settings_go_before_the_others/1, voters_become_arguments/1, certificates_become_arguments/1,
+         supervised_settings_go_before_the_others/1, voters_become_arguments/1,
+         certificates_become_arguments/1,
          addresses_are_written_as_the_member_reads_them/1, mistakes_are_one_line/1]).
 
 -define(NODE, 'w1@127.0.0.1').

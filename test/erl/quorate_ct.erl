@@ -13,7 +13,8 @@
 -export([start/1, stop/2, end_all/1, free_ports/1, top/0]).
 -export([members/2, members/3, member/4, start_member/2, kill_member/2, stop_member/3,
          await_leader/2, log_of/2]).
--export([release/2, root/1, node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2, load/2]).
+-export([release/2, root/1, node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2,
+         load/2]).
 -export([ask/4, leader/2, await_worker/3, fresh_workers/4, clear/4]).
 -export([process/4, kill_process/3, os_pid/2, start_epmd/1, run/3, run/4, is_os_process/1]).
 -export([await/2, await/3, take_time/1]).

@@ -97,7 +97,8 @@ sandboxes_survive(Config) ->
                || {Name, Home} <- [{"w1", A}, {"w2", B}]],
     _ = [quorate_ct:await_worker(client(Config), A, W) || W <- Workers],
     {ok, #{worker := Owner, epoch := Epoch}} =
-        quorate_ct:ask(client(Config), A, {quorate, create_sandbox}, [<<"over-tls">>, ct_counter:spec()]),
+        quorate_ct:ask(client(Config), A, {quorate, create_sandbox},
+                       [<<"over-tls">>, ct_counter:spec()]),
     {ok, _} = quorate_ct:ask(client(Config), A, {state_replicator, replicate_state},
                              [<<"over-tls">>, Epoch, 7]),
     [Killed] = [W || #{node := N} = W <- Workers, N =:= Owner],
@@ -161,7 +162,8 @@ without_a_certificate_is_refused(Config) ->
 
 plain_is_refused(Config) ->
     Context = ?config(context, Config),
-    Node = quorate_ct:node(Context, "plain", #{name => false, args => ["-sname", "plain@localhost"]}),
+    Node = quorate_ct:node(Context, "plain",
+                           #{name => false, args => ["-sname", "plain@localhost"]}),
     turned_away(Config, Node, "the peer does not speak TLS").
 
 files_that_are_wrong_keep_it_from_starting(Config) ->

@@ -47,6 +47,13 @@ static enum handshake_verdict verdict(void *arg, struct bytes name)
     return *(const enum handshake_verdict *)arg;
 }
 
+static struct bytes give_cookie(void *arg, struct bytes name)
+{
+    (void)arg;
+    ensure(node_name_is_valid(name));
+    return bytes_of_string(cookie);
+}
+
 struct side {
     struct handshake handshake;
     struct buf in;
@@ -61,7 +68,7 @@ static void side_open(struct side *side, uint8_t options, bool is_initiator)
         .is_initiator = is_initiator,
         .is_wide = (options & OPTION_WIDE) != 0,
         .name = bytes_of_string(is_initiator ? "from@h" : "to@h"),
-        .cookie = bytes_of_string(cookie),
+        .cookie = give_cookie,
         .peer_name = bytes_of_string("to@h"),
         .flags = DIST_FLAGS_OFFERED,
         .creation = 5,

@@ -66,6 +66,20 @@ static void check_settings(const struct settings *settings)
         check_address(&member->address);
         ensure(member->address.port != 0);
     }
+    ensure(settings->peer_cookie_count <= SETTINGS_PEER_COOKIES_MAX);
+    for (uint32_t i = 0; i < settings->peer_cookie_count; i++) {
+        const struct settings_peer_cookie *row = &settings->peer_cookies[i];
+
+        check_text(row->pattern, sizeof(row->pattern));
+        check_text(row->file, sizeof(row->file));
+    }
+    ensure(settings->role_count <= SETTINGS_ROLES_MAX);
+    for (uint32_t i = 0; i < settings->role_count; i++) {
+        const struct settings_role_rule *rule = &settings->roles[i];
+
+        check_text(rule->pattern, sizeof(rule->pattern));
+        ensure(rule->role <= SETTINGS_ROLE_MEMBER);
+    }
 }
 
 static void check_error(int rv, const struct buf *error, const char *start)

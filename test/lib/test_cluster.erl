@@ -84,7 +84,9 @@ member_files(#{pki := Pki} = Context, Name) ->
     lists:append([
         [Flag, filename:join(Dir, File)]
      || {Flag, File} <- [
-            {"--tls-cert-file", "cert.pem"}, {"--tls-key-file", "key.pem"}, {"--tls-ca-file", "ca.pem"}
+            {"--tls-cert-file", "cert.pem"},
+            {"--tls-key-file", "key.pem"},
+            {"--tls-ca-file", "ca.pem"}
         ]
     ]);
 member_files(_, _) ->

@@ -81,11 +81,11 @@ static void give_atom(struct answer *answer, const char *name)
     etf_put_atom(&answer->value, name);
 }
 
-/* An exception of class error, with the function as the stack. */
-static void give_error(struct answer *answer, const struct call *call,
-                       struct bytes reason)
+/* An exception with the function as the stack. */
+static void give_exception(struct answer *answer, enum call_result_type type,
+                           const struct call *call, struct bytes reason)
 {
-    answer->result.type = CALL_ERROR;
+    answer->result.type = type;
     buf_clear(&answer->value);
     etf_put_raw(&answer->value, reason);
     etf_put_list(&answer->stack, 1);
@@ -99,7 +99,7 @@ static void give_error(struct answer *answer, const struct call *call,
 
 static void give_badarg(struct answer *answer, const struct call *call)
 {
-    give_error(answer, call, bytes_of("w\6badarg", 8));
+    give_exception(answer, CALL_ERROR, call, bytes_of("w\6badarg", 8));
 }
 
 /* --- Functions ------------------------------------------------------------ */
@@ -147,8 +147,7 @@ static void do_reply_after(struct turn *turn)
 
 static void do_throw(struct turn *turn)
 {
-    do_echo(turn);
-    turn->answer->result.type = CALL_THROW;
+    give_exception(turn->answer, CALL_THROW, turn->call, turn->args.raw[0]);
 }
 
 static void do_exit(struct turn *turn)
@@ -159,7 +158,7 @@ static void do_exit(struct turn *turn)
 
 static void do_error(struct turn *turn)
 {
-    give_error(turn->answer, turn->call, turn->args.raw[0]);
+    give_exception(turn->answer, CALL_ERROR, turn->call, turn->args.raw[0]);
 }
 
 static void do_big(struct turn *turn)

@@ -58,6 +58,9 @@ static void every_documented_function_is_there(void **state)
         assert_non_null(function);
         assert_int_equal(function->type, documented[i].type);
         assert_int_equal(function->route, documented[i].route);
+        /* One that was forgotten could not be called by anybody. */
+        assert_in_range(function->right, RIGHT_NONE + 1, RIGHTS - 1);
+        assert_true(role_may(ROLE_MEMBER, function->right));
         while (arguments < API_ARITY_MAX &&
                function->arguments[arguments] != API_ARG_NONE) {
             arguments++;
@@ -67,6 +70,27 @@ static void every_documented_function_is_there(void **state)
     }
     for (int type = 0; type < API_TYPES; type++) {
         assert_true(seen[type]);
+    }
+}
+
+/* What changes something beyond sandboxes is not for clients. */
+static void clients_only_read_and_run_sandboxes(void **state)
+{
+    static const char *const denied[] = {"register", "unregister",
+                                         "replicate_state", "delete_state"};
+
+    (void)state;
+    for (size_t i = 0; i < DOCUMENTED; i++) {
+        const struct api_function *function = api_lookup(
+            bytes_of_string(documented[i].module),
+            bytes_of_string(documented[i].function), documented[i].arity);
+        bool is_denied = false;
+
+        for (size_t j = 0; j < sizeof(denied) / sizeof(denied[0]); j++) {
+            is_denied = is_denied || bytes_is(function->function, denied[j]);
+        }
+        assert_int_equal(role_may(ROLE_CLIENT, function->right), !is_denied);
+        assert_true(role_may(ROLE_WORKER, function->right));
     }
 }
 
@@ -103,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_documented_function_is_there),
+        cmocka_unit_test(clients_only_read_and_run_sandboxes),
         cmocka_unit_test(other_arities_modules_and_names_are_not),
     };
 

@@ -122,10 +122,12 @@ static void control_characters_are_refused(void **state)
                ERR_MALFORMED);
 }
 
-static void name_twice_is_refused_except_member(void **state)
+static void name_twice_is_refused_except_in_lists(void **state)
 {
     assert_refused(*state, "epmd = true\nepmd = false\n", ERR_EXISTS,
                    "q.conf:2:1: 'epmd' is set twice; remove one of the lines");
+    assert_ok(parse(*state, "role = a@h=client\nrole = b@h=client\n"
+                            "peer_cookie = a@h=/c\npeer_cookie = b@h=/c\n"));
 }
 
 static void file_that_is_too_long_is_refused(void **state)
@@ -172,7 +174,7 @@ int main(void)
         TEST(missing_name_or_value_is_refused),
         TEST(quotes_are_refused),
         TEST(control_characters_are_refused),
-        TEST(name_twice_is_refused_except_member),
+        TEST(name_twice_is_refused_except_in_lists),
         TEST(file_that_is_too_long_is_refused),
         TEST(every_truncation_gives_an_answer),
     };

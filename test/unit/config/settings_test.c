@@ -147,8 +147,7 @@ static void member_named_twice_is_refused(void **state)
 
     assert_ok(set(fixture, SETTINGS_FLAG, "member", "a@h=h:1"));
     assert_err(set(fixture, SETTINGS_FLAG, "member", "a@h=h:2"), ERR_EXISTS);
-    assert_error(fixture,
-                 "member: 'a@h' is there twice; give each member once");
+    assert_error(fixture, "member: 'a@h' is there twice; give it once");
     assert_int_equal(fixture->settings.member_count, 1);
     assert_int_equal(fixture->settings.members[0].address.port, 1);
 }
@@ -164,6 +163,70 @@ static void more_members_than_voters_are_refused(void **state)
     }
     assert_err(set(fixture, SETTINGS_FLAG, "member", "z@h=h:1"), ERR_LIMIT);
     assert_int_equal(fixture->settings.member_count, SETTINGS_MEMBERS_MAX);
+}
+
+static void lists_of_patterns_are_kept_in_their_order(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct settings *settings = &fixture->settings;
+
+    assert_ok(set(fixture, SETTINGS_FILE, "peer_cookie", "q*@h=/c/q"));
+    assert_ok(set(fixture, SETTINGS_FILE, "peer_cookie", "*=/c/rest"));
+    assert_ok(set(fixture, SETTINGS_FILE, "role", "a*@h=client"));
+    assert_ok(set(fixture, SETTINGS_FILE, "role", "b@h=worker"));
+    assert_ok(set(fixture, SETTINGS_FILE, "role", "*=member"));
+    assert_int_equal(settings->peer_cookie_count, 2);
+    assert_string_equal(settings->peer_cookies[0].pattern, "q*@h");
+    assert_string_equal(settings->peer_cookies[0].file, "/c/q");
+    assert_string_equal(settings->peer_cookies[1].pattern, "*");
+    assert_int_equal(settings->role_count, 3);
+    assert_string_equal(settings->roles[0].pattern, "a*@h");
+    assert_int_equal(settings->roles[0].role, SETTINGS_ROLE_CLIENT);
+    assert_int_equal(settings->roles[1].role, SETTINGS_ROLE_WORKER);
+    assert_int_equal(settings->roles[2].role, SETTINGS_ROLE_MEMBER);
+    /* A stronger origin begins anew, for this list alone. */
+    assert_ok(set(fixture, SETTINGS_FLAG, "role", "c@h=client"));
+    assert_int_equal(settings->role_count, 1);
+    assert_string_equal(settings->roles[0].pattern, "c@h");
+    assert_int_equal(settings->peer_cookie_count, 2);
+    assert_err(set(fixture, SETTINGS_FILE, "role", "d@h=boss"), ERR_BADARG);
+    assert_ok(set(fixture, SETTINGS_FILE, "role", "d@h=client"));
+    assert_int_equal(settings->role_count, 1);
+}
+
+/* The second would never count. */
+static void a_pattern_given_twice_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_ok(set(fixture, SETTINGS_FLAG, "role", "a@h=client"));
+    assert_err(set(fixture, SETTINGS_FLAG, "role", "a@h=member"), ERR_EXISTS);
+    assert_error(fixture, "role: 'a@h' is there twice; give it once");
+    assert_int_equal(fixture->settings.roles[0].role, SETTINGS_ROLE_CLIENT);
+    assert_ok(set(fixture, SETTINGS_FLAG, "peer_cookie", "a@h=/1"));
+    assert_err(set(fixture, SETTINGS_FLAG, "peer_cookie", "a@h=/2"),
+               ERR_EXISTS);
+    assert_string_equal(fixture->settings.peer_cookies[0].file, "/1");
+}
+
+static void lists_of_patterns_have_an_end(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[32];
+
+    for (int i = 0; i < SETTINGS_ROLES_MAX; i++) {
+        (void)snprintf(text, sizeof(text), "a%d@h=client", i);
+        assert_ok(set(fixture, SETTINGS_FLAG, "role", text));
+    }
+    assert_err(set(fixture, SETTINGS_FLAG, "role", "b@h=client"), ERR_LIMIT);
+    assert_error(fixture, "role: there are too many; give at most 64");
+    for (int i = 0; i < SETTINGS_PEER_COOKIES_MAX; i++) {
+        (void)snprintf(text, sizeof(text), "a%d@h=/c", i);
+        assert_ok(set(fixture, SETTINGS_FLAG, "peer_cookie", text));
+    }
+    assert_err(set(fixture, SETTINGS_FLAG, "peer_cookie", "b@h=/c"), ERR_LIMIT);
+    assert_int_equal(fixture->settings.peer_cookie_count,
+                     SETTINGS_PEER_COOKIES_MAX);
 }
 
 static void unknown_setting_gets_a_suggestion(void **state)
@@ -218,6 +281,9 @@ int main(void)
         TEST(members_of_one_origin_add_up_and_a_stronger_one_replaces),
         TEST(member_named_twice_is_refused),
         TEST(more_members_than_voters_are_refused),
+        TEST(lists_of_patterns_are_kept_in_their_order),
+        TEST(a_pattern_given_twice_is_refused),
+        TEST(lists_of_patterns_have_an_end),
         TEST(unknown_setting_gets_a_suggestion),
         TEST(error_names_the_setting_and_changes_nothing),
         TEST(full_error_buffer_does_no_harm),

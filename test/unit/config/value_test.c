@@ -309,6 +309,59 @@ static void quoted_text_is_short_and_printable(void **state)
     assert_int_equal(fixture->error.size, 64 + 5);
 }
 
+static void role_is_a_pattern_and_one_of_three(void **state)
+{
+    static const char *const texts[] = {"",
+                                        "q@h",
+                                        "q@h=",
+                                        "=client",
+                                        "q@h=boss",
+                                        "q@h=Client",
+                                        "q=client",
+                                        "q@@h=client",
+                                        "q@h@*=client",
+                                        "q h@h=client",
+                                        "q@h==client",
+                                        "q@h=client "};
+    struct fixture *fixture = *state;
+    struct settings_role_rule rule = {.pattern = "kept"};
+
+    assert_ok(value_role(bytes_of_string("*=member"), &rule, &fixture->error));
+    assert_string_equal(rule.pattern, "*");
+    assert_int_equal(rule.role, SETTINGS_ROLE_MEMBER);
+    assert_ok(value_role(bytes_of_string("a*b@*.net=worker"), &rule,
+                         &fixture->error));
+    assert_string_equal(rule.pattern, "a*b@*.net");
+    assert_int_equal(rule.role, SETTINGS_ROLE_WORKER);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_err(
+            value_role(bytes_of_string(texts[i]), &rule, &fixture->error),
+            ERR_BADARG);
+        assert_true(fixture->error.size > 0);
+        buf_clear(&fixture->error);
+    }
+}
+
+static void peer_cookie_is_a_pattern_and_a_path(void **state)
+{
+    static const char *const texts[] = {"",     "q@h",     "q@h=",   "=/c",
+                                        "q=/c", "q@@h=/c", "q/@h=/c"};
+    struct fixture *fixture = *state;
+    struct settings_peer_cookie cookie;
+
+    assert_ok(value_peer_cookie(bytes_of_string("q*@h=/c=d"), &cookie,
+                                &fixture->error));
+    assert_string_equal(cookie.pattern, "q*@h");
+    assert_string_equal(cookie.file, "/c=d");
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_err(value_peer_cookie(bytes_of_string(texts[i]), &cookie,
+                                     &fixture->error),
+                   ERR_BADARG);
+        assert_true(fixture->error.size > 0);
+        buf_clear(&fixture->error);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -326,6 +379,8 @@ int main(void)
         TEST(address_takes_names_and_both_kinds_of_numbers),
         TEST(address_refuses_all_else),
         TEST(member_is_a_name_and_a_real_port),
+        TEST(role_is_a_pattern_and_one_of_three),
+        TEST(peer_cookie_is_a_pattern_and_a_path),
         TEST(quoted_text_is_short_and_printable),
     };
 

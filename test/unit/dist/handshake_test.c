@@ -27,22 +27,34 @@ static enum handshake_verdict give_verdict(void *arg, struct bytes name)
 
 /* One side with what it has sent. */
 struct side {
+    const char *cookie; /* that it shares with `peer` */
+    const char *peer;
     struct handshake handshake;
     struct handshake_config config;
     struct buf out;
     enum handshake_verdict verdict;
 };
 
+/* The cookie of that peer; no other peer has it. */
+static struct bytes give_cookie(void *arg, struct bytes name)
+{
+    const struct side *side = arg;
+
+    return bytes_of_string(bytes_is(name, side->peer) ? side->cookie : "other");
+}
+
 /* As recorded: the node `tester` dials us, `quorate`. */
 static void side_open(struct side *side, bool is_initiator)
 {
     const char *own = is_initiator ? "tester@127.0.0.1" : "quorate@127.0.0.1";
+    const char *peer = is_initiator ? "quorate@127.0.0.1" : "tester@127.0.0.1";
 
-    *side = (struct side){.verdict = HANDSHAKE_ACCEPT};
+    *side = (struct side){"secret", peer, .verdict = HANDSHAKE_ACCEPT};
     side->config = (struct handshake_config){
         .is_initiator = is_initiator,
         .name = bytes_of_string(own),
-        .cookie = bytes_of_string("secret"),
+        .cookie = give_cookie,
+        .cookie_arg = side,
         .peer_name = bytes_of_string("quorate@127.0.0.1"),
         .flags = is_initiator ? OTP_FLAGS : DIST_FLAGS_OFFERED,
         .creation = is_initiator ? 0x1e0a8346 : 7,
@@ -314,7 +326,7 @@ static void acceptor_refuses_another_cookie(void **state)
     (void)state;
     side_open(&initiator, true);
     side_open(&acceptor, false);
-    initiator.config.cookie = bytes_of_string("guess");
+    initiator.cookie = "guess";
     run_pair(&initiator, &acceptor, 0, &rv_initiator, &rv_acceptor);
     assert_ok(rv_initiator);
     assert_int_equal(initiator.handshake.state, HANDSHAKE_RECV_ACK);
@@ -324,6 +336,24 @@ static void acceptor_refuses_another_cookie(void **state)
     assert_int_equal(acceptor.out.size, 0);
     side_close(&initiator);
     side_close(&acceptor);
+}
+
+/* Each peer has a cookie of its own: who has that of another one is refused. */
+static void each_role_asks_for_the_cookie_of_that_peer(void **state)
+{
+    (void)state;
+    for (int role = 0; role < 2; role++) {
+        struct side sides[2];
+        int rv[2];
+
+        side_open(&sides[0], true);
+        side_open(&sides[1], false);
+        sides[role].peer = "another@127.0.0.1";
+        run_pair(&sides[0], &sides[1], 0, &rv[0], &rv[1]);
+        assert_err(rv[1], ERR_AUTH);
+        side_close(&sides[0]);
+        side_close(&sides[1]);
+    }
 }
 
 static void initiator_refuses_a_wrong_acknowledgement(void **state)
@@ -746,6 +776,7 @@ int main(void)
         cmocka_unit_test(alive_waits_for_the_peers_choice),
         cmocka_unit_test(initiator_always_wants_the_new_link),
         cmocka_unit_test(acceptor_refuses_another_cookie),
+        cmocka_unit_test(each_role_asks_for_the_cookie_of_that_peer),
         cmocka_unit_test(initiator_refuses_a_wrong_acknowledgement),
         cmocka_unit_test(each_mandatory_flag_is_needed),
         cmocka_unit_test(the_digest_flag_stands_for_the_mandatory_ones),

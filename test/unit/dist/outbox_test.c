@@ -137,8 +137,8 @@ static void a_probe_monitors_a_name_that_nobody_has(void **state)
     struct control control;
     struct bytes frame;
     struct buf answer;
-    const struct inbox_peer prober = {.name = bytes_of_string("b@127.0.0.1"),
-                                      .flags = DIST_FLAGS_OFFERED};
+    struct inbox_peer prober = {.name = bytes_of_string("b@127.0.0.1"),
+                                .flags = DIST_FLAGS_OFFERED};
     const char *cause;
     size_t offset = 0;
     size_t used;
@@ -160,6 +160,7 @@ static void a_probe_monitors_a_name_that_nobody_has(void **state)
     assert_ok(control_decode(frame, DIST_FLAGS_OFFERED, &control, &cause));
     assert_int_equal(control.op, CONTROL_MONITOR_P_EXIT);
     buf_close(&answer);
+    inbox_close(&other);
     fixture_close(&fixture);
 }
 

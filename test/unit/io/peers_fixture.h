@@ -258,13 +258,20 @@ static inline int puppet_connect(uint16_t port)
     return fd;
 }
 
+static inline struct bytes puppet_cookie(void *arg, struct bytes peer_name)
+{
+    (void)arg;
+    (void)peer_name;
+    return bytes_of_string("secret");
+}
+
 /* Connects as `name` and shakes hands; -1 if that does not succeed. */
 static inline int puppet_shake(uint16_t port, const char *name,
                                const char *peer_name)
 {
     const struct handshake_config config = {.is_initiator = true,
                                             .name = bytes_of_string(name),
-                                            .cookie = bytes_of_string("secret"),
+                                            .cookie = puppet_cookie,
                                             .peer_name =
                                                 bytes_of_string(peer_name),
                                             .flags = DIST_FLAGS_OFFERED,

@@ -31,6 +31,35 @@ static void another_cookie_is_refused_on_both_sides(void **state)
                      1);
 }
 
+/* What the shell says of a name counts in both roles. */
+static struct bytes find_cookie(void *arg, struct bytes peer_name)
+{
+    const struct side *side = (const struct side *)arg;
+
+    assert_true(side == &side->fixture->sides[0] ||
+                side == &side->fixture->sides[1]);
+    return bytes_of_string(bytes_is(peer_name, "a@127.0.0.1") ||
+                                   bytes_is(peer_name, "b@127.0.0.1")
+                               ? "of the two"
+                               : "of all others");
+}
+
+static void cookies_are_found_by_name(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct peers_config config =
+            config_of(fixture, i, i == 0 ? "a@127.0.0.1" : "b@127.0.0.1");
+
+        config.cookie = bytes_of(NULL, 0);
+        config.find_cookie = find_cookie;
+        assert_ok(peers_new(fixture->loop, &config, &fixture->sides[i].peers));
+    }
+    dial(fixture, 0, 1);
+    wait_for(fixture, both_are_up);
+}
+
 static void *talk_garbage(void *arg)
 {
     struct fixture *fixture = (struct fixture *)arg;
@@ -254,11 +283,75 @@ static void a_lack_of_descriptors_is_survived(void **state)
     wait_for(fixture, second_is_up);
 }
 
+/* --- Floods --------------------------------------------------------------- */
+
+enum { FLOOD_FRAME = 1000, FLOOD_COUNT = 32 * 1024 };
+
+static size_t flood_seen;       /* bytes, at the end of the last turn */
+static size_t flood_turn_most;  /* of one turn */
+static size_t flood_turn_count; /* with something in them */
+
+/* Writes as fast as it is read. */
+static void *run_flood(void *arg)
+{
+    static uint8_t frames[64 * (FRAME_HEADER_SIZE + FLOOD_FRAME)];
+    struct fixture *fixture = (struct fixture *)arg;
+    int fd = puppet_shake(fixture->port, "flood@127.0.0.1", "a@127.0.0.1");
+    bool is_right = fd >= 0;
+
+    for (size_t i = 0; i < 64; i++) {
+        uint8_t *frame = frames + i * (FRAME_HEADER_SIZE + FLOOD_FRAME);
+
+        frame[2] = FLOOD_FRAME >> 8;
+        frame[3] = FLOOD_FRAME & 0xff;
+        memset(frame + FRAME_HEADER_SIZE, 1, FLOOD_FRAME);
+    }
+    for (size_t i = 0; is_right && i < FLOOD_COUNT / 64; i++) {
+        is_right = write(fd, frames, sizeof(frames)) == (ssize_t)sizeof(frames);
+    }
+    if (fd >= 0) {
+        (void)shutdown(fd, SHUT_WR);
+        (void)await_close(fd);
+        (void)close(fd);
+    }
+    return end_puppet(fixture, is_right ? 0 : 1);
+}
+
+static bool flood_is_over(struct fixture *fixture)
+{
+    size_t now = fixture->sides[0].frame_bytes;
+
+    if (now - flood_seen > flood_turn_most) {
+        flood_turn_most = now - flood_seen;
+    }
+    flood_turn_count += now > flood_seen ? 1 : 0;
+    flood_seen = now;
+    return now >= (size_t)FLOOD_COUNT * FLOOD_FRAME;
+}
+
+static void a_peer_has_no_more_than_its_share_of_a_turn(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    flood_seen = 0;
+    flood_turn_most = 0;
+    flood_turn_count = 0;
+    (void)start_side(fixture, 0, "a@127.0.0.1");
+    start_puppet(fixture, run_flood);
+    wait_for(fixture, flood_is_over);
+    join_puppet(fixture);
+    assert_int_equal(fixture->sides[0].frames, FLOOD_COUNT);
+    assert_in_range(flood_turn_most, 1, PEERS_TURN_SIZE + PEERS_READ_SIZE);
+    assert_true(flood_turn_count >=
+                (size_t)FLOOD_COUNT * FLOOD_FRAME / flood_turn_most);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(another_cookie_is_refused_on_both_sides),
+        TEST(cookies_are_found_by_name),
         TEST(garbage_is_answered_by_closing),
         TEST(a_silent_connection_is_closed_in_time),
         TEST(silent_connections_do_not_lock_out_a_peer),
@@ -267,6 +360,7 @@ int main(void)
         TEST(our_own_name_is_refused),
         TEST(a_peer_of_another_name_is_refused),
         TEST(a_lack_of_descriptors_is_survived),
+        TEST(a_peer_has_no_more_than_its_share_of_a_turn),
     };
 #undef TEST
 
