@@ -21,6 +21,7 @@ make test       every test that must pass
 make unit       the unit tests alone
 make check      format, ranks, purity, linters, analyzers, sanitized tests
 make fuzz       every fuzz target for SECS seconds (T=name: one of them)
+make soak       SECS seconds or MESSAGES messages at full speed; memory stays
 make bench      measures, side by side with plain Erlang and Mnesia
 make interop    writes docs/interop.md from what its suite sees
 make instructions  counts instructions a call, against docs/bench.md
@@ -234,7 +235,7 @@ ifneq ($(word 2,$(filter test check demo bench fuzz erl instructions interop,$(M
 .NOTPARALLEL:
 endif
 
-.PHONY: test check demo bench analyzer core
+.PHONY: test check demo soak bench analyzer core
 core: $B/libquorate_core.a
 analyzer: $(CORE_OBJECTS)
 test: deps-test all erl $B/peer/quorate_peer
@@ -243,6 +244,10 @@ check: deps-check
 	$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' test/check/run.sh
 demo: all erl
 	$(Q)TLS='$(TLS)' EPMD='$(EPMD)' QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/demo/run
+soak: all erl deps-test
+	$(Q)$(if $(filter command line environment,$(origin SECS)),SECS='$(SECS)') \
+	    $(if $(MESSAGES),MESSAGES='$(MESSAGES)') \
+	    QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/soak/run
 bench: all erl deps-test $(BENCH_PROGRAMS)
 	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/bench/run
 
