@@ -161,6 +161,26 @@ static int read_option(struct reader *reader, struct flag *flag,
     return rv;
 }
 
+/* Whether the settings that were given are the command's. */
+static int check_settings(const struct reader *reader)
+{
+    const struct cli_command *line = cli_command(reader->options->command);
+    const struct setting *misplaced = reader->misplaced;
+    char name[CLI_FLAG_SIZE_MAX];
+
+    if (misplaced == NULL && !line->is_client) {
+        misplaced = reader->shared;
+    }
+    if (misplaced == NULL || reader->options->command == OPTIONS_START) {
+        return 0;
+    }
+    cli_flag_name(misplaced, name);
+    buf_printf(reader->error,
+               "--%s is an option of `quorate start`, not of `quorate %s`",
+               name, line->name);
+    return ERR_BADARG;
+}
+
 static int read_setting(struct reader *reader, struct flag *flag,
                         const struct setting *setting)
 {
@@ -185,6 +205,10 @@ static int read_setting(struct reader *reader, struct flag *flag,
         if (rv != 0) {
             return rv;
         }
+    }
+    /* That it has no place here is said rather than what is wrong with it. */
+    if (reader->has_command && check_settings(reader) != 0) {
+        return ERR_BADARG;
     }
     return settings_set(&reader->options->settings, SETTINGS_FLAG,
                         bytes_of_string(setting->name), flag->value,
@@ -273,25 +297,6 @@ static int read_word(struct reader *reader)
     }
     value_put_quoted(reader->error, bytes_of_string(word));
     buf_printf(reader->error, " is one word too many; options begin with --");
-    return ERR_BADARG;
-}
-
-static int check_settings(const struct reader *reader)
-{
-    const struct cli_command *line = cli_command(reader->options->command);
-    const struct setting *misplaced = reader->misplaced;
-    char name[CLI_FLAG_SIZE_MAX];
-
-    if (misplaced == NULL && !line->is_client) {
-        misplaced = reader->shared;
-    }
-    if (misplaced == NULL || reader->options->command == OPTIONS_START) {
-        return 0;
-    }
-    cli_flag_name(misplaced, name);
-    buf_printf(reader->error,
-               "--%s is an option of `quorate start`, not of `quorate %s`",
-               name, line->name);
     return ERR_BADARG;
 }
 
