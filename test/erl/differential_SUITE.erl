@@ -85,7 +85,7 @@ batches(Port, Left, Check, Wrong) ->
 
 same_terms(Port, Terms, _) ->
     Binaries = [encode(T) || T <- Terms],
-    [{Why, T} || {T, {Verdict, Out}} <- lists:zip(Terms, ask(Port, Binaries)),
+    [{Why, T} || {T, {Verdict, Out, _}} <- lists:zip(Terms, ask(Port, Binaries)),
                  Why <- [difference(T, Verdict, Out)], Why =/= same].
 
 difference(Term, 0, Out) ->
@@ -104,10 +104,10 @@ encode(Term) ->
 
 same_verdicts(Port, Terms, _) ->
     Binaries = [changed(encode(T)) || T <- Terms],
-    [Difference || {Bin, {Verdict, Out}} <- lists:zip(Binaries, ask(Port, Binaries)),
-                   Difference <- verdicts(Bin, Verdict, Out)].
+    [Difference || {Bin, {Verdict, Out, Flat}} <- lists:zip(Binaries, ask(Port, Binaries)),
+                   Difference <- verdicts(Bin, Verdict, Out, Flat)].
 
-verdicts(Bin, Verdict, Out) ->
+verdicts(Bin, Verdict, Out, Flat) ->
     case {Verdict, decode(Bin)} of
         {0, {ok, Term}} ->
             case decode(Out) of
@@ -115,10 +115,10 @@ verdicts(Bin, Verdict, Out) ->
                 Other -> [{became, Bin, Other}]
             end;
         {0, error} ->
-            %% Of its own identifiers a virtual machine knows more than anybody. And
-            %% it refuses maps with equal keys, which we take: known to differ.
-            [{taken, Bin} || binary:match(Bin, [atom_to_binary(node()), <<116, 0, 0, 0>>])
-                                 =:= nomatch];
+            %% Of its own identifiers a virtual machine knows more than anybody.
+            %% Equal keys in a map pass us: they are not compared.
+            [{taken, Bin} || binary:match(Bin, atom_to_binary(node())) =:= nomatch,
+                             decode(Flat) =:= error];
         %% A node name that no writer of ours can write.
         {4, _} ->
             [];
@@ -166,7 +166,8 @@ ask(Port, Binaries) ->
     true = port_command(Port, [[<<(byte_size(B)):32>>, B] || B <- Binaries]),
     receive
         {Port, {data, Data}} ->
-            [{V, Out} || <<V, Size:32, Out:Size/binary>> <= Data];
+            [{V, Out, Flat}
+             || <<V, Size:32, Out:Size/binary, FlatSize:32, Flat:FlatSize/binary>> <= Data];
         {Port, {exit_status, Status}} ->
             error({the_program_ended, Status})
     after ?WAIT_MS ->

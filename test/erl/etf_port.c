@@ -3,8 +3,9 @@
  * terms.
  *
  * A packet (a 32-bit length) holds items, each behind a 32-bit length. The
- * answer holds, for each: a byte, 0 or why it was refused, and behind a
- * 32-bit length the term as reader and writer give it again. */
+ * answer holds, for each: a byte, 0 or why it was refused, and behind 32-bit
+ * lengths the term as reader and writer give it again, and that with tuples in
+ * place of maps. */
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/ensure.h"
@@ -34,26 +35,62 @@ static enum verdict verdict_of(int rv)
     }
 }
 
+/* Where this is a term and the original is none, two keys are equal. */
+static int flatten(struct bytes raw, struct buf *buf)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    uint64_t pending = 1;
+    enum etf_type type;
+    uint32_t pairs;
+    int rv = 0;
+
+    for (; pending > 0 && rv == 0; pending--) {
+        rv = etf_peek(&reader, &type);
+        if (rv == 0 && type == ETF_MAP) {
+            rv = etf_read_map(&reader, &pairs);
+            if (rv == 0) {
+                etf_put_tuple(buf, 2 * pairs);
+                pending += 2 * (uint64_t)pairs;
+            }
+        } else if (rv == 0) {
+            rv = walk_element(&reader, buf, &pending);
+        }
+    }
+    return rv;
+}
+
+static void put_sized(struct buf *out, const struct buf *bytes)
+{
+    buf_put_u32(out, (uint32_t)bytes->size);
+    buf_put_bytes(out, buf_bytes(bytes));
+}
+
 static void answer(struct bytes item, struct buf *out)
 {
     struct etf_limits limits = etf_limits_default(PACKET_MAX);
     enum verdict verdict;
     struct bytes raw;
     struct buf term;
+    struct buf flat;
 
     buf_init(&term, PACKET_MAX);
+    buf_init(&flat, PACKET_MAX);
     verdict = verdict_of(etf_validate_external(item, &limits, &raw));
     if (verdict == TAKEN) {
         etf_put_version(&term);
-        if (walk_term(raw, &term) != 0 || buf_error(&term) != 0) {
+        etf_put_version(&flat);
+        if (walk_term(raw, &term) != 0 || buf_error(&term) != 0 ||
+            flatten(raw, &flat) != 0 || buf_error(&flat) != 0) {
             verdict = UNREADABLE;
             buf_close(&term);
+            buf_close(&flat);
         }
     }
     buf_put_u8(out, (uint8_t)verdict);
-    buf_put_u32(out, (uint32_t)term.size);
-    buf_put_bytes(out, buf_bytes(&term));
+    put_sized(out, &term);
+    put_sized(out, &flat);
     buf_close(&term);
+    buf_close(&flat);
 }
 
 static bool read_all(struct buf *in, size_t size)
