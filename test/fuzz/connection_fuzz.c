@@ -71,18 +71,18 @@ static void digest(struct bytes bytes,
            HANDSHAKE_DIGEST_SIZE);
 }
 
+static struct bytes cookie(void *arg, struct bytes name)
+{
+    (void)arg;
+    ensure(name.size > 0);
+    return bytes_of_string("cookie");
+}
+
 static enum handshake_verdict verdict(void *arg, struct bytes name)
 {
     (void)arg;
     ensure(name.size > 0);
     return HANDSHAKE_ACCEPT;
-}
-
-static struct bytes give_cookie(void *arg, struct bytes name)
-{
-    (void)arg;
-    ensure(name.size > 0);
-    return bytes_of_string("cookie");
 }
 
 static void pass(struct buf *from, struct handshake *to, struct buf *out)
@@ -96,7 +96,7 @@ static void pass(struct buf *from, struct handshake *to, struct buf *out)
 
 static void connection_open(struct connection *connection, int which)
 {
-    struct handshake_config config = {.cookie = give_cookie,
+    struct handshake_config config = {.cookie = cookie,
                                       .flags = DIST_FLAGS_OFFERED,
                                       .creation = 5,
                                       .digest = digest,
