@@ -82,7 +82,7 @@ static void peer_up(void *arg, struct peer *peer)
     struct link *link = mem_alloc(sizeof(*link));
 
     if (link == NULL) {
-        peer_cut(peer, "out of memory");
+        peer_cut_for_memory(peer);
         return;
     }
     link->peer = peer;
