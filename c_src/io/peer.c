@@ -30,6 +30,7 @@ static void on_close(uv_handle_t *handle)
     tls_link_free(peer->tls);
     buf_close(&peer->input);
     buf_close(&peer->out);
+    buf_close(&peer->bulk);
     buf_close(&peer->sealed);
     buf_close(&peer->writing);
     mem_free(peer);
@@ -63,11 +64,17 @@ void peer_close(struct peer *peer)
     uv_close((uv_handle_t *)&peer->tcp, on_close);
 }
 
-void peer_lose(struct peer *peer, const char *reason)
+void peer_end(struct peer *peer, enum peers_end end, const char *reason)
 {
     struct peers *peers = peer->peers;
 
     ensure(peer->stage == PEER_UP);
+    peers->counters.ended[end]++;
+    if (end >= PEERS_END_INPUT) {
+        peers->counters.cut++;
+        log_line(LOG_WARN, "peer_cut", "peer=%.*s reason=\"%s\"",
+                 (int)peer->name_size, peer->name, reason);
+    }
     ensure(map_remove(&peers->names, peer_name(peer)) == peer);
     peer_leave(peer);
     peer->stage = PEER_CUT;
@@ -80,8 +87,14 @@ void peer_lose(struct peer *peer, const char *reason)
 void peer_cut(struct peer *peer, const char *reason)
 {
     if (peer->stage == PEER_UP) {
-        peer->peers->counters.cut++;
-        peer_lose(peer, reason);
+        peer_end(peer, PEERS_END_INPUT, reason);
+    }
+}
+
+void peer_cut_for_memory(struct peer *peer)
+{
+    if (peer->stage == PEER_UP) {
+        peer_end(peer, PEERS_END_MEMORY, "out of memory");
     }
 }
 
@@ -138,12 +151,18 @@ void peer_break(struct peer *peer, const char *reason)
         peer_fail_handshake(peer, reason);
         break;
     case PEER_UP:
-        peer_lose(peer, reason);
+        peer_end(peer, PEERS_END_CLOSED, reason);
         break;
     case PEER_CUT:
     case PEER_CLOSED:
         break;
     }
+}
+
+void peer_starve(struct peer *peer)
+{
+    peer_cut_for_memory(peer);
+    peer_break(peer, "out of memory"); /* if it was not up yet */
 }
 
 /* --- Life and public API -------------------------------------------------- */
@@ -171,6 +190,7 @@ int peer_new(struct peers *peers, enum peer_stage stage, struct peer **ret_peer)
     list_init(&peer->paused);
     buf_init(&peer->input, PEERS_INPUT_MAX);
     buf_init(&peer->out, PEERS_OUT_HARD_MAX);
+    buf_init(&peer->bulk, PEERS_OUT_HARD_MAX);
     buf_init(&peer->writing, PEERS_OUT_HARD_MAX);
     buf_init(&peer->sealed, PEERS_OUT_HARD_MAX);
     peer->started_ms = loop_now_ms(peer->peers->loop);

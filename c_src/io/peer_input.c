@@ -17,7 +17,7 @@ static void keep_input(struct peer *peer, struct bytes input, size_t need)
     peer->input_need = need == 0 ? FRAME_HEADER_SIZE : need;
     buf_put_bytes(&peer->input, input);
     if (buf_error(&peer->input) != 0) {
-        peer_cut(peer, "out of memory");
+        peer_cut_for_memory(peer);
     } else {
         peer_give_piece(peer);
     }
@@ -47,7 +47,7 @@ static struct bytes take_kept(struct peer *peer, struct bytes input)
 
     buf_put(&peer->input, input.data, taken);
     if (buf_error(&peer->input) != 0) {
-        peer_cut(peer, "out of memory");
+        peer_cut_for_memory(peer);
         return input;
     }
     input = bytes_of(input.data + taken, input.size - taken);

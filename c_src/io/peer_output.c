@@ -72,6 +72,7 @@ static size_t output_size(const struct peer *peer)
     const void *tcp = &peer->tcp;
 
     return peer->out.size - peer->out_sealed + peer->sealed.size +
+           peer_bulk_size(peer) +
            uv_stream_get_write_queue_size((const uv_stream_t *)tcp);
 }
 
@@ -96,6 +97,9 @@ static void write_ready(struct peer *peer, struct buf *ready)
     if (peer->tls != NULL && peer->out.size > 0 &&
         tls_link_is_ready(peer->tls)) {
         peer_mark_dirty(peer); /* the next piece is sealed in the next turn */
+    }
+    if (peer_bulk_size(peer) > 0 && !peer->is_writing) {
+        peer_mark_dirty(peer); /* the next piece; else on_written() does it */
     }
 }
 
@@ -129,12 +133,18 @@ void peer_flush(struct peer *peer)
     if (peer->stage == PEER_CUT || peer->stage == PEER_CLOSED) {
         return;
     }
-    if (buf_error(&peer->out) == ERR_NOMEM) {
-        peer_break(peer, "out of memory");
+    if (!peer->is_writing && buf_error(&peer->bulk) == 0) {
+        peer_take_bulk(peer);
+    }
+    if (buf_error(&peer->out) == ERR_NOMEM ||
+        buf_error(&peer->bulk) == ERR_NOMEM) {
+        peer_starve(peer);
         return;
     }
-    if (buf_error(&peer->out) != 0 || output_size(peer) > PEERS_OUT_HARD_MAX) {
-        peer_cut(peer, "the peer does not read what it is sent");
+    if (buf_error(&peer->out) != 0 || buf_error(&peer->bulk) != 0 ||
+        output_size(peer) > PEERS_OUT_HARD_MAX) {
+        peer_end(peer, PEERS_END_UNREAD,
+                 "the peer does not read what it is sent");
         return;
     }
     if (!peer->is_writing && may_write(peer)) {
@@ -166,11 +176,11 @@ void peer_tick(struct peer *peer, uint64_t now_ms)
     uint64_t silence_ms = silence_of(peer, now_ms);
 
     if (silence_ms > (is_askable ? timing->silence_ms : timing->quiet_ms)) {
-        peer_lose(peer, "the peer is silent");
+        peer_end(peer, PEERS_END_SILENT, "the peer is silent");
         return;
     }
     if (peer->is_writing || ready_output(peer)->size > 0 ||
-        peer->out.size > 0) {
+        peer->out.size > 0 || peer_bulk_size(peer) > 0) {
         return;
     }
     if (is_askable && silence_ms >= timing->probe_ms &&
@@ -185,6 +195,7 @@ void peer_tick(struct peer *peer, uint64_t now_ms)
     }
     /* Idle peers cost little memory. */
     buf_close(&peer->out);
+    buf_close(&peer->bulk);
     buf_close(&peer->writing);
     buf_put_u32(&peer->out, 0);
     peer_flush(peer);

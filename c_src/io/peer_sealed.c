@@ -64,7 +64,7 @@ void peer_take_sealed(struct peer *peer, struct bytes sealed)
     if (rv == ERR_CLOSED) {
         peer_break(peer, "the peer closed the connection");
     } else if (rv == ERR_NOMEM) {
-        peer_break(peer, "out of memory");
+        peer_starve(peer);
     } else if (rv != 0) {
         peer_break(peer, tls_link_failure(peer->tls));
     }

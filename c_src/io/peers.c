@@ -56,7 +56,7 @@ void peers_link_up(struct peers *peers, struct peer *peer)
     }
     older = peers_find(peers, name);
     if (older != NULL) {
-        peer_lose(older, "replaced");
+        peer_end(older, PEERS_END_REPLACED, "replaced");
     }
     peers_settle(peers);
     /* One of ours that the peer refused in favour of this connection. */

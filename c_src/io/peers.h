@@ -62,12 +62,24 @@ struct peers_config {
     void *arg;
 };
 
+/* Why links that were up have ended. */
+enum peers_end {
+    PEERS_END_CLOSED,   /* by the peer, or the connection broke */
+    PEERS_END_SILENT,   /* no sign of life */
+    PEERS_END_REPLACED, /* by a newer link of that name */
+    PEERS_END_INPUT,    /* cut for what the peer sent */
+    PEERS_END_UNREAD,   /* cut for what the peer did not read */
+    PEERS_END_MEMORY,   /* cut because we had no memory */
+    PEERS_END_COUNT
+};
+
 struct peers_counters {
     uint64_t accepted;
     uint64_t handshakes_failed; /* wrong cookie, wrong bytes, too slow, ... */
     uint64_t frames_in;
     uint64_t frames_out_bytes;
-    uint64_t cut; /* links cut for what the peer sent or did not read */
+    uint64_t cut; /* links that we cut: the sum of the last three ends */
+    uint64_t ended[PEERS_END_COUNT]; /* links that were up */
 };
 
 /* ERR_IN_USE: the port is taken; ERR_BADARG: name or address; ERR_IO. */
@@ -96,9 +108,15 @@ uint32_t peer_creation(const struct peer *peer);
  * names none, or the link is plain. Lives for ever. */
 struct bytes peer_certificate_role(const struct peer *peer);
 struct buf *peer_out(struct peer *peer); /* append whole frames */
+/* The same for what may wait. The frames of this lane keep their order, but
+ * those of peer_out() overtake them: at most 128 KiB of bulk (or one frame, if
+ * it is longer) go to the socket at once, behind all that is urgent. */
+struct buf *peer_bulk(struct peer *peer);
 bool peer_is_busy(const struct peer *peer);
-void peer_cut(struct peer *peer, const char *reason); /* `down` comes later in
-                                                         the turn */
+/* Ends the link for what the peer sent, or because we have no memory for it;
+ * `down` comes later in the turn. */
+void peer_cut(struct peer *peer, const char *reason);
+void peer_cut_for_memory(struct peer *peer);
 /* The shell's own record of the peer. */
 void peer_set_data(struct peer *peer, void *data);
 void *peer_data(const struct peer *peer);

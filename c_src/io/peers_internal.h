@@ -29,6 +29,7 @@ enum {
     PEERS_PIECE_SIZE = 256 * 1024,   /* bytes of a long frame read at once */
     PEERS_TURN_SIZE = 128 * 1024,    /* bytes of a peer taken in one turn */
     PEERS_OUT_KEEP_MAX = 256 * 1024, /* bytes of output memory kept */
+    PEERS_BULK_MAX = 128 * 1024,     /* bytes of bulk in one write */
     PEERS_DIALS_MAX = 256,           /* at once */
     PEERS_ADDRESSES_MAX = 8,         /* of one host that are tried */
     PEERS_BACKLOG = 4096,            /* of listen(2) */
@@ -79,6 +80,8 @@ struct peer {
     size_t input_need;           /* bytes that `input` shall have at least */
     struct buf out;              /* gathered */
     size_t out_sealed;           /* bytes of it that are in `sealed` already */
+    struct buf bulk;             /* frames that may wait */
+    size_t bulk_taken;           /* bytes of `bulk` that went to `out` */
     struct buf sealed;           /* TLS: what the socket gets */
     struct tls_link *tls;        /* owned; NULL: a plain connection */
     struct buf writing;          /* handed to libuv */
@@ -167,6 +170,10 @@ void peer_take_sealed(struct peer *peer, struct bytes sealed);
 /* Seals some of the output: 0, ERR_MALFORMED, ERR_NOMEM, ERR_LIMIT. */
 int peer_seal(struct peer *peer) MUST_USE;
 
+/* peer_bulk.c: bytes that wait; the next of them are put behind the output. */
+size_t peer_bulk_size(const struct peer *peer);
+void peer_take_bulk(struct peer *peer);
+
 /* peer_long.c */
 void peer_give_piece(struct peer *peer); /* if a long frame is in `input` */
 void peer_pause(struct peer *peer);      /* reads no more in this turn */
@@ -184,8 +191,9 @@ int peer_start(struct peer *peer, bool is_initiator) MUST_USE;
 void peer_fail_handshake(struct peer *peer, const char *reason);
 /* The connection broke, in whatever stage it is. */
 void peer_break(struct peer *peer, const char *reason);
-/* Ends a link; `down` is to come. peer_cut() without the counter. */
-void peer_lose(struct peer *peer, const char *reason);
+/* Ends a link that is up and counts it; `down` is to come. */
+void peer_end(struct peer *peer, enum peers_end end, const char *reason);
+void peer_starve(struct peer *peer); /* ends it for want of memory */
 /* Closes the handle; the memory goes with it. Idempotent. */
 void peer_close(struct peer *peer);
 void peer_leave(struct peer *peer); /* the list of its stage */

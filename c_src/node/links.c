@@ -82,7 +82,7 @@ static void peer_up(void *arg, struct peer *peer)
     struct link *link = mem_alloc(sizeof(*link));
 
     if (link == NULL) {
-        peer_cut(peer, "out of memory");
+        peer_cut_for_memory(peer);
         return;
     }
     link->peer = peer;
@@ -253,7 +253,7 @@ static int message_from_member(struct node *node, struct link *link,
     }
     if (bytes_is(kind, "part_ack")) {
         return parts_acknowledge(&link->parts, &node->inbox, body,
-                                 peer_out(link->peer));
+                                 peer_bulk(link->peer));
     }
     return member_message(node, link, kind, body, NULL);
 }

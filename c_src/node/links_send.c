@@ -53,7 +53,7 @@ static int send_in_parts(struct node *node, struct link *link, const char *kind,
     rv = buf_error(&message_head);
     if (rv == 0) {
         rv = parts_send(&link->parts, &node->inbox, buf_bytes(&message_head),
-                        tail, peer_out(link->peer));
+                        tail, peer_bulk(link->peer));
     }
     buf_close(&message_head);
     return rv;

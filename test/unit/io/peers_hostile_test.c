@@ -176,6 +176,7 @@ static void too_long_a_frame_cuts_the_link(void **state)
     join_puppet(fixture);
     assert_string_equal(a->trace, "up down ");
     assert_string_equal(a->down_reason, "too long a frame");
+    assert_int_equal(peers_counters(a->peers)->ended[PEERS_END_INPUT], 1);
     assert_int_equal(peers_counters(a->peers)->cut, 1);
 }
 
@@ -217,6 +218,8 @@ static void an_announced_length_claims_no_memory(void **state)
     hurry(a->peers);
     wait_for(fixture, first_was_down);
     assert_string_equal(a->down_reason, "the peer is silent");
+    assert_int_equal(peers_counters(a->peers)->ended[PEERS_END_SILENT], 1);
+    assert_int_equal(peers_counters(a->peers)->cut, 0);
     assert_int_equal(a->frames, 0);
 }
 

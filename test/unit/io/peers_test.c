@@ -172,6 +172,8 @@ static void a_cut_link_is_told_once_on_both_sides(void **state)
     assert_int_equal(a->downs, 1);
     assert_int_equal(peers_counters(a->peers)->cut, 1);
     assert_int_equal(peers_counters(fixture->sides[1].peers)->cut, 0);
+    assert_int_equal(
+        peers_counters(fixture->sides[1].peers)->ended[PEERS_END_CLOSED], 1);
 }
 
 static bool last_words_have_arrived(struct fixture *fixture)
@@ -246,6 +248,7 @@ static void a_newer_link_of_the_same_name_replaces_the_older(void **state)
     wait_for(fixture, first_was_replaced);
     assert_string_equal(b->trace, "up down up ");
     assert_string_equal(b->down_reason, "replaced");
+    assert_int_equal(peers_counters(b->peers)->ended[PEERS_END_REPLACED], 1);
     assert_int_equal(peer_creation(b->peer),
                      peers_creation(fixture->sides[2].peers));
     assert_ptr_equal(peers_find(b->peers, bytes_of_string("a@127.0.0.1")),
