@@ -64,6 +64,11 @@ run(State) ->
     %% The Erlang nodes of a real application see one another.
     [erpc:call(A, net_kernel, connect_node, [B]) || A <- WorkerNodes, B <- WorkerNodes, A < B],
     calls(Members, {Plain, PlainPid}),
+    ten_nodes(State, Members, {Plain, PlainPid}),
+    tls(State),
+    os:getenv("QUORATE_BENCH_ONLY") =:= "calls" orelse stored(State, MemberNodes, WorkerNodes).
+
+stored(State, MemberNodes, WorkerNodes) ->
     progress("starting Mnesia on three nodes"),
     ok = bench_server:mnesia_start(WorkerNodes, maps:get(work, State)),
     names(MemberNodes, WorkerNodes),
@@ -106,8 +111,76 @@ calls([{Member, MemberPid} | _], {Plain, PlainPid}) ->
             row([Label, " member"], A, ratios(Callers, Pairs)),
             row([Label, " Erlang"], B, "")
         end
-     || {Name, Ours, Theirs} <- Kinds, Callers <- [1, 64]
+     || {Name, Ours, Theirs} <- Kinds, Callers <- [1, 64, 1024]
     ].
+
+%% The same from ten nodes at once, each with callers of its own.
+ten_nodes(State, [{Member, MemberPid} | _], {Plain, PlainPid}) ->
+    progress("starting ten Erlang nodes"),
+    Nodes = [
+        element(1, test_cluster:start_erl(State, "n" ++ integer_to_list(I), [], "ok."))
+     || I <- lists:seq(1, 10)
+    ],
+    test_cluster:await("ten nodes", fun() -> [N || N <- Nodes, net_adm:ping(N) =:= pang] =:= [] end,
+                       30000),
+    Ours = {gen, quorate, Member, {quorate, version, []}},
+    Theirs = {gen, bench_server, Plain, version},
+    Rounds = [
+        {
+            timed(MemberPid, fun() -> measure_all(Nodes, 640, fun(_) -> Ours end) end),
+            timed(PlainPid, fun() -> measure_all(Nodes, 640, fun(_) -> Theirs end) end)
+        }
+     || _ <- lists:seq(1, rounds())
+    ],
+    {A, B} = lists:unzip(Rounds),
+    row("10 nodes, 640 callers member", A, ratios(640, Rounds)),
+    row("10 nodes, 640 callers Erlang", B, ""),
+    [erpc:cast(N, erlang, halt, []) || N <- Nodes].
+
+timed(Pid, Measure) ->
+    Before = test_cluster:cpu_ms(Pid),
+    Result = #{rate := Rate} = Measure(),
+    Calls = max(1, Rate * ms() / 1000),
+    Result#{cpu => (test_cluster:cpu_ms(Pid) - Before) * 1000 / Calls}.
+
+%% TLS against plain: one member and one calling node of each kind. This node
+%% speaks no TLS, so the callers write what they saw into a file.
+tls(#{program := Program, work := Work} = State) ->
+    Pki = filename:join(Work, "pki"),
+    _ = os:cmd(Program ++ " pki init --dir " ++ Pki),
+    _ = os:cmd(Program ++ " pki issue --dir " ++ Pki ++
+                   " --role member over_tls@localhost caller@localhost"),
+    Kinds = [{"plain", State, "without_tls"}, {"TLS", State#{pki => Pki}, "over_tls"}],
+    Started = [
+        {Name, Context, hd(test_cluster:start_members(Context, [Member]))}
+     || {Name, Context, Member} <- Kinds
+    ],
+    io:format("~n~-28s ~8s ~8s ~11s ~11s ~s~n", [
+        "TLS, 64 callers", "", "", "calls/s", "cpu us/call", "rate, TLS to plain"
+    ]),
+    Rounds = [
+        [over(Context, Member) || {_, Context, Member} <- Started]
+     || _ <- lists:seq(1, rounds())
+    ],
+    Ratio = spread("", [maps:get(rate, T) / maps:get(rate, P) || [P, T] <- Rounds]),
+    row("gen_server:call plain", [P || [P, _] <- Rounds], ""),
+    row("gen_server:call TLS", [T || [_, T] <- Rounds], Ratio).
+
+over(#{work := Work} = Context, {Member, Pid}) ->
+    File = filename:join(Work, "caller.result"),
+    _ = file:delete(File),
+    Load = io_lib:format("bench_server:load_to_file(~p, ~b, ~b, ~w), halt().", [
+        File, 64, ms(), {gen, quorate, Member, {quorate, version, []}}
+    ]),
+    Before = test_cluster:cpu_ms(Pid),
+    _ = test_cluster:start_erl(Context, "caller", [], lists:flatten(Load)),
+    Times = test_cluster:await("a caller", fun() ->
+        case file:consult(File) of
+            {ok, [Times]} -> {true, Times};
+            _ -> false
+        end
+    end, 60000),
+    (summary(Times))#{cpu => (test_cluster:cpu_ms(Pid) - Before) * 1000 / length(Times)}.
 
 plural(1) -> "";
 plural(_) -> "s".
