@@ -18,7 +18,8 @@ static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
 
 enum {
     SIGNAL_COUNT = sizeof(signal_numbers) / sizeof(signal_numbers[0]),
-    LINGER_NS = 25 * 1000, /* awake for more input before blocking */
+    LINGER_NS = 25 * 1000,  /* awake for more input before blocking */
+    LINGER_SIZE_MAX = 1024, /* bytes: a call or two */
 };
 
 /* Read lazily, by functions that take a constant loop. */
@@ -40,7 +41,7 @@ struct loop {
     struct turn_clock *clock; /* owned */
     uint64_t deadline_ms;     /* wanted */
     uint64_t deadline_set_ms; /* what the timer is set for */
-    bool had_input;           /* a peer sent something in this turn */
+    size_t input_size;        /* bytes that peers sent in this turn */
 };
 
 /* --- Time ----------------------------------------------------------------- */
@@ -130,7 +131,8 @@ static uint64_t monotonic_ns(void)
 
 /* A caller that waits for one answer sends its next call some microseconds
  * after it: being awake then is cheaper for both than going to sleep and being
- * woken. Virtual machines do the same. Bounded, and only after input. */
+ * woken. Virtual machines do the same. Bounded, and only after the little input
+ * of a caller or two: of many, the next one is there before a turn is over. */
 static void linger(struct loop *loop)
 {
     struct pollfd events = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
@@ -153,15 +155,15 @@ static void on_prepare(uv_prepare_t *prepare)
     run_hooks(loop, true);
     set_timer(loop);
     loop->clock->is_stale = true;
-    if (loop->had_input) {
-        loop->had_input = false;
+    if (loop->input_size > 0 && loop->input_size <= LINGER_SIZE_MAX) {
         linger(loop);
     }
+    loop->input_size = 0;
 }
 
-void loop_had_input(struct loop *loop)
+void loop_had_input(struct loop *loop, size_t size)
 {
-    loop->had_input = true;
+    loop->input_size += size;
 }
 
 static void on_again(uv_idle_t *idle)

@@ -24,8 +24,8 @@ void loop_remove_hook(struct loop_hook *hook);
 /* Asks for another turn without blocking before it; loop thread only. */
 void loop_again(struct loop *loop);
 
-/* A peer sent something: more may follow within microseconds. */
-void loop_had_input(struct loop *loop);
+/* A peer sent so many bytes: more may follow within microseconds. */
+void loop_had_input(struct loop *loop, size_t size);
 
 uv_loop_t *loop_uv(struct loop *loop);
 

@@ -207,7 +207,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         return;
     }
     peer->received_ms = loop_now_ms(peer->peers->loop);
-    loop_had_input(peer->peers->loop);
+    loop_had_input(peer->peers->loop, (size_t)size);
     if (data != peer->peers->read_room) {
         buf_commit(&peer->input, (size_t)size);
         (void)take_kept(peer, bytes_of(data, 0));
