@@ -289,8 +289,7 @@ static void expire_leases(struct node *node)
     }
 }
 
-/* A leader whose log is not fully applied would act on an old registry. */
-static bool is_up_to_date(const struct node *node)
+bool controller_is_up_to_date(const struct node *node)
 {
     struct raft_entry last;
 
@@ -301,7 +300,7 @@ static bool is_up_to_date(const struct node *node)
 
 void controller_tick(struct node *node)
 {
-    if (!node_log_is_leader(node) || !is_up_to_date(node)) {
+    if (!node_log_is_leader(node) || !controller_is_up_to_date(node)) {
         return;
     }
     expire_leases(node);

@@ -248,6 +248,9 @@ void orders_tick(struct node *node);
 void orders_sealed(struct node *node, const struct state_completion *done);
 
 /* controller.c */
+/* Whether all is applied that was committed before this leader was elected: one
+ * that is not would act on an old registry. */
+bool controller_is_up_to_date(const struct node *node);
 void controller_tick(struct node *node);
 void controller_event(struct node *node, const struct command_event *event);
 void controller_role_changed(struct node *node);

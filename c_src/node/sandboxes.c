@@ -159,8 +159,10 @@ static void claim_again(struct node *node, struct request *request)
 
 void sandboxes_create(struct node *node, struct request *request)
 {
-    if (registry_sandbox(&node->machine.registry, request->api.id) != NULL) {
-        /* The answer comes from a linearizable point: it may be gone. */
+    if (!controller_is_up_to_date(node) ||
+        registry_sandbox(&node->machine.registry, request->api.id) != NULL) {
+        /* The answer comes from a linearizable point: a new leader may not know
+         * of the workers yet, and a sandbox may be gone. */
         request_read(node, request);
         return;
     }
