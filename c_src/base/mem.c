@@ -3,13 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-enum {
-    PAGE_SIZE_MIN = 4096,
-    HUGE_SIZE_MIN =
-        4 * 1024 * 1024, /* bytes from which huge pages are wanted */
-};
 
 static _Thread_local uint64_t allocations_left = UINT64_MAX;
 
@@ -25,18 +18,6 @@ static int may_allocate(void)
     return 1;
 }
 
-/* The first write to each page of 4 KiB costs more than what is copied into
- * it. Huge pages are only asked for: without them all is as it was. */
-static void *prefer_huge_pages(void *data, size_t size)
-{
-    if (data != NULL && size >= HUGE_SIZE_MIN) {
-        size_t offset = PAGE_SIZE_MIN - (uintptr_t)data % PAGE_SIZE_MIN;
-
-        (void)madvise((uint8_t *)data + offset, size - offset, MADV_HUGEPAGE);
-    }
-    return data;
-}
-
 void *mem_alloc(size_t size)
 {
     return mem_alloc_array(1, size);
@@ -50,7 +31,7 @@ void *mem_alloc_array(size_t count, size_t size)
     if (count == 0 || size == 0) {
         return calloc(1, 1);
     }
-    return prefer_huge_pages(calloc(count, size), count * size);
+    return calloc(count, size);
 }
 
 void *mem_realloc(void *old, size_t size)
@@ -58,7 +39,7 @@ void *mem_realloc(void *old, size_t size)
     if (!may_allocate()) {
         return NULL;
     }
-    return prefer_huge_pages(realloc(old, size == 0 ? 1 : size), size);
+    return realloc(old, size == 0 ? 1 : size);
 }
 
 void *mem_copy(const void *data, size_t size)
@@ -68,7 +49,7 @@ void *mem_copy(const void *data, size_t size)
     if (!may_allocate()) {
         return NULL;
     }
-    copy = prefer_huge_pages(malloc(size == 0 ? 1 : size), size);
+    copy = malloc(size == 0 ? 1 : size);
     if (copy != NULL && size > 0) {
         memcpy(copy, data, size);
     }
