@@ -161,13 +161,10 @@ static int scan_element(struct scan *scan)
     }
     switch (tag) {
     case TAG_SMALL_ATOM_UTF8:
-        return scan_utf8_atom(cursor, 1);
     case TAG_ATOM_UTF8:
-        return scan_utf8_atom(cursor, 2);
     case TAG_SMALL_ATOM:
-        return scan_latin1_atom(cursor, 1);
     case TAG_ATOM:
-        return scan_latin1_atom(cursor, 2);
+        return scan_tagged_atom(cursor, tag);
     case TAG_SMALL_INTEGER:
         return wire_skip(cursor, 1);
     case TAG_INTEGER:

@@ -42,15 +42,9 @@ MUST_USE static inline int scan_latin1_atom(struct cursor *cursor, size_t width)
     return name.size > ETF_ATOM_CHARS_MAX ? ERR_LIMIT : 0;
 }
 
-/* An atom of any form; anything else is malformed. */
-MUST_USE static inline int scan_atom(struct cursor *cursor)
+/* An atom of any form; any other tag is malformed. */
+MUST_USE static inline int scan_tagged_atom(struct cursor *cursor, uint8_t tag)
 {
-    uint8_t tag;
-    int rv = wire_tag(cursor, &tag);
-
-    if (rv != 0) {
-        return rv;
-    }
     switch (tag) {
     case TAG_SMALL_ATOM_UTF8:
         return scan_utf8_atom(cursor, 1);
@@ -63,6 +57,14 @@ MUST_USE static inline int scan_atom(struct cursor *cursor)
     default:
         return ERR_MALFORMED;
     }
+}
+
+MUST_USE static inline int scan_atom(struct cursor *cursor)
+{
+    uint8_t tag;
+    int rv = wire_tag(cursor, &tag);
+
+    return rv != 0 ? rv : scan_tagged_atom(cursor, tag);
 }
 
 /* A node name and `tail` more bytes: pids and ports. */

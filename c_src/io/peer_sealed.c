@@ -80,7 +80,7 @@ int peer_seal(struct peer *peer)
            peer->out_sealed < peer->out.size) {
         size_t left = peer->out.size - peer->out_sealed;
         struct bytes plain = bytes_of(peer->out.data + peer->out_sealed,
-                                      left < SEAL_RECORD ? left : SEAL_RECORD);
+                                      size_min(left, SEAL_RECORD));
 
         rv = tls_link_seal(peer->tls, plain, &taken);
         peer->out_sealed += taken;
