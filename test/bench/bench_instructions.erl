@@ -14,16 +14,7 @@
 -spec main([string()]) -> no_return().
 main([Program, Work, Cookie, Page]) ->
     Context = #{program => Program, ebin => Work, work => Work, cookie => Cookie},
-    Code =
-        try
-            run(Context, table(Page))
-        catch
-            throw:{failed, Why} ->
-                io:format("FAILED: ~ts~n", [Why]),
-                1
-        end,
-    Left = test_cluster:finish(Work),
-    halt(Code + length(Left)).
+    test_cluster:main(Work, fun() -> run(Context, table(Page)) end).
 
 run(Context, Table) ->
     [{Member, Pid}] = test_cluster:start_members(Context, ["counted"]),

@@ -9,25 +9,10 @@
 
 main([Program, Ebin, Work, Cookie]) ->
     State = #{program => Program, ebin => Ebin, work => Work, cookie => Cookie},
-    Code =
-        try
-            run(State),
-            0
-        catch
-            throw:{failed, Why} ->
-                io:format("FAILED: ~ts~n", [Why]),
-                1;
-            Class:Reason:Stack ->
-                io:format("FAILED: ~p ~p~n~p~n", [Class, Reason, Stack]),
-                1
-        end,
-    Left = test_cluster:finish(Work),
-    halt(
-        case Left of
-            [] -> Code;
-            _ -> 1
-        end
-    ).
+    test_cluster:main(Work, fun() ->
+        run(State),
+        0
+    end).
 
 ms() -> env("QUORATE_BENCH_MS", 2000).
 rounds() -> env("QUORATE_BENCH_ROUNDS", 5).

@@ -11,22 +11,10 @@
 
 main([Program, Ebin, Work, Cookie]) ->
     State = #{program => Program, ebin => Ebin, work => Work, cookie => Cookie},
-    Code =
-        try
-            run(State),
-            0
-        catch
-            Class:Reason:Stack ->
-                io:format("FAILED: ~p ~p~n~p~n", [Class, Reason, Stack]),
-                1
-        end,
-    Left = test_cluster:finish(Work),
-    halt(
-        case Left of
-            [] -> Code;
-            _ -> 1
-        end
-    ).
+    test_cluster:main(Work, fun() ->
+        run(State),
+        0
+    end).
 
 run(State) ->
     Members = [A, B, _] = [N || {N, _} <- test_cluster:start_members(State, ["q1", "q2", "q3"])],

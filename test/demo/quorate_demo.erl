@@ -12,25 +12,7 @@
 main([Program, Ebin, Work, Cookie | How]) ->
     true = register(?MODULE, self()),
     State = #{program => Program, ebin => Ebin, work => Work, cookie => Cookie},
-    Code =
-        try
-            story(how(State, How))
-        catch
-            throw:{failed, Why} ->
-                say("FAILED: ~ts", [Why]),
-                1;
-            Class:Reason:Stack ->
-                say("FAILED: ~p ~p~n~p", [Class, Reason, Stack]),
-                1
-        end,
-    Left = test_cluster:finish(Work),
-    Left =:= [] orelse say("FAILED: processes left behind: ~p", [Left]),
-    halt(
-        case Left of
-            [] -> Code;
-            _ -> 1
-        end
-    ).
+    test_cluster:main(Work, fun say/2, fun() -> story(how(State, How)) end).
 
 %% `tls' and `noepmd': see test/demo/run.
 how(State, []) ->

@@ -266,25 +266,5 @@ run_java(Config) ->
 
 %% Each column has a peer of its own: what happened there is told once.
 targets(Config, Column) ->
-    Peer = start_peer(?config(context, Config), "peer_" ++ atom_to_list(Column)),
+    Peer = quorate_ct:test_peer(?config(context, Config), "peer_" ++ atom_to_list(Column)),
     (?config(targets, Config))#{peer => Peer}.
-
-start_peer(#{work := Work} = Context, Name) ->
-    Host = maps:get(host, Context, "127.0.0.1"),
-    Program = os:getenv("QUORATE_PEER",
-                        filename:join(quorate_ct:top(), "_build/c/plain/peer/quorate_peer")),
-    Node = Name ++ "@" ++ Host,
-    Env = case Context of
-              #{pki := _} -> [{"QUORATE_PEER_TLS", ct_tls:issue(Context, Node, "member")}];
-              _ -> []
-          end,
-    #{env := Common} = Context,
-    _ = quorate_ct:process(Context#{env := Env ++ Common}, Name, Program,
-                           [Node, filename:join(Work, "cookie"), "127.0.0.1", "epmd"]),
-    true = quorate_ct:await({ready, Name}, fun() ->
-        case file:read_file(filename:join(Work, Name ++ ".log")) of
-            {ok, Log} -> binary:match(Log, <<"epmd_registered">>) =/= nomatch;
-            {error, _} -> false
-        end
-    end),
-    list_to_atom(Node).

@@ -80,19 +80,8 @@ start_beam(Context, Name) ->
     ok = quorate_ct:call(Beam, ?T, start, []),
     #{node => Node, kill => fun() -> quorate_ct:kill_node(Context, Beam) end}.
 
-start_peer(#{work := Work} = Context, Name) ->
-    Program = os:getenv("QUORATE_PEER",
-                        filename:join(quorate_ct:top(), "_build/c/plain/peer/quorate_peer")),
-    Node = Name ++ "@127.0.0.1",
-    _ = quorate_ct:process(Context, Name, Program,
-                           [Node, filename:join(Work, "cookie"), "127.0.0.1", "epmd"]),
-    true = quorate_ct:await({ready, Name}, fun() ->
-        case file:read_file(filename:join(Work, Name ++ ".log")) of
-            {ok, Log} -> binary:match(Log, <<"epmd_registered">>) =/= nomatch;
-            {error, _} -> false
-        end
-    end),
-    #{node => list_to_atom(Node),
+start_peer(Context, Name) ->
+    #{node => quorate_ct:test_peer(Context, Name),
       kill => fun() -> quorate_ct:kill_process(Context, Name, "KILL") end}.
 
 %% Running a script against both

@@ -28,14 +28,8 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
     quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
 
-init_per_group(otp25, Config) ->
-    [{otp, #{}} | Config];
 init_per_group(Release, Config) ->
-    "otp" ++ Number = atom_to_list(Release),
-    case quorate_ct:release(?config(context, Config), Number) of
-        {ok, Root} -> [{otp, #{root => Root}} | Config];
-        {skip, Why} -> {skip, Why}
-    end.
+    quorate_ct:in_release(Release, Config).
 
 end_per_group(_, Config) ->
     ct_tls:forget(?config(context, Config)).
@@ -398,7 +392,7 @@ nodes(Config, Dir, Names) ->
     {0, _, <<>>} = issue(Config, Dir, Full ++ ["--role", "worker"]),
     [begin
          Context = (?config(context, Config))#{host => "localhost", pki => Dir},
-         Node = quorate_ct:node(Context, Name, ?config(otp, Config)),
+         Node = quorate_ct:node(Context, Name, ?config(options, Config)),
          Node#{conf => filename:join([Dir, Name ++ "@localhost", "ssl_dist.conf"])}
      end || Name <- Names].
 

@@ -13,7 +13,8 @@
 -export([start/1, stop/2, end_all/1, free_ports/1, top/0]).
 -export([members/2, members/3, member/4, start_member/2, kill_member/2, stop_member/3,
          await_leader/2, log_of/2]).
--export([release/2, root/1, node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2,
+-export([release/2, in_release/2, root/1, test_peer/2]).
+-export([node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2,
          load/2]).
 -export([ask/4, leader/2, await_worker/3, fresh_workers/4, clear/4]).
 -export([process/4, kill_process/3, os_pid/2, start_epmd/1, run/3, run/4, is_os_process/1]).
@@ -103,6 +104,18 @@ release(Context, Release) ->
                 "1" -> ct:fail(Why);
                 _ -> {skip, unicode:characters_to_list(Why)}
             end
+    end.
+
+%% For init_per_group/2 of the groups otp25 (this release), otp27 and otp29: how
+%% their nodes are started is under `options'.
+-spec in_release(atom(), [tuple()]) -> [tuple()] | {skip, string()}.
+in_release(otp25, Config) ->
+    [{options, #{}} | Config];
+in_release(Group, Config) ->
+    "otp" ++ Release = atom_to_list(Group),
+    case release(proplists:get_value(context, Config), Release) of
+        {ok, Root} -> [{options, #{root => Root}} | Config];
+        Skip -> Skip
     end.
 
 -spec root(string()) -> file:filename().
@@ -350,6 +363,29 @@ process(#{keeper := Keeper, work := Work, env := Env}, Name, Program, Args) ->
     Script = "exec setpriv --pdeathsig KILL \"$0\" \"$@\" >>\"$CT_LOG\" 2>&1 </dev/null",
     gen_server:call(Keeper, {process, Name, ["-c", Script, Program | Args],
                              [{"CT_LOG", Log} | Env]}).
+
+%% The peer that is made of a member's own dist/ and io/ (test/peer), once epmd
+%% knows it; QUORATE_PEER names another build.
+-spec test_peer(context(), string()) -> node().
+test_peer(#{work := Work} = Context, Name) ->
+    Host = maps:get(host, Context, "127.0.0.1"),
+    Program = os:getenv("QUORATE_PEER",
+                        filename:join(top(), "_build/c/plain/peer/quorate_peer")),
+    Node = Name ++ "@" ++ Host,
+    Env = case Context of
+              #{pki := _} -> [{"QUORATE_PEER_TLS", ct_tls:issue(Context, Node, "member")}];
+              _ -> []
+          end,
+    #{env := Common} = Context,
+    _ = process(Context#{env := Env ++ Common}, Name, Program,
+                [Node, filename:join(Work, "cookie"), "127.0.0.1", "epmd"]),
+    true = await({ready, Name}, fun() ->
+        case file:read_file(filename:join(Work, Name ++ ".log")) of
+            {ok, Log} -> binary:match(Log, <<"epmd_registered">>) =/= nomatch;
+            {error, _} -> false
+        end
+    end),
+    list_to_atom(Node).
 
 %% Sends a signal that ends it; the status it ends with.
 -spec kill_process(context(), string(), string()) -> integer().

@@ -29,14 +29,8 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
     quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
 
-init_per_group(otp25, Config) ->
-    [{options, #{}} | Config];
 init_per_group(Release, Config) ->
-    "otp" ++ Number = atom_to_list(Release),
-    case quorate_ct:release(?config(context, Config), Number) of
-        {ok, Root} -> [{options, #{root => Root}} | Config];
-        {skip, Why} -> {skip, Why}
-    end.
+    quorate_ct:in_release(Release, Config).
 
 end_per_group(_, _) ->
     ok.

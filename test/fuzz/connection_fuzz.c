@@ -16,6 +16,7 @@
 #include "dist/frame.h"
 #include "dist/handshake.h"
 #include "dist/inbox.h"
+#include "frames_out.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -136,27 +137,6 @@ static struct buf *connection_out(void *arg)
     struct connection *connection = (struct connection *)arg;
 
     return connection->is_up ? &connection->out : NULL;
-}
-
-/* Answers wrap what came in, so that they may be deeper than we would take. */
-static void check_out(struct buf *out)
-{
-    struct bytes left = buf_bytes(out);
-
-    ensure(buf_error(out) == 0);
-    while (left.size > 0) {
-        struct control control;
-        struct bytes frame;
-        const char *cause = NULL;
-        size_t used;
-        int rv = frame_next(left, OUT_MAX, &frame, &used);
-
-        ensure(rv == 0);
-        rv = control_decode(frame, DIST_FLAGS_OFFERED, &control, &cause);
-        ensure(rv == 0 || rv == ERR_LIMIT);
-        left = bytes_of(left.data + used, left.size - used);
-    }
-    buf_clear(out);
 }
 
 /* --- What the member does ---------------------------------------------------
@@ -443,13 +423,13 @@ static void step(struct member *member, uint8_t step, struct bytes bytes)
                 left < member->piece ? left : member->piece);
         if (buf_error(&connection->input) != 0 ||
             !take(member, connection, step)) {
-            check_out(&connection->out);
+            check_out(&connection->out, OUT_MAX);
             lose(member, connection);
         }
     }
     buf_close(&wire);
     for (int i = 0; i < CONNECTIONS; i++) {
-        check_out(&member->connections[i].out);
+        check_out(&member->connections[i].out, OUT_MAX);
     }
     if ((step & STEP_LOSE) != 0 && connection->is_up) {
         lose(member, connection);

@@ -11,6 +11,7 @@
 #include "dist/flags.h"
 #include "dist/frame.h"
 #include "dist/inbox.h"
+#include "frames_out.h"
 
 #include <stddef.h>
 
@@ -22,27 +23,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
      ~(DIST_FLAG_SEND_SENDER | DIST_FLAG_EXIT_PAYLOAD | DIST_FLAG_ALTACT_SIG))
 
 enum { INPUT_MAX = 64 * 1024, OUT_MAX = 1024 * 1024 };
-
-/* Everything in `out` is frames. Answers wrap what came in, so that they may
- * be deeper than we would take ourselves. */
-static void check_out(const struct buf *out)
-{
-    struct bytes left = buf_bytes(out);
-
-    ensure(buf_error(out) == 0);
-    while (left.size > 0) {
-        struct control control;
-        struct bytes frame;
-        const char *cause = NULL;
-        size_t used;
-        int rv = frame_next(left, OUT_MAX, &frame, &used);
-
-        ensure(rv == 0);
-        rv = control_decode(frame, FLAGS_ALL, &control, &cause);
-        ensure(rv == 0 || rv == ERR_LIMIT);
-        left = bytes_of(left.data + used, left.size - used);
-    }
-}
 
 static void answer(struct inbox *inbox, struct inbox_peer *peer,
                    const struct call *call, uint8_t option, struct buf *out)
@@ -118,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ensure(event.reference.size > 0);
         ensure(event.reason.size > 0);
     }
-    check_out(&out);
+    check_out(&out, OUT_MAX);
     while (inbox_next_lost(&inbox, &peer, &event)) {
     }
     inbox_close(&inbox);

@@ -6,7 +6,7 @@
 
 -export([start_members/2, start_member/4, start_erl/4, start_elixir/4]).
 -export([host/1, place/2]).
--export([kill/1, finish/1, await/3, free_ports/1]).
+-export([main/2, main/3, kill/1, await/3, free_ports/1]).
 -export([resident_kib/1, cpu_ms/1]).
 
 %% Without `pki' links are plain, and names end in 127.0.0.1. With it, it is a
@@ -169,6 +169,34 @@ free_ports(Count) ->
 kill(Pid) ->
     _ = os:cmd("kill -9 " ++ integer_to_list(Pid)),
     ok.
+
+%% Runs a story to its status, ends all that it started, and halts: with 1 when
+%% it failed or a process is still there. `Say' prints as io:format/2 with a new
+%% line does.
+-spec main(file:filename(), fun(() -> 0..255)) -> no_return().
+main(Work, Story) ->
+    main(Work, fun(Format, Args) -> io:format(Format ++ "~n", Args) end, Story).
+
+-spec main(file:filename(), fun((string(), [term()]) -> ok), fun(() -> 0..255)) -> no_return().
+main(Work, Say, Story) ->
+    Code =
+        try
+            Story()
+        catch
+            throw:{failed, Why} ->
+                Say("FAILED: ~ts", [Why]),
+                1;
+            Class:Reason:Stack ->
+                Say("FAILED: ~p ~p~n~p", [Class, Reason, Stack]),
+                1
+        end,
+    case finish(Work) of
+        [] ->
+            halt(Code);
+        Left ->
+            Say("FAILED: processes left behind: ~p", [Left]),
+            halt(1)
+    end.
 
 %% Ends every process that was started; those that are still there after all.
 -spec finish(file:filename()) -> [binary()].

@@ -115,15 +115,12 @@ static inline void give_other(struct world *world, uint64_t op,
     give_from(world, &world->other, &world->other_out, op, fields);
 }
 
-/* The next frame that went out is this one; `fields` as above, in the order
- * from, to, reference, reason. */
-static inline void take_from(const struct buf *out, size_t *taken,
-                             enum control_op op, const char *fields)
+/* The next frame that went out; it has this operation. */
+static inline struct control take_control(const struct buf *out, size_t *taken,
+                                          enum control_op op)
 {
     struct control control;
     struct bytes frame;
-    struct buf expected;
-    struct buf actual;
     const char *cause;
     size_t used;
 
@@ -132,6 +129,18 @@ static inline void take_from(const struct buf *out, size_t *taken,
     *taken += used;
     assert_ok(control_decode(frame, DIST_FLAGS_OFFERED, &control, &cause));
     assert_int_equal(control.op, op);
+    return control;
+}
+
+/* The next frame that went out is this one; `fields` as above, in the order
+ * from, to, reference, reason. */
+static inline void take_from(const struct buf *out, size_t *taken,
+                             enum control_op op, const char *fields)
+{
+    struct control control = take_control(out, taken, op);
+    struct buf expected;
+    struct buf actual;
+
     buf_init(&expected, 10000);
     buf_init(&actual, 10000);
     for (const char *field = fields; *field != '\0'; field++) {
@@ -163,18 +172,10 @@ static inline void take_other(struct world *world, enum control_op op,
 static inline void take_reason(const struct buf *out, size_t *taken,
                                enum control_op op, const char *name)
 {
-    struct control control;
-    struct bytes frame;
+    struct control control = take_control(out, taken, op);
     struct bytes reason;
     struct etf_reader reader;
-    const char *cause;
-    size_t used;
 
-    assert_ok(frame_next(bytes_of(out->data + *taken, out->size - *taken),
-                         FRAME_SIZE_MAX, &frame, &used));
-    *taken += used;
-    assert_ok(control_decode(frame, DIST_FLAGS_OFFERED, &control, &cause));
-    assert_int_equal(control.op, op);
     reader = etf_reader_of(control.reason);
     assert_ok(etf_read_atom(&reader, &reason));
     assert_bytes(reason, name, strlen(name));
