@@ -70,35 +70,55 @@ static bool has_name(const struct peer *peer)
            peer->handshake->state != HANDSHAKE_RECV_NAME;
 }
 
-/* Who goes when there are too many: of those from where most come, the oldest
- * that has not said its name, else the oldest. A flood from one place costs
- * those from other places nothing, and a silent one costs nobody. */
+void listener_wait(struct peer *peer)
+{
+    struct peers_origin *origin = &peer->peers->origins[peer->origin];
+
+    peer->is_named = has_name(peer);
+    list_append(peer->is_named ? &origin->named : &origin->nameless,
+                &peer->waiting);
+    origin->count++;
+}
+
+void listener_wait_no_more(struct peer *peer)
+{
+    struct peers_origin *origin = &peer->peers->origins[peer->origin];
+
+    ensure(origin->count > 0);
+    list_remove(&peer->waiting);
+    origin->count--;
+}
+
+void listener_heard(struct peer *peer)
+{
+    if (peer->stage == PEER_ACCEPTED && !peer->is_named && has_name(peer)) {
+        listener_wait_no_more(peer);
+        listener_wait(peer);
+    }
+}
+
+/* Who goes when there are too many: of those from where most come, the first
+ * that has not said its name, else the first that has. A flood from one place
+ * costs those from other places nothing, and a silent one costs nobody. */
 static struct peer *give_way(struct peers *peers)
 {
-    struct peer *chosen = NULL;
+    struct peers_origin *most = &peers->origins[0];
+    const struct list *from;
 
-    LIST_FOREACH (node, &peers->accepted) {
-        struct peer *peer = LIST_ENTRY(node, struct peer, link);
-
-        if (chosen == NULL ||
-            peers->origins[peer->origin] > peers->origins[chosen->origin] ||
-            (peers->origins[peer->origin] == peers->origins[chosen->origin] &&
-             has_name(chosen) && !has_name(peer))) {
-            chosen = peer;
-        }
+    for (size_t i = 1; i < PEERS_ORIGINS; i++) {
+        most =
+            peers->origins[i].count > most->count ? &peers->origins[i] : most;
     }
-    ensure(chosen != NULL);
-    return chosen;
+    from = list_is_empty(&most->nameless) ? &most->named : &most->nameless;
+    ensure(!list_is_empty(from));
+    return LIST_ENTRY(from->next, struct peer, waiting);
 }
 
 static void set_origin(struct peer *peer)
 {
-    struct peers *peers = peer->peers;
-
-    ensure(peers->origins[peer->origin] > 0);
-    peers->origins[peer->origin]--;
-    peer->origin = origin_of(peers, &peer->tcp);
-    peers->origins[peer->origin]++;
+    listener_wait_no_more(peer);
+    peer->origin = origin_of(peer->peers, &peer->tcp);
+    listener_wait(peer);
 }
 
 void listener_accept(struct peers *peers)
@@ -224,6 +244,10 @@ int listener_start(struct peers *peers, const char *address, uint16_t port)
     }
     peers->listener.data = peers;
     find_handshakes_max(peers);
+    for (size_t i = 0; i < PEERS_ORIGINS; i++) {
+        list_init(&peers->origins[i].nameless);
+        list_init(&peers->origins[i].named);
+    }
     sys_random(&peers->origin_seed, sizeof(peers->origin_seed));
     peers->has_listener = true;
     peers->reference_count++;

@@ -45,8 +45,7 @@ void peer_leave(struct peer *peer)
     if (peer->stage == PEER_ACCEPTED) {
         ensure(peer->peers->accepted_count > 0);
         peer->peers->accepted_count--;
-        ensure(peer->peers->origins[peer->origin] > 0);
-        peer->peers->origins[peer->origin]--;
+        listener_wait_no_more(peer);
     }
 }
 
@@ -188,6 +187,7 @@ int peer_new(struct peers *peers, enum peer_stage stage, struct peer **ret_peer)
     list_init(&peer->link);
     list_init(&peer->dirty);
     list_init(&peer->paused);
+    list_init(&peer->waiting);
     buf_init(&peer->input, PEERS_INPUT_MAX);
     buf_init(&peer->out, PEERS_OUT_HARD_MAX);
     buf_init(&peer->bulk, PEERS_OUT_HARD_MAX);
@@ -197,7 +197,7 @@ int peer_new(struct peers *peers, enum peer_stage stage, struct peer **ret_peer)
     if (stage == PEER_ACCEPTED) {
         list_append(&peers->accepted, &peer->link);
         peers->accepted_count++;
-        peers->origins[peer->origin]++;
+        listener_wait(peer);
     }
     peers->connection_count++;
     peers->reference_count++;

@@ -150,6 +150,7 @@ static void take_packets(struct peer *peer, struct bytes input)
         return;
     }
     peer_mark_dirty(peer);
+    listener_heard(peer);
     left = bytes_of(input.data + used, input.size - used);
     if (peer->handshake->state == HANDSHAKE_DONE) {
         finish_handshake(peer);

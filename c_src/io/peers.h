@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 enum {
-    PEERS_HANDSHAKES_MAX = 1024, /* at once, accepted and not done; fewer if
+    PEERS_HANDSHAKES_MAX = 2048, /* at once, accepted and not done; fewer if
  the system gives us few descriptors */
     PEERS_CONNECTIONS_MAX = 4096,
     PEERS_OUT_SOFT_MAX = 64 * 1024 * 1024,  /* bytes: peer_is_busy() */

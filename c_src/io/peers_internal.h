@@ -66,11 +66,13 @@ struct peer {
     uv_write_t write;
     uv_connect_t connect;
     struct peers *peers;
-    struct list link;   /* in the list of its stage */
-    struct list dirty;  /* in peers->dirty while there is output */
-    struct list paused; /* in peers->paused until the turn ends */
+    struct list link;    /* in the list of its stage */
+    struct list dirty;   /* in peers->dirty while there is output */
+    struct list paused;  /* in peers->paused until the turn ends */
+    struct list waiting; /* PEER_ACCEPTED: in a list of its origin */
     enum peer_stage stage;
     bool is_writing;             /* `write` is under way */
+    bool is_named;               /* PEER_ACCEPTED: it waits with the named */
     const char *refusal;         /* why the acceptor does not allow it */
     bool is_crossed;             /* refused in favour of our own attempt */
     struct dial *dial;           /* PEER_DIALLED */
@@ -101,6 +103,13 @@ struct peer {
     void *data; /* the shell's */
 };
 
+/* Peers in `accepted` whose addresses share a bucket, by `waiting`. */
+struct peers_origin {
+    struct list nameless; /* have not said their name; longest first */
+    struct list named;    /* in the order in which they said it */
+    uint16_t count;       /* of both */
+};
+
 struct peers {
     struct loop *loop;
     struct loop_hook hook;
@@ -108,11 +117,12 @@ struct peers {
     void *arg;
     struct peers_counters counters;
     struct peers_timing timing;
-    uint64_t turn;       /* number of the loop's turn */
-    struct inbox prober; /* what probes come from: references of its own */
-    uint64_t swept_ms;   /* when the times were last looked at */
-    struct buf name;     /* own */
-    struct buf cookie;   /* wiped at the end */
+    uint64_t turn;        /* number of the loop's turn */
+    uint64_t frames_told; /* of counters.frames_in, to the loop */
+    struct inbox prober;  /* what probes come from: references of its own */
+    uint64_t swept_ms;    /* when the times were last looked at */
+    struct buf name;      /* own */
+    struct buf cookie;    /* wiped at the end */
     struct bytes (*find_cookie)(void *arg, struct bytes peer_name);
     uint32_t creation;
     uint16_t port;
@@ -124,11 +134,11 @@ struct peers {
     size_t handshakes_max; /* at once */
     size_t turn_accepts;   /* connections accepted in this turn */
     uint64_t origin_seed;  /* random: nobody chooses a bucket */
-    uint16_t origins[PEERS_ORIGINS]; /* peers in `accepted`, by address */
-    size_t reference_count;          /* handles and requests, and the owner */
-    size_t connection_count;         /* of struct peer */
-    size_t accepted_count;           /* in `accepted` */
-    size_t dial_count;               /* in `dials` and `dials_failed` */
+    struct peers_origin origins[PEERS_ORIGINS];
+    size_t reference_count;  /* handles and requests, and the owner */
+    size_t connection_count; /* of struct peer */
+    size_t accepted_count;   /* in `accepted` */
+    size_t dial_count;       /* in `dials` and `dials_failed` */
     uv_tcp_t listener;
     uv_timer_t sweep;
     struct list accepted;     /* of struct peer, oldest first */
@@ -203,6 +213,9 @@ uv_stream_t *peer_stream(struct peer *peer);
 int listener_start(struct peers *peers, const char *address,
                    uint16_t port) MUST_USE;
 void listener_accept(struct peers *peers);
+void listener_wait(struct peer *peer); /* accepted: takes a place */
+void listener_wait_no_more(struct peer *peer);
+void listener_heard(struct peer *peer);      /* it may have said its name */
 void listener_resume(struct peers *peers);   /* before the work of a turn */
 void listener_end_turn(struct peers *peers); /* after it */
 enum handshake_verdict listener_verdict(void *arg, struct bytes name);

@@ -429,6 +429,7 @@ flood(Config, Kinds) ->
     #{port := Port, node := N} = ?config(member, Config),
     Other = quorate_ct:node(?config(context, Config), "dialler"),
     Flood = quorate_ct:node(?config(context, Config), "flood", #{name => false}),
+    yields(Flood),
     Self = self(),
     Each = case os:getenv("QUORATE_PROGRAM") of
                false -> ?FLOOD;
@@ -454,11 +455,16 @@ flood(Config, Kinds) ->
     ct:pal("~b connections were made by ~b sockets", [Total, Each * length(Kinds)]),
     report("pings on a link that is up", Kept),
     report("pings that dial", New),
-    %% How fast, and whether one in a hundred has to try again, is of a machine
-    %% that also runs the flood.
-    ?assert(length([pang || Micro <- New, Micro >= ?PANG_US]) =< 5),
+    ?assertEqual([], [pang || Micro <- New, Micro >= ?PANG_US]),
+    %% The last few are of a machine that also runs the flood.
     ?assert(percentile(95, Kept) < ?PING_MS * 1000),
-    ?assert(median(New) < ?PING_MS * 1000).
+    ?assert(percentile(95, New) < ?PING_MS * 1000).
+
+%% A flood comes from elsewhere: its own work shall not slow down those here.
+yields(Node) ->
+    Tasks = "/proc/" ++ quorate_ct:call(Node, os, getpid, []) ++ "/task",
+    {ok, Threads} = file:list_dir(Tasks),
+    [] = os:cmd("renice -n 19 -p " ++ lists:join(" ", Threads) ++ " >/dev/null").
 
 %% Runs on the node that floods: how many connections it made.
 flood_for(Port, Kinds, Each, TimeMs) ->

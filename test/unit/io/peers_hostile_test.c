@@ -129,6 +129,48 @@ static bool silent_ones_are_accepted(struct fixture *fixture)
     return peers_counters(fixture->sides[0].peers)->accepted >= SILENT_COUNT;
 }
 
+static bool silent_ones_and_one_are_accepted(struct fixture *fixture)
+{
+    return peers_counters(fixture->sides[0].peers)->accepted > SILENT_COUNT;
+}
+
+static bool a_name_was_heard(struct fixture *fixture)
+{
+    const struct peers *peers = fixture->sides[0].peers;
+
+    return peers->accepted_count == 1 &&
+           LIST_ENTRY(peers->accepted.next, struct peer, link)->is_named;
+}
+
+static void who_has_said_its_name_goes_last(void **state)
+{
+    static const uint8_t name[] = "\0\x1a"
+                                  "N\0\0\0\x0d\x07\xdf\x7f\xbd\0\0\0\1\0\x0b"
+                                  "b@127.0.0.1";
+    struct fixture *fixture = (struct fixture *)*state;
+    struct peers *peers = start_side(fixture, 0, "a@127.0.0.1");
+    const struct peer *named;
+    int fd = puppet_connect(peers_port(peers));
+    int fds[SILENT_COUNT];
+
+    assert_int_equal(send(fd, name, sizeof(name) - 1, MSG_NOSIGNAL),
+                     sizeof(name) - 1);
+    wait_for(fixture, a_name_was_heard);
+    named = LIST_ENTRY(peers->accepted.next, struct peer, link);
+    for (int i = 0; i < SILENT_COUNT; i++) {
+        fds[i] = puppet_connect(peers_port(peers));
+        assert_true(fds[i] >= 0);
+    }
+    wait_for(fixture, silent_ones_and_one_are_accepted);
+    assert_ptr_equal(peers->accepted.next, &named->link);
+    assert_int_equal(peers_counters(peers)->handshakes_failed,
+                     SILENT_COUNT + 1 - PEERS_HANDSHAKES_MAX);
+    (void)close(fd);
+    for (int i = 0; i < SILENT_COUNT; i++) {
+        (void)close(fds[i]);
+    }
+}
+
 static void silent_connections_do_not_lock_out_a_peer(void **state)
 {
     struct fixture *fixture = (struct fixture *)*state;
@@ -357,6 +399,7 @@ int main(void)
         TEST(cookies_are_found_by_name),
         TEST(garbage_is_answered_by_closing),
         TEST(a_silent_connection_is_closed_in_time),
+        TEST(who_has_said_its_name_goes_last),
         TEST(silent_connections_do_not_lock_out_a_peer),
         TEST(too_long_a_frame_cuts_the_link),
         TEST(an_announced_length_claims_no_memory),
