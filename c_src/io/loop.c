@@ -7,6 +7,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "io/coalesce.h"
 #include "io/loop_internal.h"
 
 #include <poll.h>
@@ -42,6 +43,8 @@ struct loop {
     uint64_t deadline_ms;     /* wanted */
     uint64_t deadline_set_ms; /* what the timer is set for */
     size_t input_size;        /* bytes that peers sent in this turn */
+    size_t input_frames;      /* frames that ended in it */
+    struct coalesce coalesce;
 };
 
 /* --- Time ----------------------------------------------------------------- */
@@ -143,6 +146,26 @@ static void linger(struct loop *loop)
     }
 }
 
+static void wait_ns(long ns)
+{
+    const struct timespec wait = {.tv_nsec = ns};
+
+    (void)nanosleep(&wait, NULL); /* a signal may end it */
+}
+
+/* Before the loop blocks. Whoever is owed a turn does not wait for it. */
+static void await_input(struct loop *loop)
+{
+    if (uv_is_active((uv_handle_t *)(void *)&loop->again)) {
+        return;
+    }
+    if (coalesce_turn(&loop->coalesce, loop->input_frames, monotonic_ns())) {
+        wait_ns(COALESCE_WAIT_NS);
+    } else if (loop->input_size <= LINGER_SIZE_MAX) {
+        linger(loop);
+    }
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = (struct loop *)prepare->data;
@@ -155,15 +178,21 @@ static void on_prepare(uv_prepare_t *prepare)
     run_hooks(loop, true);
     set_timer(loop);
     loop->clock->is_stale = true;
-    if (loop->input_size > 0 && loop->input_size <= LINGER_SIZE_MAX) {
-        linger(loop);
+    if (loop->input_size > 0) {
+        await_input(loop);
     }
     loop->input_size = 0;
+    loop->input_frames = 0;
 }
 
 void loop_had_input(struct loop *loop, size_t size)
 {
     loop->input_size += size;
+}
+
+void loop_had_frames(struct loop *loop, size_t count)
+{
+    loop->input_frames += count;
 }
 
 static void on_again(uv_idle_t *idle)
@@ -269,6 +298,7 @@ int loop_new(const struct loop_config *config, struct loop **ret_loop)
     loop->config = *config;
     loop->clock = clock;
     clock->is_stale = true;
+    coalesce_init(&loop->coalesce, monotonic_ns());
     loop->deadline_ms = UINT64_MAX;
     loop->deadline_set_ms = UINT64_MAX;
     list_init(&loop->hooks);

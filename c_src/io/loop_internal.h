@@ -26,6 +26,7 @@ void loop_again(struct loop *loop);
 
 /* A peer sent so many bytes: more may follow within microseconds. */
 void loop_had_input(struct loop *loop, size_t size);
+void loop_had_frames(struct loop *loop, size_t count); /* in this turn */
 
 uv_loop_t *loop_uv(struct loop *loop);
 
