@@ -338,7 +338,6 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
     if (link == NULL) {
         return;
     }
-    node->now_ms = loop_now_ms(node->loop);
     link->inbox_peer.scan = link->scan;
     rv = inbox_receive(&node->inbox, &link->inbox_peer, frame, peer_out(peer),
                        &event, &cause);
@@ -347,6 +346,9 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
         refused(node, peer, cause);
         peer_cut(peer, cause);
         return;
+    }
+    if (event.type != INBOX_NONE) {
+        node->now_ms = loop_now_ms(node->loop);
     }
     switch (event.type) {
     case INBOX_NONE:

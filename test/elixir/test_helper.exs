@@ -35,6 +35,12 @@ end
 
 unless Node.alive?() do
   {_, 0} = System.cmd("epmd", ["-daemon"])
+  # It answers a little later than it says that it has started.
+  Enum.find(1..100, fn _ ->
+    match?({_, 0}, System.cmd("epmd", ["-names"], stderr_to_stdout: true)) or
+      (Process.sleep(100) && false)
+  end)
+
   {:ok, _} = Node.start(:"quorate_ex_#{System.pid()}@127.0.0.1")
 end
 
