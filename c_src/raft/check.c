@@ -48,7 +48,6 @@ static void check_leader(const struct raft *raft)
 {
     uint64_t bytes = 0;
 
-    ensure(raft->is_voter);
     ensure(raft->leader == raft->config.id);
     ensure(raft->voted_for == raft->config.id);
     ensure(!raft->is_hard_changed);
@@ -65,6 +64,35 @@ static void check_leader(const struct raft *raft)
     ensure(bytes == raft->uncommitted_bytes);
 }
 
+/* The newest membership in the log is in use, and its members are peers. */
+static void check_membership(const struct raft *raft)
+{
+    const struct raft_membership *membership = &raft->membership;
+
+    if (membership->voter_count > 0) {
+        ensure(membership_check(membership) == 0);
+    }
+    ensure(raft->membership_index <= log_last(&raft->log));
+    ensure(raft->own_roles == membership_roles(membership, raft->config.id));
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct peer *peer = &raft->peers[i];
+
+        ensure(peer->roles == membership_roles(membership, peer->id));
+        ensure(peer->roles != 0);
+    }
+    if (raft->membership_index > 0 && raft->role == RAFT_LEADER) {
+        ensure(log_get(&raft->log, raft->membership_index).type ==
+               RAFT_ENTRY_CONFIG);
+    }
+    if (raft->role != RAFT_LEADER) {
+        ensure(raft->change.phase == RAFT_CHANGE_NONE);
+        ensure(!raft->is_changing);
+    } else if (membership_is_joint(membership) ||
+               raft->membership_index > raft->commit) {
+        ensure(raft->is_changing);
+    }
+}
+
 void raft_check(const struct raft *raft)
 {
     const struct reads *reads = &raft->reads;
@@ -74,6 +102,7 @@ void raft_check(const struct raft *raft)
     ensure(reads->round_count <= reads->count);
     ensure(reads->head + reads->count <= reads->capacity);
     check_log(raft);
+    check_membership(raft);
     if (raft->role == RAFT_LEADER) {
         check_leader(raft);
         return;
@@ -83,7 +112,7 @@ void raft_check(const struct raft *raft)
     ensure(raft->verified <= log_last(&raft->log));
     ensure(raft->acked <= raft->verified);
     if (raft->role == RAFT_CANDIDATE) {
-        ensure(raft->is_voter);
+        ensure(members_can_campaign(raft));
         ensure(raft->leader == 0);
         ensure(raft->voted_for == raft->config.id);
     } else {

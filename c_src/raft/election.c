@@ -22,9 +22,7 @@ static void forget_term(struct raft *raft)
     raft->read_seq_acked = 0;
     raft->is_ack_due = false;
     raft->is_campaign_due = false;
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        raft->peers[i].is_reply_due = false;
-    }
+    raft->reply_count = 0;
 }
 
 static void enter_term(struct raft *raft, uint64_t term, uint64_t voted_for)
@@ -41,6 +39,7 @@ void election_follow(struct raft *raft, uint64_t term, uint64_t leader)
     ensure(term >= raft->term);
     if (raft->role == RAFT_LEADER) {
         read_fail_all(raft);
+        change_abandon(raft);
         election_arm(raft);
     }
     if (term > raft->term) {
@@ -72,7 +71,9 @@ static void ask_all(struct raft *raft, enum message_type type, uint64_t term)
                               .index_term = log_term(&raft->log, last)};
 
     for (uint32_t i = 0; i < raft->peer_count; i++) {
-        (void)outbox_put(raft, raft->peers[i].id, &message);
+        if ((raft->peers[i].roles & ROLES_VOTING) != 0) {
+            (void)outbox_put(raft, raft->peers[i].id, &message);
+        }
     }
 }
 
@@ -99,7 +100,7 @@ void election_campaign(struct raft *raft)
 {
     ensure(raft->role == RAFT_CANDIDATE);
     raft->is_campaign_due = false;
-    if (raft->majority == 1) {
+    if (quorum_is_alone(raft)) {
         become_leader(raft);
         return;
     }
@@ -109,7 +110,8 @@ void election_campaign(struct raft *raft)
 void election_tick(struct raft *raft)
 {
     ensure(raft->role != RAFT_LEADER);
-    if (!raft->is_voter || raft->now_ms < raft->election_deadline_ms) {
+    if (!members_can_campaign(raft) ||
+        raft->now_ms < raft->election_deadline_ms) {
         return;
     }
     /* The disk is behind: a further term would not be written any sooner. */
@@ -117,7 +119,7 @@ void election_tick(struct raft *raft)
         election_arm(raft);
         return;
     }
-    if (raft->majority == 1) {
+    if (quorum_is_alone(raft)) {
         become_candidate(raft);
         return;
     }
@@ -148,15 +150,17 @@ static bool has_leader(const struct raft *raft)
                                              raft->config.election_timeout_ms);
 }
 
-static void answer(struct peer *to, enum message_type type, uint64_t term,
-                   bool is_granted)
+static void answer(struct raft *raft, uint64_t to, enum message_type type,
+                   uint64_t term, bool is_granted)
 {
-    to->reply =
-        (struct message){.type = type, .term = term, .is_granted = is_granted};
-    to->is_reply_due = true;
+    raft_reply(raft, to,
+               &(struct message){
+                   .type = type, .term = term, .is_granted = is_granted});
 }
 
-void election_handle_pre_vote(struct raft *raft, struct peer *from,
+/* Whoever asks gets an answer: our membership may be older than the asker's,
+ * and the asker counts only those that are in its own. */
+void election_handle_pre_vote(struct raft *raft, uint64_t from,
                               const struct message *message)
 {
     bool is_granted = message->term > raft->term && !has_leader(raft) &&
@@ -165,42 +169,38 @@ void election_handle_pre_vote(struct raft *raft, struct peer *from,
     if (!is_granted && raft->term == 0) {
         return;
     }
-    answer(from, MESSAGE_PRE_VOTE_REPLY,
+    answer(raft, from, MESSAGE_PRE_VOTE_REPLY,
            is_granted ? message->term : raft->term, is_granted);
 }
 
-void election_handle_vote(struct raft *raft, struct peer *from,
+void election_handle_vote(struct raft *raft, uint64_t from,
                           const struct message *message)
 {
     bool is_free;
     bool is_granted;
 
+    /* Dissertation 4.2.3: who hears from a leader does not even look at the
+     * term. A candidate that got that far refuses the leader's appends, and so
+     * the leader learns of the newer term anyway. */
+    if (message->term > raft->term && has_leader(raft)) {
+        return;
+    }
     if (message->term > raft->term) {
         election_follow(raft, message->term, 0);
     }
-    is_free = raft->voted_for == 0 || raft->voted_for == from->id ||
+    is_free = raft->voted_for == 0 || raft->voted_for == from ||
               RAFT_IS_MUTATED(VOTE_TWICE);
     is_granted = message->term == raft->term && is_free && raft->leader == 0 &&
                  is_up_to_date(raft, message);
     if (is_granted) {
         election_follow(raft, raft->term, 0);
-        if (raft->voted_for != from->id) {
-            raft->voted_for = from->id;
+        if (raft->voted_for != from) {
+            raft->voted_for = from;
             raft->is_hard_changed = true;
         }
         election_arm(raft);
     }
-    answer(from, MESSAGE_VOTE_REPLY, raft->term, is_granted);
-}
-
-static bool has_won(const struct raft *raft)
-{
-    uint32_t count = 1;
-
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        count += raft->peers[i].has_granted ? 1 : 0;
-    }
-    return count >= raft->majority;
+    answer(raft, from, MESSAGE_VOTE_REPLY, raft->term, is_granted);
 }
 
 void election_handle_reply(struct raft *raft, struct peer *from,
@@ -214,14 +214,15 @@ void election_handle_reply(struct raft *raft, struct peer *from,
         return;
     }
     /* An answer to what was not asked yet is no vote. */
-    if (!message->is_granted || raft->role != role || raft->is_campaign_due ||
+    if (from == NULL || !message->is_granted || raft->role != role ||
+        raft->is_campaign_due ||
         message->term != raft->term + (is_pre ? 1 : 0)) {
         return;
     }
     from->has_granted = true;
     from->is_heard = true;
     from->heard_ms = raft->now_ms;
-    if (!has_won(raft)) {
+    if (quorum_reach(raft, QUORUM_GRANTED, 1) == 0) {
         return;
     }
     if (is_pre) {

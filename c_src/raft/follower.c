@@ -17,14 +17,14 @@ struct append_plan {
 };
 
 /* What no honest leader of this term or a later one can send. */
-static bool is_forbidden(const struct raft *raft, const struct peer *from,
+static bool is_forbidden(const struct raft *raft, uint64_t from,
                          const struct message *message)
 {
     if (message->term > raft->term) {
         return false;
     }
     return raft->role == RAFT_LEADER ||
-           (raft->leader != 0 && raft->leader != from->id);
+           (raft->leader != 0 && raft->leader != from);
 }
 
 static void plan_entries(const struct raft *raft, const struct message *message,
@@ -53,7 +53,7 @@ static void plan_entries(const struct raft *raft, const struct message *message,
     }
 }
 
-static int plan_append(const struct raft *raft, const struct peer *from,
+static int plan_append(const struct raft *raft, uint64_t from,
                        const struct message *message, struct append_plan *plan)
 {
     *plan = (struct append_plan){.rest = cursor_of(message->entries)};
@@ -74,19 +74,19 @@ static int plan_append(const struct raft *raft, const struct peer *from,
     return 0;
 }
 
-static void refuse(struct raft *raft, struct peer *from,
+static void refuse(struct raft *raft, uint64_t from,
                    const struct message *message)
 {
     uint64_t hint =
         log_find_term(&raft->log, message->index, message->index_term);
 
-    from->reply = (struct message){.type = MESSAGE_APPEND_REPLY,
-                                   .term = raft->term,
-                                   .index = message->index,
-                                   .hint_index = hint,
-                                   .hint_term = log_term(&raft->log, hint),
-                                   .read_seq = message->read_seq};
-    from->is_reply_due = true;
+    raft_reply(raft, from,
+               &(struct message){.type = MESSAGE_APPEND_REPLY,
+                                 .term = raft->term,
+                                 .index = message->index,
+                                 .hint_index = hint,
+                                 .hint_term = log_term(&raft->log, hint),
+                                 .read_seq = message->read_seq});
 }
 
 static void take_entries(struct raft *raft, const struct message *message,
@@ -98,6 +98,9 @@ static void take_entries(struct raft *raft, const struct message *message,
         log_truncate(&raft->log, plan->conflict);
         writes_truncate(&raft->writes, plan->conflict);
         raft->truncated_from = plan->conflict;
+        if (raft->membership_index >= plan->conflict) {
+            members_adopt_newest(raft, plan->conflict - 1);
+        }
         if (raft->verified >= plan->conflict) {
             raft->verified = plan->conflict - 1;
         }
@@ -149,16 +152,16 @@ static void accept_append(struct raft *raft, const struct message *message,
     }
 }
 
-static void refuse_stale(const struct raft *raft, struct peer *from,
+static void refuse_stale(struct raft *raft, uint64_t from,
                          const struct message *message)
 {
-    from->reply = (struct message){.type = MESSAGE_APPEND_REPLY,
-                                   .term = raft->term,
-                                   .index = message->index};
-    from->is_reply_due = true;
+    raft_reply(raft, from,
+               &(struct message){.type = MESSAGE_APPEND_REPLY,
+                                 .term = raft->term,
+                                 .index = message->index});
 }
 
-int follower_handle_append(struct raft *raft, struct peer *from,
+int follower_handle_append(struct raft *raft, uint64_t from,
                            const struct message *message)
 {
     struct append_plan plan;
@@ -180,7 +183,7 @@ int follower_handle_append(struct raft *raft, struct peer *from,
             return rv;
         }
     }
-    election_follow(raft, message->term, from->id);
+    election_follow(raft, message->term, from);
     if (plan.is_matched) {
         accept_append(raft, message, &plan);
     } else {

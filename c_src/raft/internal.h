@@ -2,10 +2,14 @@
  * The core's one structure, and what its files call of one another:
  *
  *   raft.c         the step: reserve memory, dispatch, gather the effects
+ *   start.c        a core from what was on disk
  *   election.c     terms, votes, becoming and ceasing to be leader
  *   replication.c  the leader's side: appends, answers, commit
  *   follower.c     the follower's side: appends in, acknowledgements out
  *   read.c         linearizable reads
+ *   members.c      the membership in use
+ *   change.c       the leader's side of a change of members
+ *   quorum.c       what a majority has reached
  *   outbox.c       the messages of this step
  *   check.c        the invariants
  *
@@ -19,6 +23,7 @@
 #include "base/buf.h"
 #include "base/rng.h"
 #include "raft/log.h"
+#include "raft/membership.h"
 #include "raft/message.h"
 #include "raft/peer.h"
 #include "raft/raft.h"
@@ -29,7 +34,8 @@
 #include <stdint.h>
 
 enum {
-    PEERS_MAX = RAFT_VOTERS_MAX, /* own id may not be a voter */
+    PEERS_MAX = 2 * RAFT_VOTERS_MAX + RAFT_LEARNERS_MAX,
+    REPLIES_MAX = PEERS_MAX + 4, /* strangers get answers, too */
     SENDS_MAX = PEERS_MAX * (RAFT_WINDOW_MAX + 4),
     READS_MAX = 64 * 1024,      /* waiting reads */
     PROBE_SIZE_MAX = 64 * 1024, /* bytes of entries of a probe */
@@ -43,7 +49,9 @@ enum raft_mutation {
     RAFT_MUTATION_COMMIT_OLD_TERM, /* S1: counts copies of old-term entries */
     RAFT_MUTATION_ACK_LAST,        /* S2: acknowledges what was not matched */
     RAFT_MUTATION_VOTE_TWICE,      /* S3: two votes in a term */
-    RAFT_MUTATION_SEND_EARLY       /* answers before its write is done */
+    RAFT_MUTATION_SEND_EARLY,      /* answers before its write is done */
+    RAFT_MUTATION_LEARNER_COUNTS,  /* a learner is part of a majority */
+    RAFT_MUTATION_FORGET_CONFIG    /* at restart: the newest membership */
 };
 
 #ifdef RAFT_MUTATIONS
@@ -72,11 +80,30 @@ struct reads {
     uint64_t round;     /* the last one that was started in this term */
 };
 
+/* An answer that waits for the hard state's write. */
+struct due_reply {
+    uint64_t to;
+    struct message message;
+};
+
+/* The change that this leader was asked for. */
+struct change {
+    enum raft_change_phase phase;
+    struct raft_membership target;
+    struct raft_membership before;
+    uint32_t round;          /* of catch-up, from 1 on */
+    uint64_t round_end;      /* the index to reach */
+    uint64_t round_since_ms; /* when it began */
+};
+
 struct raft {
     struct raft_config config;
-    bool is_voter;
-    uint32_t majority;
-    struct peer peers[PEERS_MAX]; /* the voters but ourselves */
+    struct raft_membership membership; /* the newest in the log */
+    uint64_t membership_index;         /* of its entry; 0: it is the first */
+    struct raft_membership membership_first; /* before any in the log */
+    uint32_t own_roles;
+    bool was_voter;               /* in the membership before this one */
+    struct peer peers[PEERS_MAX]; /* all in `membership` but ourselves */
     uint32_t peer_count;
 
     /* On disk, or on the way to it. */
@@ -104,8 +131,12 @@ struct raft {
     uint64_t read_seq_seen; /* the greatest of this leader */
     uint64_t read_seq_acked;
     bool is_ack_due;
+    struct due_reply replies[REPLIES_MAX];
+    uint32_t reply_count;
 
     /* Leader. */
+    struct change change;
+    bool is_changing;    /* change_advance() has something to look at */
     uint64_t term_start; /* index of the no-op of the own term */
     uint64_t leader_since_ms;
     uint64_t uncommitted_bytes; /* of entries above `commit` */
@@ -120,6 +151,8 @@ struct raft {
     size_t persist_capacity;
     const struct raft_read *read_done; /* reads answered by this step */
     size_t read_done_count;
+    struct raft_change_report change_report;
+    bool is_membership_changed;
 };
 
 /* raft.c */
@@ -128,33 +161,66 @@ bool raft_is_hard_pending(const struct raft *raft);
 int raft_reserve(struct raft *raft, size_t count, size_t size) MUST_USE;
 void raft_append(struct raft *raft, uint64_t term, enum raft_entry_type type,
                  struct bytes data);
+/* Leaves once the term and the vote are on disk. One for each receiver: a
+ * newer one stands for an older one. */
+void raft_reply(struct raft *raft, uint64_t to, const struct message *message);
+
+/* members.c */
+void members_adopt_entry(struct raft *raft, uint64_t index);
+/* The newest membership up to `last`, as if the log ended there. */
+void members_adopt_newest(struct raft *raft, uint64_t last);
+/* A voter; or one that is no longer, as far as it knows without a majority. */
+bool members_can_campaign(const struct raft *raft);
+
+/* change.c */
+int change_begin(struct raft *raft,
+                 const struct raft_membership *target) MUST_USE;
+void change_advance(struct raft *raft); /* at the end of a leader's step */
+void change_abandon(struct raft *raft); /* no longer leader */
+
+/* quorum.c */
+enum quorum_of {
+    QUORUM_MATCH,
+    QUORUM_READ_SEQ,
+    QUORUM_HEARD_MS,
+    QUORUM_GRANTED /* 1: by a majority */
+};
+/* The greatest number that a majority has reached; `own` is ours. */
+uint64_t quorum_reach(const struct raft *raft, enum quorum_of what,
+                      uint64_t own);
+/* Whether our vote is the only one. */
+bool quorum_is_alone(const struct raft *raft);
 
 /* election.c */
 void election_tick(struct raft *raft);
 void election_arm(struct raft *raft);
 void election_campaign(struct raft *raft); /* the vote for itself is on disk */
 void election_follow(struct raft *raft, uint64_t term, uint64_t leader);
-void election_handle_pre_vote(struct raft *raft, struct peer *from,
+void election_handle_pre_vote(struct raft *raft, uint64_t from,
                               const struct message *message);
-void election_handle_vote(struct raft *raft, struct peer *from,
+void election_handle_vote(struct raft *raft, uint64_t from,
                           const struct message *message);
+/* `from` NULL: a stranger, whose vote counts for nothing. */
 void election_handle_reply(struct raft *raft, struct peer *from,
                            const struct message *message);
 
 /* replication.c */
 void replication_lead(struct raft *raft); /* at the start of the own term */
+void replication_append(struct raft *raft, enum raft_entry_type type,
+                        struct bytes data); /* the room was reserved */
 void replication_tick(struct raft *raft);
 void replication_send_all(struct raft *raft);
 void replication_send_heartbeats(struct raft *raft);
 void replication_advance(struct raft *raft); /* commit, by what is on disks */
 bool replication_is_reply_sane(const struct raft *raft,
                                const struct message *message);
+/* `from` NULL: a stranger, of whom only the term matters. */
 void replication_handle_reply(struct raft *raft, struct peer *from,
                               const struct message *message);
 uint64_t replication_quorum_heard_ms(const struct raft *raft);
 
 /* follower.c */
-int follower_handle_append(struct raft *raft, struct peer *from,
+int follower_handle_append(struct raft *raft, uint64_t from,
                            const struct message *message) MUST_USE;
 void follower_persisted(struct raft *raft);
 void follower_send_ack(struct raft *raft);

@@ -3,6 +3,7 @@
 
 #include "base/ensure.h"
 #include "base/err.h"
+#include "raft/membership.h"
 
 void message_put(struct buf *buf, const struct message *message)
 {
@@ -87,6 +88,21 @@ static int position(struct cursor *cursor, uint64_t *ret_index,
     return (*ret_index == 0) == (*ret_term == 0) ? 0 : ERR_MALFORMED;
 }
 
+int message_check_entry(enum raft_entry_type type, struct bytes data)
+{
+    struct raft_membership membership;
+
+    switch (type) {
+    case RAFT_ENTRY_NOOP:
+        return data.size == 0 ? 0 : ERR_MALFORMED;
+    case RAFT_ENTRY_COMMAND:
+        return data.size <= RAFT_PROPOSAL_SIZE_MAX ? 0 : ERR_MALFORMED;
+    case RAFT_ENTRY_CONFIG:
+        return membership_decode(data, &membership);
+    }
+    return ERR_MALFORMED;
+}
+
 static int entry_decode(struct cursor *cursor, struct raft_entry *entry)
 {
     uint8_t type;
@@ -95,14 +111,11 @@ static int entry_decode(struct cursor *cursor, struct raft_entry *entry)
         cursor_block(cursor, &entry->data) != 0) {
         return ERR_MALFORMED;
     }
-    if (type > RAFT_ENTRY_CONFIG || entry->data.size > RAFT_PROPOSAL_SIZE_MAX) {
+    if (type > RAFT_ENTRY_CONFIG) {
         return ERR_MALFORMED;
     }
     entry->type = (enum raft_entry_type)type;
-    if (entry->type == RAFT_ENTRY_NOOP && entry->data.size > 0) {
-        return ERR_MALFORMED;
-    }
-    return 0;
+    return message_check_entry(entry->type, entry->data);
 }
 
 static int append_decode(struct cursor *cursor, struct message *message)

@@ -63,6 +63,9 @@ void message_put_entry(struct buf *buf, const struct raft_entry *entry);
  * fall, sizes are within limits. */
 int message_decode(struct bytes bytes, struct message *ret_message) MUST_USE;
 
+/* 0 or ERR_MALFORMED: the data is what an entry of that type may hold. */
+int message_check_entry(enum raft_entry_type type, struct bytes data) MUST_USE;
+
 /* The next of the entries of a decoded message; `entry->index` is the
  * caller's. */
 void message_next_entry(struct cursor *cursor, struct raft_entry *ret_entry);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a leader knows of one other voter, and what is in flight to it.
+ * What a leader knows of one other member, and what is in flight to it.
  *
  *   probing      the place where the logs meet is not known: one small append
  *                at a time, until one matches
@@ -23,17 +23,17 @@ struct peer_flight {
 
 struct peer {
     uint64_t id;
+    uint32_t roles;       /* bits of enum membership_role */
     uint64_t match;       /* its log is ours up to here, on its disk */
     uint64_t next;        /* index of the next entry to send */
     uint64_t commit_sent; /* the greatest commit index that it was told */
     uint64_t read_seq;    /* the last round of reads that it confirmed */
     uint64_t heard_ms;    /* its last answer to us as leader or candidate */
+    uint64_t progress_ms; /* when `match` last grew, or it came in */
     bool is_heard;        /* heard_ms means something */
     bool has_granted;     /* it voted for us in this (pre-)election */
     bool is_probing;
-    bool is_probe_sent; /* and not answered yet */
-    bool is_reply_due;  /* `reply` waits for the hard state's write */
-    struct message reply;
+    bool is_probe_sent;                          /* and not answered yet */
     struct peer_flight flights[RAFT_WINDOW_MAX]; /* ring */
     uint32_t flight_head;
     uint32_t flight_count;

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "raft/internal.h"
 
-enum { PERSIST_KEPT = 64, ELECTION_TIMEOUT_MAX_MS = 60 * 60 * 1000 };
+enum { PERSIST_KEPT = 64 };
 
 #ifdef RAFT_MUTATIONS
 enum raft_mutation raft_mutation;
@@ -28,138 +28,6 @@ bool raft_is_hard_pending(const struct raft *raft)
         return false;
     }
     return raft->is_hard_changed || raft->seq_hard > raft->seq_persisted;
-}
-
-/* --- Starting and ending ------------------------------------------------- */
-
-static int config_check(const struct raft_config *config)
-{
-    if (config->id == 0 || config->voter_count == 0 ||
-        config->voter_count > RAFT_VOTERS_MAX ||
-        config->election_timeout_ms == 0 ||
-        config->election_timeout_ms > ELECTION_TIMEOUT_MAX_MS ||
-        config->heartbeat_interval_ms == 0 ||
-        config->heartbeat_interval_ms >=
-            (config->election_timeout_ms + 1) / 2) {
-        return ERR_BADARG;
-    }
-    for (uint32_t i = 0; i < config->voter_count; i++) {
-        if (config->voters[i] == 0) {
-            return ERR_BADARG;
-        }
-        for (uint32_t j = 0; j < i; j++) {
-            if (config->voters[i] == config->voters[j]) {
-                return ERR_BADARG;
-            }
-        }
-    }
-    return 0;
-}
-
-static int recovered_check(const struct raft_recovered *recovered)
-{
-    uint64_t term = 0;
-
-    for (size_t i = 0; i < recovered->entry_count; i++) {
-        const struct raft_entry *entry = &recovered->entries[i];
-
-        if (entry->index != i + 1 || entry->term == 0 || entry->term < term ||
-            entry->type > RAFT_ENTRY_CONFIG ||
-            entry->data.size > RAFT_PROPOSAL_SIZE_MAX) {
-            return ERR_CORRUPT;
-        }
-        term = entry->term;
-    }
-    if (term > recovered->term || recovered->term > MESSAGE_NUMBER_MAX) {
-        return ERR_CORRUPT;
-    }
-    return 0;
-}
-
-static int log_recover(struct log *log, const struct raft_recovered *recovered)
-{
-    for (size_t i = 0; i < recovered->entry_count; i++) {
-        const struct raft_entry *entry = &recovered->entries[i];
-        int rv;
-
-        rv = log_reserve(log, 1, entry->data.size);
-        if (rv != 0) {
-            return rv;
-        }
-        log_append(log, entry->term, entry->type, entry->data);
-    }
-    return 0;
-}
-
-static void voters_init(struct raft *raft)
-{
-    const struct raft_config *config = &raft->config;
-
-    raft->majority = config->voter_count / 2 + 1;
-    for (uint32_t i = 0; i < config->voter_count; i++) {
-        if (config->voters[i] == config->id) {
-            raft->is_voter = true;
-            continue;
-        }
-        raft->peers[raft->peer_count].id = config->voters[i];
-        raft->peer_count++;
-    }
-}
-
-int raft_new(const struct raft_config *config,
-             const struct raft_recovered *recovered, uint64_t now_ms,
-             struct raft **ret_raft)
-{
-    struct raft *raft;
-    int rv;
-
-    rv = config_check(config);
-    if (rv != 0) {
-        return rv;
-    }
-    rv = recovered_check(recovered);
-    if (rv != 0) {
-        return rv;
-    }
-    raft = mem_alloc(sizeof(*raft));
-    if (raft == NULL) {
-        return ERR_NOMEM;
-    }
-    raft->config = *config;
-    voters_init(raft);
-    log_init(&raft->log);
-    rv = log_recover(&raft->log, recovered);
-    if (rv != 0) {
-        raft_free(raft);
-        return rv;
-    }
-    raft->term = recovered->term;
-    raft->voted_for = recovered->voted_for;
-    writes_init(&raft->writes, log_last(&raft->log));
-    raft->role = RAFT_FOLLOWER;
-    raft->now_ms = now_ms;
-    rng_init(&raft->rng, config->seed);
-    buf_init(&raft->outbox.bytes, OUTBOX_SIZE_MAX);
-    election_arm(raft);
-    if (raft->majority == 1) {
-        /* Nobody else can be leader: no reason to wait. */
-        raft->election_deadline_ms = now_ms;
-    }
-    *ret_raft = raft;
-    return 0;
-}
-
-void raft_free(struct raft *raft)
-{
-    if (raft == NULL) {
-        return;
-    }
-    log_close(&raft->log);
-    writes_close(&raft->writes);
-    buf_close(&raft->outbox.bytes);
-    mem_free(raft->reads.items);
-    mem_free(raft->persist);
-    mem_free(raft);
 }
 
 /* --- The step ------------------------------------------------------------ */
@@ -197,6 +65,34 @@ void raft_append(struct raft *raft, uint64_t term, enum raft_entry_type type,
     if (raft->appended_first == 0) {
         raft->appended_first = log_last(&raft->log);
     }
+    if (type == RAFT_ENTRY_CONFIG) {
+        members_adopt_entry(raft, log_last(&raft->log));
+    }
+}
+
+static struct due_reply *find_reply(struct raft *raft, uint64_t to)
+{
+    for (uint32_t i = 0; i < raft->reply_count; i++) {
+        if (raft->replies[i].to == to) {
+            return &raft->replies[i];
+        }
+    }
+    return NULL;
+}
+
+void raft_reply(struct raft *raft, uint64_t to, const struct message *message)
+{
+    struct due_reply *reply = find_reply(raft, to);
+
+    if (reply == NULL) {
+        /* Too many strangers: the answer counts as lost on the way. */
+        if (raft->reply_count == REPLIES_MAX) {
+            return;
+        }
+        reply = &raft->replies[raft->reply_count];
+        raft->reply_count++;
+    }
+    *reply = (struct due_reply){.to = to, .message = *message};
 }
 
 static void begin_step(struct raft *raft, const struct raft_event *event)
@@ -216,6 +112,8 @@ static void begin_step(struct raft *raft, const struct raft_event *event)
     raft->truncated_from = 0;
     raft->appended_first = 0;
     raft->read_done_count = 0;
+    raft->change_report.phase = RAFT_CHANGE_NONE;
+    raft->is_membership_changed = false;
 }
 
 static void handle_tick(struct raft *raft)
@@ -229,11 +127,11 @@ static void handle_tick(struct raft *raft)
 
 static int handle_message(struct raft *raft, const struct raft_event *event)
 {
-    struct peer *from = raft_peer(raft, event->from);
+    uint64_t from = event->from;
     struct message message;
     int rv;
 
-    if (from == NULL) {
+    if (from == raft->config.id || from == 0) {
         return 0;
     }
     rv = message_decode(event->bytes, &message);
@@ -249,7 +147,7 @@ static int handle_message(struct raft *raft, const struct raft_event *event)
         return 0;
     case MESSAGE_PRE_VOTE_REPLY:
     case MESSAGE_VOTE_REPLY:
-        election_handle_reply(raft, from, &message);
+        election_handle_reply(raft, raft_peer(raft, from), &message);
         return 0;
     case MESSAGE_APPEND:
         return follower_handle_append(raft, from, &message);
@@ -257,7 +155,7 @@ static int handle_message(struct raft *raft, const struct raft_event *event)
         if (!replication_is_reply_sane(raft, &message)) {
             return ERR_MALFORMED;
         }
-        replication_handle_reply(raft, from, &message);
+        replication_handle_reply(raft, raft_peer(raft, from), &message);
         return 0;
     }
     unreachable();
@@ -281,8 +179,7 @@ static int handle_propose(struct raft *raft, struct bytes bytes,
     if (rv != 0) {
         return rv;
     }
-    raft_append(raft, raft->term, RAFT_ENTRY_COMMAND, bytes);
-    raft->uncommitted_bytes += bytes.size;
+    replication_append(raft, RAFT_ENTRY_COMMAND, bytes);
     effects->proposed_index = log_last(&raft->log);
     effects->proposed_term = raft->term;
     replication_send_all(raft);
@@ -318,6 +215,8 @@ static int handle(struct raft *raft, const struct raft_event *event,
         return handle_propose(raft, event->bytes, effects);
     case RAFT_READ:
         return read_add(raft, event->read_id);
+    case RAFT_CHANGE:
+        return change_begin(raft, event->target);
     case RAFT_PERSISTED:
         handle_persisted(raft, event->persisted_seq);
         return 0;
@@ -334,14 +233,10 @@ static void send_due(struct raft *raft)
     if (raft->is_campaign_due) {
         election_campaign(raft);
     }
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        struct peer *peer = &raft->peers[i];
-
-        if (peer->is_reply_due) {
-            peer->is_reply_due = false;
-            (void)outbox_put(raft, peer->id, &peer->reply);
-        }
+    for (uint32_t i = 0; i < raft->reply_count; i++) {
+        (void)outbox_put(raft, raft->replies[i].to, &raft->replies[i].message);
     }
+    raft->reply_count = 0;
     if (raft->is_ack_due) {
         follower_send_ack(raft);
     }
@@ -395,11 +290,16 @@ int raft_step(struct raft *raft, const struct raft_event *event,
     if (rv != 0) {
         return rv;
     }
+    if (raft->is_changing) {
+        change_advance(raft);
+    }
     send_due(raft);
     gather_persist(raft, &effects->persist);
     outbox_end_step(raft, effects);
     effects->reads = raft->read_done;
     effects->read_count = raft->read_done_count;
+    effects->change = raft->change_report;
+    effects->membership_changed = raft->is_membership_changed;
     effects->role_changed =
         raft->role != role || raft->leader != leader || raft->term != term;
     effects->commit_changed = raft->commit != commit;
@@ -413,7 +313,8 @@ uint64_t raft_deadline_ms(const struct raft *raft)
     uint64_t quorum_ms;
 
     if (raft->role != RAFT_LEADER) {
-        return raft->is_voter ? raft->election_deadline_ms : UINT64_MAX;
+        return members_can_campaign(raft) ? raft->election_deadline_ms
+                                          : UINT64_MAX;
     }
     if (raft->peer_count == 0) {
         return UINT64_MAX;
@@ -462,9 +363,24 @@ static bool is_recent(const struct raft *raft, uint64_t then_ms,
            now_ms - then_ms < raft->config.election_timeout_ms;
 }
 
+const struct raft_membership *raft_membership(const struct raft *raft)
+{
+    return &raft->membership;
+}
+
+uint64_t raft_membership_index(const struct raft *raft)
+{
+    return raft->membership_index;
+}
+
+bool raft_is_voter(const struct raft *raft)
+{
+    return (raft->own_roles & ROLES_VOTING) != 0;
+}
+
 uint32_t raft_reachable_voters(const struct raft *raft, uint64_t now_ms)
 {
-    uint32_t count = 1;
+    uint32_t count = (raft->own_roles & ROLE_VOTER) != 0 ? 1 : 0;
 
     if (raft->role != RAFT_LEADER) {
         return 0;
@@ -472,7 +388,8 @@ uint32_t raft_reachable_voters(const struct raft *raft, uint64_t now_ms)
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         const struct peer *peer = &raft->peers[i];
 
-        count += peer->is_heard && is_recent(raft, peer->heard_ms, now_ms);
+        count += (peer->roles & ROLE_VOTER) != 0 && peer->is_heard &&
+                 is_recent(raft, peer->heard_ms, now_ms);
     }
     return count;
 }
@@ -480,7 +397,8 @@ uint32_t raft_reachable_voters(const struct raft *raft, uint64_t now_ms)
 bool raft_has_quorum(const struct raft *raft, uint64_t now_ms)
 {
     if (raft->role == RAFT_LEADER) {
-        return raft_reachable_voters(raft, now_ms) >= raft->majority;
+        return is_recent(raft, quorum_reach(raft, QUORUM_HEARD_MS, now_ms),
+                         now_ms);
     }
     return raft->leader != 0 && is_recent(raft, raft->leader_heard_ms, now_ms);
 }

@@ -27,16 +27,35 @@
 
 enum {
     RAFT_VOTERS_MAX = 7,
-    RAFT_MESSAGE_SIZE_MAX = 1024 * 1024,    /* bytes of entries a message */
-    RAFT_WINDOW_MAX = 64,                   /* messages in flight a peer */
-    RAFT_PROPOSAL_SIZE_MAX = 1024 * 1024,   /* bytes of one entry */
-    RAFT_UNCOMMITTED_MAX = 64 * 1024 * 1024 /* bytes, then ERR_BUSY */
+    RAFT_LEARNERS_MAX = 7,
+    RAFT_MESSAGE_SIZE_MAX = 1024 * 1024,     /* bytes of entries a message */
+    RAFT_WINDOW_MAX = 64,                    /* messages in flight a peer */
+    RAFT_PROPOSAL_SIZE_MAX = 1024 * 1024,    /* bytes of one entry */
+    RAFT_UNCOMMITTED_MAX = 64 * 1024 * 1024, /* bytes, then ERR_BUSY */
+    /* A new voter is refused if so many rounds of catch-up each took an
+     * election timeout or more, ... */
+    RAFT_CATCH_UP_ROUNDS_MAX = 10,
+    /* ... or if it got no further for so many election timeouts. */
+    RAFT_CATCH_UP_STALL_TIMEOUTS = 10
 };
 
 struct raft;
 
+/* Who takes part. Two halves decide together while a change is under way
+ * (joint consensus); else voter_old_count is 0. */
+struct raft_membership {
+    uint64_t voters[RAFT_VOTERS_MAX];
+    uint64_t voters_old[RAFT_VOTERS_MAX]; /* the half on its way out */
+    uint64_t learners[RAFT_LEARNERS_MAX]; /* get entries, do not vote */
+    uint32_t voter_count;
+    uint32_t voter_old_count;
+    uint32_t learner_count;
+};
+
 struct raft_config {
     uint64_t id; /* own id; may be missing in voters (then never elected) */
+    /* The first membership, used until the log has one. None: this member
+     * waits for a leader that has it in its membership. */
     uint64_t voters[RAFT_VOTERS_MAX];
     uint32_t voter_count;
     uint32_t election_timeout_ms;   /* drawn from [1x, 2x) */
@@ -47,7 +66,7 @@ struct raft_config {
 enum raft_entry_type {
     RAFT_ENTRY_NOOP = 0,    /* of an election; data is empty */
     RAFT_ENTRY_COMMAND = 1, /* opaque to the core */
-    RAFT_ENTRY_CONFIG = 2   /* membership; kept for later */
+    RAFT_ENTRY_CONFIG = 2   /* a membership: raft/membership.h */
 };
 
 struct raft_entry {
@@ -78,6 +97,7 @@ enum raft_event_type {
     RAFT_MESSAGE,   /* bytes from another member */
     RAFT_PROPOSE,   /* a command; leader only */
     RAFT_READ,      /* a linearizable read; leader only */
+    RAFT_CHANGE,    /* other voters and learners; leader only, one at a time */
     RAFT_PERSISTED, /* the write with this sequence, and all before it, are
                        on disk */
 };
@@ -89,6 +109,7 @@ struct raft_event {
     struct bytes bytes;     /* MESSAGE: the message; PROPOSE: the command */
     uint64_t read_id;       /* READ: chosen by the caller, comes back */
     uint64_t persisted_seq; /* PERSISTED */
+    const struct raft_membership *target; /* CHANGE: not joint; borrowed */
 };
 
 struct raft_send {
@@ -115,6 +136,29 @@ struct raft_persist {
     size_t entry_count;
 };
 
+/* How far a change has come. The last two end it. */
+enum raft_change_phase {
+    RAFT_CHANGE_NONE,
+    RAFT_CHANGE_LEARNING, /* the new voters are being made learners */
+    RAFT_CHANGE_CATCH_UP, /* they get the log */
+    RAFT_CHANGE_JOINT,    /* from here on the next leader would finish it */
+    RAFT_CHANGE_FINAL,
+    RAFT_CHANGE_DONE, /* committed */
+    RAFT_CHANGE_FAILED
+};
+
+enum raft_change_reason {
+    RAFT_CHANGE_STALLED = 1, /* `member` got no further; is it running? */
+    RAFT_CHANGE_TOO_SLOW,    /* the new voters cannot keep up with the log */
+    RAFT_CHANGE_LEADER_LOST  /* unknown: ask raft_membership() later */
+};
+
+struct raft_change_report {
+    enum raft_change_phase phase;   /* NONE: nothing to tell */
+    enum raft_change_reason reason; /* FAILED */
+    uint64_t member;                /* FAILED: at whom it failed, or 0 */
+};
+
 struct raft_effects {
     struct raft_persist persist;
     const struct raft_send *sends;
@@ -123,8 +167,10 @@ struct raft_effects {
     size_t read_count;
     uint64_t proposed_index; /* PROPOSE: the index given to the command */
     uint64_t proposed_term;
-    bool role_changed;   /* role, leader or term differ from before */
-    bool commit_changed; /* raft_commit_index() grew */
+    struct raft_change_report change; /* of the change that was asked for */
+    bool role_changed;       /* role, leader or term differ from before */
+    bool commit_changed;     /* raft_commit_index() grew */
+    bool membership_changed; /* raft_membership() differs */
 };
 
 /* Checks the configuration (ERR_BADARG) and the recovered log
@@ -134,9 +180,10 @@ int raft_new(const struct raft_config *config,
              struct raft **ret_raft) MUST_USE;
 void raft_free(struct raft *raft);
 
-/* 0, or: ERR_NOT_LEADER and ERR_BUSY (PROPOSE, READ), ERR_MALFORMED (MESSAGE:
- * the sender is at fault, cut it off), ERR_LIMIT (PROPOSE: too big),
- * ERR_NOMEM. On failure nothing changed and `effects` is empty. */
+/* 0, or: ERR_NOT_LEADER and ERR_BUSY (PROPOSE, READ, CHANGE), ERR_MALFORMED
+ * (MESSAGE: the sender is at fault, cut it off), ERR_LIMIT (PROPOSE: too big;
+ * CHANGE: too many learners), ERR_BADARG (CHANGE), ERR_NOMEM. On failure
+ * nothing changed and `effects` is empty. */
 int raft_step(struct raft *raft, const struct raft_event *event,
               struct raft_effects *effects) MUST_USE;
 
@@ -152,6 +199,14 @@ uint64_t raft_term(const struct raft *raft);
 uint64_t raft_leader(const struct raft *raft); /* 0: unknown */
 uint64_t raft_commit_index(const struct raft *raft);
 uint64_t raft_last_index(const struct raft *raft);
+
+/* Who takes part, as of the newest such entry in the log; it is committed if
+ * its index (0: as configured at the start) is not above the commit index. */
+const struct raft_membership *raft_membership(const struct raft *raft);
+uint64_t raft_membership_index(const struct raft *raft);
+
+/* Whether this member's vote counts. */
+bool raft_is_voter(const struct raft *raft);
 
 /* Voters, the leader included, that answered within the last election
  * timeout; leader only, else 0. */

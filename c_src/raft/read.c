@@ -39,12 +39,9 @@ static int reserve_item(struct reads *reads)
 
 static bool is_confirmed(const struct raft *raft)
 {
-    uint32_t count = 1;
+    uint64_t round = raft->reads.round;
 
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        count += raft->peers[i].read_seq >= raft->reads.round ? 1 : 0;
-    }
-    return count >= raft->majority;
+    return quorum_reach(raft, QUORUM_READ_SEQ, round) >= round;
 }
 
 static void take(struct raft *raft, size_t count)

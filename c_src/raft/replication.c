@@ -95,39 +95,22 @@ void replication_lead(struct raft *raft)
     raft->leader_since_ms = raft->now_ms;
     raft->heartbeat_deadline_ms =
         raft->now_ms + raft->config.heartbeat_interval_ms;
-    raft_append(raft, raft->term, RAFT_ENTRY_NOOP, bytes_of(NULL, 0));
+    /* Whatever earlier leaders have begun is to be finished. */
+    raft->is_changing = true;
+    replication_append(raft, RAFT_ENTRY_NOOP, bytes_of(NULL, 0));
     replication_send_all(raft);
 }
 
-/* Sorts a handful of numbers, the greatest first, and picks one. */
-static uint64_t nth_greatest(uint64_t *numbers, uint32_t count, uint32_t n)
+void replication_append(struct raft *raft, enum raft_entry_type type,
+                        struct bytes data)
 {
-    ensure(n >= 1);
-    ensure(n <= count);
-    for (uint32_t i = 1; i < count; i++) {
-        uint64_t number = numbers[i];
-        uint32_t place = i;
-
-        for (; place > 0 && numbers[place - 1] < number; place--) {
-            numbers[place] = numbers[place - 1];
-        }
-        numbers[place] = number;
-    }
-    return numbers[n - 1];
+    raft_append(raft, raft->term, type, data);
+    raft->uncommitted_bytes += data.size;
 }
 
 uint64_t replication_quorum_heard_ms(const struct raft *raft)
 {
-    uint64_t times[PEERS_MAX + 1] = {raft->now_ms};
-
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        const struct peer *peer = &raft->peers[i];
-        bool is_later =
-            peer->is_heard && peer->heard_ms > raft->leader_since_ms;
-
-        times[i + 1] = is_later ? peer->heard_ms : raft->leader_since_ms;
-    }
-    return nth_greatest(times, raft->peer_count + 1, raft->majority);
+    return quorum_reach(raft, QUORUM_HEARD_MS, raft->now_ms);
 }
 
 void replication_tick(struct raft *raft)
@@ -156,14 +139,10 @@ void replication_tick(struct raft *raft)
 
 void replication_advance(struct raft *raft)
 {
-    uint64_t matches[PEERS_MAX + 1] = {raft->writes.persisted_index};
     uint64_t index;
 
     ensure(raft->role == RAFT_LEADER);
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        matches[i + 1] = raft->peers[i].match;
-    }
-    index = nth_greatest(matches, raft->peer_count + 1, raft->majority);
+    index = quorum_reach(raft, QUORUM_MATCH, raft->writes.persisted_index);
     /* Raft 3.6.2: copies of an older term's entry prove nothing. */
     if (index <= raft->commit || (log_term(&raft->log, index) != raft->term &&
                                   !RAFT_IS_MUTATED(COMMIT_OLD_TERM))) {
@@ -209,7 +188,8 @@ void replication_handle_reply(struct raft *raft, struct peer *from,
         election_follow(raft, message->term, 0);
         return;
     }
-    if (message->term < raft->term || raft->role != RAFT_LEADER) {
+    if (message->term < raft->term || raft->role != RAFT_LEADER ||
+        from == NULL) {
         return;
     }
     from->is_heard = true;
@@ -218,8 +198,14 @@ void replication_handle_reply(struct raft *raft, struct peer *from,
         from->read_seq = message->read_seq;
     }
     if (message->is_granted) {
+        if (message->index > from->match) {
+            from->progress_ms = raft->now_ms;
+        }
         peer_matched(from, message->index);
-        replication_advance(raft);
+        /* The slower half of the acknowledgements tells nothing new. */
+        if (from->match > raft->commit) {
+            replication_advance(raft);
+        }
         send_to(raft, from);
     } else {
         back_off(raft, from, message);

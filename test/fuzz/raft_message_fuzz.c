@@ -74,6 +74,10 @@ static void message(struct target *target, uint64_t from, struct bytes bytes)
 /* The shell's part between two messages. */
 static void act(struct target *target, uint8_t action)
 {
+    static const struct raft_membership other = {.voters = {1, 2, 4},
+                                                 .learners = {5},
+                                                 .voter_count = 3,
+                                                 .learner_count = 1};
     struct raft_event event = {.type = RAFT_PERSISTED,
                                .persisted_seq = target->seq};
 
@@ -94,6 +98,10 @@ static void act(struct target *target, uint8_t action)
     case 4:
         target->now_ms += 60;
         event.type = RAFT_TICK;
+        break;
+    case 5:
+        event.type = RAFT_CHANGE;
+        event.target = &other;
         break;
     default:
         break;

@@ -2,6 +2,7 @@
 #include "sim/cluster.h"
 
 #include "base/err.h"
+#include "raft/membership.h"
 #include "sim/cluster_internal.h"
 
 #include <inttypes.h>
@@ -61,6 +62,7 @@ static int step(struct cluster *cluster, struct cluster_node *node,
 
     event->now_ms = cluster->now_ms;
     cluster->step_count++;
+    node->membership = *raft_membership(node->raft);
     rv = raft_step(node->raft, event, &effects);
     if (rv == ERR_MALFORMED) {
         node->refused_count++;
@@ -75,6 +77,9 @@ static int step(struct cluster *cluster, struct cluster_node *node,
     oracle_sends(cluster, node, &effects);
     for (size_t i = 0; i < effects.send_count; i++) {
         send_one(cluster, node->id, &effects.sends[i]);
+    }
+    if (effects.change.phase != RAFT_CHANGE_NONE) {
+        node->change = effects.change;
     }
     oracle_step(cluster, node, &effects);
     if (cluster->step_count % LOGS_MATCH_EVERY == 0) {
@@ -241,6 +246,15 @@ int cluster_run_until_leader(struct cluster *cluster, uint64_t ms)
     return cluster_leader(cluster);
 }
 
+static bool is_member(const struct cluster *cluster, uint64_t id)
+{
+    int leader = cluster_leader(cluster);
+
+    return leader < 0 ||
+           membership_roles(raft_membership(cluster->nodes[leader].raft), id) !=
+               0;
+}
+
 bool cluster_run_until_committed(struct cluster *cluster, uint64_t index,
                                  uint64_t ms)
 {
@@ -253,10 +267,47 @@ bool cluster_run_until_committed(struct cluster *cluster, uint64_t index,
             const struct raft *raft = cluster->nodes[i].raft;
 
             is_behind =
-                is_behind || (raft != NULL && raft_commit_index(raft) < index);
+                is_behind || (raft != NULL && raft_commit_index(raft) < index &&
+                              is_member(cluster, i + 1));
         }
     } while (is_behind && run_one(cluster, end_ms));
     return !is_behind;
+}
+
+static bool is_ended(enum raft_change_phase phase)
+{
+    return phase == RAFT_CHANGE_DONE || phase == RAFT_CHANGE_FAILED;
+}
+
+enum raft_change_phase cluster_run_until_changed(struct cluster *cluster,
+                                                 int node, uint64_t ms)
+{
+    uint64_t end_ms = cluster->now_ms + ms;
+    const struct cluster_node *asked = &cluster->nodes[node];
+
+    while (!is_ended(asked->change.phase)) {
+        if (!run_one(cluster, end_ms)) {
+            return RAFT_CHANGE_NONE;
+        }
+    }
+    return asked->change.phase;
+}
+
+int cluster_change(struct cluster *cluster, int node, unsigned voters,
+                   unsigned learners)
+{
+    struct raft_membership target = {.voter_count = 0};
+    struct raft_event event = {.type = RAFT_CHANGE, .target = &target};
+
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        if ((voters >> i & 1) != 0) {
+            target.voters[target.voter_count++] = i + 1;
+        } else if ((learners >> i & 1) != 0) {
+            target.learners[target.learner_count++] = i + 1;
+        }
+    }
+    cluster->nodes[node].change.phase = RAFT_CHANGE_NONE;
+    return step(cluster, &cluster->nodes[node], &event);
 }
 
 int cluster_propose(struct cluster *cluster, int node, const char *text)
@@ -311,7 +362,6 @@ void cluster_restart(struct cluster *cluster, int node)
 {
     struct cluster_node *victim = &cluster->nodes[node];
     struct raft_config config = {.id = victim->id,
-                                 .voter_count = cluster->node_count,
                                  .election_timeout_ms = CLUSTER_ELECTION_MS,
                                  .heartbeat_interval_ms = CLUSTER_HEARTBEAT_MS,
                                  .seed = rng_next(&cluster->rng)};
@@ -321,7 +371,10 @@ void cluster_restart(struct cluster *cluster, int node)
     struct raft_entry *entries =
         cluster_must(calloc(victim->log.count + 1, sizeof(*entries)));
 
-    for (uint32_t i = 0; i < cluster->node_count; i++) {
+    if (victim->id <= cluster->voter_count) {
+        config.voter_count = cluster->voter_count;
+    }
+    for (uint32_t i = 0; i < config.voter_count; i++) {
         config.voters[i] = i + 1;
     }
     for (size_t i = 0; i < victim->log.count; i++) {
@@ -335,12 +388,14 @@ void cluster_restart(struct cluster *cluster, int node)
     }
     recovered.entries = entries;
     victim->incarnation++;
+    victim->change.phase = RAFT_CHANGE_NONE;
     victim->committed = 0;
     victim->write_done_ms = 0;
     if (raft_new(&config, &recovered, cluster->now_ms, &victim->raft) != 0) {
         abort();
     }
     raft_check(victim->raft);
+    oracle_membership(cluster, victim);
     free(entries);
 }
 
@@ -360,12 +415,19 @@ void cluster_mend(struct cluster *cluster)
 
 struct cluster *cluster_new(uint32_t node_count, uint64_t seed)
 {
+    return cluster_new_with(node_count, node_count, seed);
+}
+
+struct cluster *cluster_new_with(uint32_t node_count, uint32_t voter_count,
+                                 uint64_t seed)
+{
     struct cluster *cluster = cluster_must(calloc(1, sizeof(*cluster)));
 
     cluster->seed = seed;
     rng_init(&cluster->rng, seed);
     cluster->now_ms = 1000;
     cluster->node_count = node_count;
+    cluster->voter_count = voter_count;
     cluster->faults.delay_max_ms = 1;
     cluster->faults.is_ordered = true;
     for (uint32_t i = 0; i < node_count; i++) {

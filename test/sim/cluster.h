@@ -61,6 +61,8 @@ struct cluster_node {
     uint64_t write_done_ms; /* when the last of them is done */
     uint64_t committed;     /* up to here compared with the others */
     uint64_t refused_count; /* messages that its core called malformed */
+    struct raft_change_report change;  /* the last one */
+    struct raft_membership membership; /* in use before the last step */
 };
 
 struct cluster_committed {
@@ -86,6 +88,7 @@ struct cluster {
     uint64_t now_ms;
     uint64_t step_count;
     uint32_t node_count;
+    uint32_t voter_count; /* the first so many are the first voters */
     struct cluster_node nodes[RAFT_VOTERS_MAX];
     struct cluster_faults faults;
     bool is_cut[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* from, to */
@@ -108,6 +111,10 @@ struct cluster {
 
 /* Starts all nodes with empty disks. Aborts if memory is short. */
 struct cluster *cluster_new(uint32_t node_count, uint64_t seed);
+
+/* Only the first `voter_count` nodes are voters; the others wait. */
+struct cluster *cluster_new_with(uint32_t node_count, uint32_t voter_count,
+                                 uint64_t seed);
 void cluster_free(struct cluster *cluster);
 
 /* Lets virtual time pass. */
@@ -117,7 +124,8 @@ void cluster_run(struct cluster *cluster, uint64_t ms);
  * can reach a majority; its position (0, 1, ...) or -1 after `ms`. */
 int cluster_run_until_leader(struct cluster *cluster, uint64_t ms);
 
-/* Runs until every running node has committed `index`; false after `ms`. */
+/* Runs until every running node has committed `index`, but those that are not
+ * in the membership of the leader; false after `ms`. */
 bool cluster_run_until_committed(struct cluster *cluster, uint64_t index,
                                  uint64_t ms);
 
@@ -128,6 +136,14 @@ int cluster_propose(struct cluster *cluster, int node, const char *text);
 
 /* Begins a read; its position in `reads`, or -1 if the core refused. */
 int cluster_read(struct cluster *cluster, int node);
+
+/* Asks that node for other members, given as bits by position. */
+int cluster_change(struct cluster *cluster, int node, unsigned voters,
+                   unsigned learners);
+
+/* Runs until the node's change has ended, and how; NONE after `ms`. */
+enum raft_change_phase cluster_run_until_changed(struct cluster *cluster,
+                                                 int node, uint64_t ms);
 
 /* Loses what was not flushed; some of it may have reached the disk. */
 void cluster_crash(struct cluster *cluster, int node);

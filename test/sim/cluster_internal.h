@@ -53,6 +53,9 @@ void disk_log_free(struct cluster_log *log);
 void cluster_fail(struct cluster *cluster, const char *format, ...)
     PRINTF_LIKE(2, 3);
 
+/* Prints what each node is at. */
+void cluster_describe(const struct cluster *cluster);
+
 /* Checks what a step of a node's core asks to send. */
 void oracle_sends(struct cluster *cluster, struct cluster_node *node,
                   const struct raft_effects *effects);
@@ -60,6 +63,10 @@ void oracle_sends(struct cluster *cluster, struct cluster_node *node,
 /* Checks roles and commits after a step of a node's core. */
 void oracle_step(struct cluster *cluster, struct cluster_node *node,
                  const struct raft_effects *effects);
+
+/* The membership in use is the newest one in the log. */
+void oracle_membership(struct cluster *cluster,
+                       const struct cluster_node *node);
 
 /* Logs agree up to the last place where their terms do. */
 void oracle_logs_match(struct cluster *cluster);

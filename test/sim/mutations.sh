@@ -10,11 +10,14 @@ build=${1:-$(mktemp -d)}
 mkdir -p "$build"
 program=$build/raft_mutations
 
-"${CC:-gcc}" -std=c11 -D_GNU_SOURCE -DRAFT_MUTATIONS -g -O1 -Ic_src -Itest \
+# CC may be two words, for a compiler cache.
+# shellcheck disable=SC2086
+${CC:-gcc} -std=c11 -D_GNU_SOURCE -DRAFT_MUTATIONS -g -O1 -Ic_src -Itest \
     c_src/base/*.c c_src/raft/*.c test/sim/*.c \
     test/unit/raft/swarm_test.c -lcmocka -o "$program"
 
-names=(none commit_old_term ack_last vote_twice send_early)
+names=(none commit_old_term ack_last vote_twice send_early learner_counts
+    forget_config)
 failed=0
 for number in "${!names[@]}"; do
     rv=0

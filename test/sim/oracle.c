@@ -21,6 +21,7 @@ void cluster_fail(struct cluster *cluster, const char *format, ...)
     (void)fprintf(
         stderr, "seed %" PRIu64 ", step %" PRIu64 ", %" PRIu64 " ms: %s\n",
         cluster->seed, cluster->step_count, cluster->now_ms, cluster->failure);
+    cluster_describe(cluster);
 }
 
 static uint64_t hash_of(uint64_t term, struct bytes data)
@@ -91,26 +92,40 @@ void oracle_sends(struct cluster *cluster, struct cluster_node *node,
     }
 }
 
-/* How many disks hold this entry. */
-static uint32_t disks_with(const struct cluster *cluster,
-                           const struct raft_entry *entry)
+static bool is_on_disk(const struct cluster *cluster, uint64_t id,
+                       const struct raft_entry *entry)
+{
+    const struct cluster_log *log = &cluster->nodes[id - 1].log;
+    const struct cluster_entry *copy;
+
+    if (entry->index > log->count) {
+        return false;
+    }
+    copy = &log->entries[entry->index - 1];
+    return copy->term == entry->term &&
+           bytes_equal(bytes_of(copy->data, copy->size), entry->data);
+}
+
+static bool is_on_most(const struct cluster *cluster, const uint64_t *voters,
+                       uint32_t voter_count, const struct raft_entry *entry)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < cluster->node_count; i++) {
-        const struct cluster_log *log = &cluster->nodes[i].log;
-        const struct cluster_entry *copy;
-
-        if (entry->index > log->count) {
-            continue;
-        }
-        copy = &log->entries[entry->index - 1];
-        if (copy->term == entry->term &&
-            bytes_equal(bytes_of(copy->data, copy->size), entry->data)) {
-            count++;
-        }
+    for (uint32_t i = 0; i < voter_count; i++) {
+        count += is_on_disk(cluster, voters[i], entry) ? 1 : 0;
     }
-    return count;
+    return count >= voter_count / 2 + 1;
+}
+
+static bool has_quorum(const struct cluster *cluster,
+                       const struct raft_membership *membership,
+                       const struct raft_entry *entry)
+{
+    return is_on_most(cluster, membership->voters, membership->voter_count,
+                      entry) &&
+           (membership->voter_old_count == 0 ||
+            is_on_most(cluster, membership->voters_old,
+                       membership->voter_old_count, entry));
 }
 
 static void remember_commit(struct cluster *cluster,
@@ -126,7 +141,7 @@ static void remember_commit(struct cluster *cluster,
             abort();
         }
     }
-    if (disks_with(cluster, entry) < cluster->node_count / 2 + 1) {
+    if (!has_quorum(cluster, &node->membership, entry)) {
         cluster_fail(cluster,
                      "node %" PRIu64 " commits %" PRIu64
                      " without a majority of disks",
@@ -274,9 +289,28 @@ static void check_pair(struct cluster *cluster, const struct cluster_node *a,
     }
 }
 
+void oracle_membership(struct cluster *cluster, const struct cluster_node *node)
+{
+    uint64_t index = raft_last_index(node->raft);
+    struct raft_entry entry;
+
+    while (index > 0 && raft_entry_get(node->raft, index, &entry) == 0 &&
+           entry.type != RAFT_ENTRY_CONFIG) {
+        index--;
+    }
+    if (raft_membership_index(node->raft) != index) {
+        cluster_fail(cluster,
+                     "node %" PRIu64 " does not use the membership at %" PRIu64,
+                     node->id, index);
+    }
+}
+
 void oracle_logs_match(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->node_count; i++) {
+        if (cluster->nodes[i].raft != NULL) {
+            oracle_membership(cluster, &cluster->nodes[i]);
+        }
         for (uint32_t j = 0; j < i; j++) {
             if (cluster->nodes[i].raft != NULL &&
                 cluster->nodes[j].raft != NULL) {

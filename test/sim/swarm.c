@@ -58,11 +58,23 @@ static void cut_in_two(struct cluster *cluster)
     }
 }
 
+/* Some other voters and learners. Seeds without spare nodes change nothing. */
+static void change_members(struct cluster *cluster)
+{
+    int leader = cluster_leader(cluster);
+    unsigned all = (1U << cluster->node_count) - 1;
+    unsigned voters = draw(cluster, all) + 1;
+
+    if (leader >= 0 && cluster->voter_count < cluster->node_count) {
+        (void)cluster_change(cluster, leader, voters, draw(cluster, all + 1));
+    }
+}
+
 static void disturb(struct cluster *cluster)
 {
     int node = (int)draw(cluster, cluster->node_count);
 
-    switch (draw(cluster, 12)) {
+    switch (draw(cluster, 14)) {
     case 0:
     case 1:
         toggle_node(cluster, node);
@@ -95,6 +107,10 @@ static void disturb(struct cluster *cluster)
         if (node >= 0) {
             cluster_isolate(cluster, node, true);
         }
+        return;
+    case 11:
+    case 12:
+        change_members(cluster);
         return;
     default:
         if (cluster->nodes[node].raft == NULL) {
@@ -141,6 +157,29 @@ static void load(struct cluster *cluster)
     }
 }
 
+static bool run_until_members_are_final(struct cluster *cluster)
+{
+    uint64_t end_ms = cluster->now_ms + SETTLE_MS;
+
+    while (cluster->now_ms < end_ms) {
+        int leader = cluster_leader(cluster);
+        const struct raft *raft;
+
+        cluster_run(cluster, SLICE_MS);
+        if (leader != cluster_leader(cluster) || leader < 0) {
+            continue;
+        }
+        raft = cluster->nodes[leader].raft;
+        if (raft_membership(raft)->voter_old_count == 0 &&
+            raft_membership_index(raft) <= raft_commit_index(raft) &&
+            (cluster->nodes[leader].change.phase == RAFT_CHANGE_NONE ||
+             cluster->nodes[leader].change.phase >= RAFT_CHANGE_DONE)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* All nodes up and connected: one leader, and all commit what it proposes. */
 static void settle(struct cluster *cluster)
 {
@@ -161,7 +200,12 @@ static void settle(struct cluster *cluster)
         cluster_fail(cluster, "no leader comes up after all was mended");
         return;
     }
-    if (cluster_propose(cluster, leader, "last") != 0 ||
+    if (!run_until_members_are_final(cluster)) {
+        cluster_fail(cluster, "a change of members does not come to its end");
+        return;
+    }
+    leader = cluster_run_until_leader(cluster, SETTLE_MS);
+    if (leader < 0 || cluster_propose(cluster, leader, "last") != 0 ||
         !cluster_run_until_committed(
             cluster, raft_last_index(cluster->nodes[leader].raft), SETTLE_MS)) {
         cluster_fail(cluster, "the members do not come to agree");

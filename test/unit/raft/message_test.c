@@ -30,7 +30,9 @@ static const struct message messages[MESSAGES] = {
 static const struct raft_entry entries[3] = {
     {.term = 6, .type = RAFT_ENTRY_COMMAND, .data = {(const uint8_t *)"ab", 2}},
     {.term = 7, .type = RAFT_ENTRY_NOOP},
-    {.term = 8, .type = RAFT_ENTRY_CONFIG, .data = {(const uint8_t *)"c", 1}},
+    {.term = 8,
+     .type = RAFT_ENTRY_CONFIG,
+     .data = {(const uint8_t *)"\1\1\0\0\0\0\0\0\0\7\0\0", 12}},
 };
 
 static void encode(struct buf *buf, const struct message *message)

@@ -49,19 +49,52 @@ static void a_single_voter_commits_what_is_on_its_disk(void **state)
     assert_false(fixture->effects.reads[0].is_failed);
 }
 
-static void strangers_are_ignored(void **state)
+/* Its membership may be newer than ours (dissertation 4.2.3). */
+static void a_stranger_gets_a_vote_but_has_none(void **state)
 {
     struct fixture *fixture = *state;
 
     start(fixture, 3);
     assert_ok(receive_vote(fixture, 99, 5, 0, 0));
+    assert_ok(persisted(fixture));
+    assert_int_equal(fixture->effects.send_count, 1);
+    assert_int_equal(fixture->effects.sends[0].to, 99);
+    assert_true(fixture->sent[0].is_granted);
+    assert_ok(tick(fixture));
+    assert_ok(receive_reply(fixture, 99, MESSAGE_PRE_VOTE_REPLY, 6));
+    assert_int_equal(raft_role(fixture->raft), RAFT_PRE_CANDIDATE);
+}
+
+static void what_comes_from_oneself_is_ignored(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, 3);
     assert_ok(receive_vote(fixture, 1, 5, 0, 0));
     assert_int_equal(fixture->effects.send_count, 0);
     assert_int_equal(fixture->effects.persist.seq, 0);
     assert_int_equal(raft_term(fixture->raft), 0);
-    assert_ok(step(fixture, (struct raft_event){.type = RAFT_MESSAGE,
-                                                .from = 99,
-                                                .bytes = bytes_of("x", 1)}));
+    assert_err(step(fixture, (struct raft_event){.type = RAFT_MESSAGE,
+                                                 .from = 99,
+                                                 .bytes = bytes_of("x", 1)}),
+               ERR_MALFORMED);
+}
+
+/* More strangers than there is room for answers: some get none. */
+static void a_crowd_of_strangers_is_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, 3);
+    for (uint64_t id = 10; id < 200; id++) {
+        assert_ok(receive_vote(fixture, id, 5, 0, 0));
+    }
+    assert_ok(persisted(fixture));
+    assert_true(fixture->effects.send_count >= RAFT_VOTERS_MAX);
+    assert_true(fixture->effects.send_count < SENDS_KEPT);
+    assert_int_equal(fixture->effects.sends[0].to, 10);
+    assert_true(fixture->sent[0].is_granted);
+    assert_false(fixture->sent[1].is_granted);
 }
 
 static void impossible_messages_change_nothing(void **state)
@@ -101,7 +134,7 @@ static void wrong_configurations_are_refused(void **state)
     struct raft_config configs[6] = {good, good, good, good, good, good};
 
     configs[0].id = 0;
-    configs[1].voter_count = 0;
+    configs[1].voters[1] = 0;
     configs[2].voter_count = RAFT_VOTERS_MAX + 1;
     configs[3].voters[1] = 1;
     configs[4].heartbeat_interval_ms = 50;
@@ -175,7 +208,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_single_voter_elects_itself_at_once),
         TEST(a_single_voter_commits_what_is_on_its_disk),
-        TEST(strangers_are_ignored),
+        TEST(a_stranger_gets_a_vote_but_has_none),
+        TEST(what_comes_from_oneself_is_ignored),
+        TEST(a_crowd_of_strangers_is_bounded),
         TEST(impossible_messages_change_nothing),
         TEST(wrong_configurations_are_refused),
         TEST(wrong_logs_are_refused),
