@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every ei_encode_* is called twice: with NULL it only tells the size, for
- * which the buffer then makes room. */
+ * ei_encode_* writes where it is told to, so that the buffer first makes room
+ * for the most that it can be. */
 #include "etf/writer.h"
 
 #include "base/ensure.h"
@@ -16,7 +16,12 @@
 enum {
     BINARY_TAG = 109,
     BINARY_HEADER = 1 + 4,  /* tag, size */
-    REFERENCE_WORDS_MAX = 5 /* what erlang_ref has room for */
+    COUNT_SIZE_MAX = 1 + 4, /* of tuples, maps and lists without elements */
+    NUMBER_SIZE_MAX = 1 + 1 + 1 + 8, /* tag, size, sign, digits */
+    ATOM_HEADER = 1 + 2,
+    PID_SIZE = 1 + ATOM_HEADER + 4 + 4 + 4,   /* without the node's name */
+    REFERENCE_SIZE = 1 + 2 + ATOM_HEADER + 4, /* without that and the words */
+    REFERENCE_WORDS_MAX = 5                   /* what erlang_ref has room for */
 };
 
 _Static_assert(sizeof(((erlang_pid *)NULL)->node) > ETF_ATOM_BYTES_MAX,
@@ -27,19 +32,18 @@ _Static_assert(sizeof(((erlang_ref *)NULL)->n) ==
                    REFERENCE_WORDS_MAX * sizeof(uint32_t),
                "a reference's words fit into erlang_ref");
 
-/* The callers have ruled out all arguments that ei has no encoding for. */
-#define ENCODE(buf, encode, ...)                                \
+/* The callers have ruled out all arguments that ei has no encoding for.
+ * `size_max`: bytes that the encoding has at most. */
+#define ENCODE(buf, size_max, encode, ...)                      \
     do {                                                        \
-        int size_ = 0;                                          \
+        size_t room_size_ = (size_max);                         \
         int written_ = 0;                                       \
-        char *room_;                                            \
-        ensure(encode(NULL, &size_, __VA_ARGS__) == 0);         \
-        ensure(size_ > 0);                                      \
-        room_ = (char *)buf_reserve(buf, (size_t)size_);        \
+        char *room_ = (char *)buf_reserve(buf, room_size_);     \
         if (room_ != NULL) {                                    \
             ensure(encode(room_, &written_, __VA_ARGS__) == 0); \
-            ensure(written_ == size_);                          \
-            buf_commit(buf, (size_t)size_);                     \
+            ensure(written_ > 0);                               \
+            ensure((size_t)written_ <= room_size_);             \
+            buf_commit(buf, (size_t)written_);                  \
         }                                                       \
     } while (0)
 
@@ -81,8 +85,8 @@ void etf_put_atom_bytes(struct buf *buf, struct bytes name)
         fail(buf, rv);
         return;
     }
-    ENCODE(buf, ei_encode_atom_len_as, text, (int)name.size, ERLANG_UTF8,
-           ERLANG_UTF8);
+    ENCODE(buf, ATOM_HEADER + name.size, ei_encode_atom_len_as, text,
+           (int)name.size, ERLANG_UTF8, ERLANG_UTF8);
 }
 
 void etf_put_bool(struct buf *buf, bool value)
@@ -92,12 +96,12 @@ void etf_put_bool(struct buf *buf, bool value)
 
 void etf_put_u64(struct buf *buf, uint64_t value)
 {
-    ENCODE(buf, ei_encode_ulonglong, value);
+    ENCODE(buf, NUMBER_SIZE_MAX, ei_encode_ulonglong, value);
 }
 
 void etf_put_i64(struct buf *buf, int64_t value)
 {
-    ENCODE(buf, ei_encode_longlong, value);
+    ENCODE(buf, NUMBER_SIZE_MAX, ei_encode_longlong, value);
 }
 
 void etf_put_double(struct buf *buf, double value)
@@ -106,7 +110,7 @@ void etf_put_double(struct buf *buf, double value)
         fail(buf, ERR_BADARG);
         return;
     }
-    ENCODE(buf, ei_encode_double, value);
+    ENCODE(buf, NUMBER_SIZE_MAX, ei_encode_double, value);
 }
 
 void etf_put_binary(struct buf *buf, struct bytes bytes)
@@ -117,7 +121,8 @@ void etf_put_binary(struct buf *buf, struct bytes bytes)
         fail(buf, ERR_LIMIT);
         return;
     }
-    ENCODE(buf, ei_encode_binary, data, (long)bytes.size);
+    ENCODE(buf, BINARY_HEADER + bytes.size, ei_encode_binary, data,
+           (long)bytes.size);
 }
 
 void etf_put_binary_head(struct buf *buf, size_t size)
@@ -141,7 +146,7 @@ void etf_put_tuple(struct buf *buf, uint32_t arity)
         fail(buf, ERR_LIMIT);
         return;
     }
-    ENCODE(buf, ei_encode_tuple_header, (int)arity);
+    ENCODE(buf, COUNT_SIZE_MAX, ei_encode_tuple_header, (int)arity);
 }
 
 void etf_put_map(struct buf *buf, uint32_t pairs)
@@ -150,7 +155,7 @@ void etf_put_map(struct buf *buf, uint32_t pairs)
         fail(buf, ERR_LIMIT);
         return;
     }
-    ENCODE(buf, ei_encode_map_header, (int)pairs);
+    ENCODE(buf, COUNT_SIZE_MAX, ei_encode_map_header, (int)pairs);
 }
 
 void etf_put_list(struct buf *buf, uint32_t count)
@@ -160,12 +165,12 @@ void etf_put_list(struct buf *buf, uint32_t count)
         fail(buf, ERR_LIMIT);
         return;
     }
-    ENCODE(buf, ei_encode_list_header, (int)count);
+    ENCODE(buf, COUNT_SIZE_MAX, ei_encode_list_header, (int)count);
 }
 
 void etf_put_nil(struct buf *buf)
 {
-    ENCODE(buf, ei_encode_list_header, 0);
+    ENCODE(buf, COUNT_SIZE_MAX, ei_encode_list_header, 0);
 }
 
 void etf_put_raw(struct buf *buf, struct bytes raw)
@@ -203,7 +208,7 @@ void etf_put_pid(struct buf *buf, const struct etf_pid *pid)
     copy.num = pid->id;
     copy.serial = pid->serial;
     copy.creation = pid->creation;
-    ENCODE(buf, ei_encode_pid, &copy);
+    ENCODE(buf, PID_SIZE + pid->node.size, ei_encode_pid, &copy);
 }
 
 void etf_put_reference(struct buf *buf, struct bytes node, uint32_t creation,
@@ -221,5 +226,6 @@ void etf_put_reference(struct buf *buf, struct bytes node, uint32_t creation,
     copy.len = (int)word_count;
     copy.creation = creation;
     memcpy(copy.n, words, word_count * sizeof(*words));
-    ENCODE(buf, ei_encode_ref, &copy);
+    ENCODE(buf, REFERENCE_SIZE + node.size + word_count * sizeof(*words),
+           ei_encode_ref, &copy);
 }
