@@ -23,9 +23,10 @@
 #include <stddef.h>
 
 enum {
-    FEW = 64,        /* hashes that need no memory, and no better sort */
-    DIGIT_BITS = 8,  /* of the sort of many */
-    DIGIT_COUNT = 8, /* digits of a hash */
+    FEW = 64,             /* hashes that need no memory, no better sort */
+    MANY = 4 * 64 * 1024, /* more hashes than this, and two digits leave too
+                             many the same */
+    DIGIT_BITS = 8,
     DIGITS = 1 << DIGIT_BITS,
 };
 
@@ -65,36 +66,42 @@ static void sort_few(uint64_t *hashes, size_t count)
     }
 }
 
+/* `digit` 0 is the first one. */
 static size_t digit_of(uint64_t hash, int digit)
 {
-    return (size_t)(hash >> (DIGIT_BITS * digit)) & (DIGITS - 1);
+    return (size_t)(hash >> (64 - DIGIT_BITS * (digit + 1))) & (DIGITS - 1);
 }
 
-/* By one digit after another, the last one first: linear, whatever they are.
- * An even number of rounds, so that the result is where they were. */
+static void sort_by_digit(const uint64_t *from, uint64_t *to, size_t count,
+                          int digit)
+{
+    size_t starts[DIGITS] = {0};
+    size_t start = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        starts[digit_of(from[i], digit)]++;
+    }
+    for (size_t i = 0; i < DIGITS; i++) {
+        size_t size = starts[i];
+
+        starts[i] = start;
+        start += size;
+    }
+    for (size_t i = 0; i < count; i++) {
+        to[starts[digit_of(from[i], digit)]++] = from[i];
+    }
+}
+
+/* By their first digits, the last of these first; the few that have the same
+ * ones are put right by the other sort. An even number of rounds: the result
+ * is where they were. */
 static void sort_many(uint64_t *hashes, uint64_t *other, size_t count)
 {
-    _Static_assert(DIGIT_COUNT % 2 == 0, "the result is in `hashes`");
-
-    for (int digit = 0; digit < DIGIT_COUNT; digit++) {
-        size_t starts[DIGITS] = {0};
-        size_t start = 0;
-        uint64_t *from = digit % 2 == 0 ? hashes : other;
-        uint64_t *to = digit % 2 == 0 ? other : hashes;
-
-        for (size_t i = 0; i < count; i++) {
-            starts[digit_of(from[i], digit)]++;
-        }
-        for (size_t i = 0; i < DIGITS; i++) {
-            size_t size = starts[i];
-
-            starts[i] = start;
-            start += size;
-        }
-        for (size_t i = 0; i < count; i++) {
-            to[starts[digit_of(from[i], digit)]++] = from[i];
-        }
+    for (int digit = count > MANY ? 4 : 2; digit > 0; digit -= 2) {
+        sort_by_digit(hashes, other, count, digit - 1);
+        sort_by_digit(other, hashes, count, digit - 2);
     }
+    sort_few(hashes, count);
 }
 
 static int sort(uint64_t *hashes, size_t count)
@@ -174,7 +181,7 @@ static void take_element(struct keys *keys, struct frame *frame, uint64_t hash)
         /* A sum does not depend on the order of the pairs. */
         frame->hash += keys_fold(keys->hashes[keys->count - 1], hash);
     } else if (frame->is_hashed) {
-        frame->hash = keys_fold(frame->hash, hash);
+        frame->hash = keys_add(frame->hash, hash);
     }
 }
 
@@ -188,15 +195,13 @@ static int complete(struct keys *keys, uint64_t hash)
         if (top->left > 0) {
             return 0;
         }
-        hash = top->hash;
+        hash = keys_fold(top->hash, keys->count - top->first);
         if (top->kind == KEYS_MAP) {
-            size_t pairs = keys->count - top->first;
             int rv = compare_keys(keys, top);
 
             if (rv != 0) {
                 return rv;
             }
-            hash = keys_fold(hash, pairs);
         }
         keys->depth--;
     }
@@ -323,14 +328,16 @@ static int read_string(struct keys *keys, bool is_hashed)
     }
     hash = is_tail ? top->hash : hash;
     for (size_t i = 0; i < string.size; i++) {
-        hash = keys_fold(hash, keys_integer(keys->seed, string.data[i], 0));
+        hash = keys_add(hash, keys_integer(keys->seed, string.data[i], 0));
     }
     if (is_tail) {
         top->hash = hash;
     }
-    return complete(keys, is_tail || string.size == 0
-                              ? keys_nil(keys->seed)
-                              : keys_fold(hash, keys_nil(keys->seed)));
+    if (is_tail || string.size == 0) {
+        return complete(keys, keys_nil(keys->seed));
+    }
+    /* As a list is completed. */
+    return complete(keys, keys_fold(keys_add(hash, keys_nil(keys->seed)), 0));
 }
 
 static int read_leaf(struct keys *keys, bool is_hashed)
@@ -345,14 +352,30 @@ static int read_leaf(struct keys *keys, bool is_hashed)
     return rv != 0 ? rv : complete(keys, hash);
 }
 
+/* Elements that are neither hashed nor containers are stepped over at once, up
+ * to the last one, which completes its container. */
+static int step_over(struct keys *keys, struct frame *top)
+{
+    uint32_t left = top->left - 1;
+    int rv = etf_skip_leaves(&keys->reader, &left);
+
+    top->left = left + 1;
+    return rv;
+}
+
 /* One tag with what belongs to it; containers are entered. */
 static int read_element(struct keys *keys)
 {
-    const struct frame *top = top_of(keys);
-    bool is_hashed =
-        top != NULL &&
-        (top->is_hashed || (top->kind == KEYS_MAP && top->left % 2 == 0));
+    struct frame *top = top_of(keys);
+    bool is_key = top != NULL && top->kind == KEYS_MAP && top->left % 2 == 0;
+    bool is_hashed = is_key || (top != NULL && top->is_hashed);
+    int rv = top == NULL || is_hashed || top->kind == KEYS_MAP
+                 ? 0
+                 : step_over(keys, top);
 
+    if (rv != 0) {
+        return rv;
+    }
     if (etf_at_end(&keys->reader)) {
         return ERR_TRUNCATED;
     }

@@ -39,6 +39,13 @@ static inline uint64_t keys_fold(uint64_t hash, uint64_t value)
     return z ^ (z >> 31);
 }
 
+/* The same for a value that is a hash: it need not be spread any more. */
+static inline uint64_t keys_add(uint64_t hash, uint64_t value)
+{
+    return (((hash << 23) | (hash >> 41)) ^ value) *
+           UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static inline uint64_t keys_begin(const uint64_t seed[2], enum keys_kind kind)
 {
     return keys_fold(seed[0], kind);
@@ -52,8 +59,7 @@ static inline uint64_t keys_nil(const uint64_t seed[2])
 static inline uint64_t keys_integer(const uint64_t seed[2], uint64_t magnitude,
                                     uint64_t is_negative)
 {
-    return keys_fold(keys_fold(keys_begin(seed, KEYS_INTEGER), magnitude),
-                     is_negative);
+    return keys_fold(keys_begin(seed, KEYS_INTEGER) + is_negative, magnitude);
 }
 
 /* Reads the atom at the cursor. ERR_TRUNCATED, ERR_BADARG. */

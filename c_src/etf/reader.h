@@ -71,6 +71,11 @@ int etf_peek(const struct etf_reader *reader, enum etf_type *ret_type) MUST_USE;
 int etf_skip(struct etf_reader *reader) MUST_USE;
 int etf_read_raw(struct etf_reader *reader, struct bytes *ret_raw) MUST_USE;
 
+/* Steps over at most `*left` terms, up to the first that has elements or is a
+ * fun, and counts them down. ERR_TRUNCATED, ERR_BADARG: what was stepped over
+ * before is counted. */
+int etf_skip_leaves(struct etf_reader *reader, uint32_t *left) MUST_USE;
+
 /* The name as UTF-8 (Latin-1 atoms beyond ASCII are refused as badarg). */
 int etf_read_atom(struct etf_reader *reader, struct bytes *ret_name) MUST_USE;
 

@@ -145,6 +145,27 @@ static int skip_term(struct cursor *cursor)
     return 0;
 }
 
+int etf_skip_leaves(struct etf_reader *reader, uint32_t *left)
+{
+    struct cursor cursor = reader->cursor;
+
+    while (*left > 0) {
+        const uint8_t *start = cursor.next;
+        uint64_t pending = 0;
+        int rv = skip_element(&cursor, &pending);
+
+        if (rv != 0) {
+            return rv;
+        }
+        if (pending > 0 || *start == TAG_NEW_FUN) {
+            return 0;
+        }
+        --*left;
+        reader->cursor = cursor;
+    }
+    return 0;
+}
+
 int etf_skip(struct etf_reader *reader)
 {
     struct bytes raw;

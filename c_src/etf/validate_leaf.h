@@ -114,7 +114,8 @@ MUST_USE static inline int scan_bit_binary(struct cursor *cursor)
     if (rv != 0) {
         return rv;
     }
-    if (bits > 8 || (bits == 0) != (size == 0)) {
+    /* Nodes since OTP 27 refuse one of no bits, which nobody writes so. */
+    if (bits == 0 || bits > 8 || size == 0) {
         return ERR_MALFORMED;
     }
     return wire_skip(cursor, size);

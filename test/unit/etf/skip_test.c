@@ -127,6 +127,48 @@ static void claims_and_depth_of_bytes_not_validated_do_no_harm(void **state)
     mem_free(tower);
 }
 
+/* How many of five are left, and the tag of what comes next. */
+static void leaves_are_stepped_over_up_to_the_first_container(void **state)
+{
+    static const struct {
+        struct row row;
+        uint32_t left;
+        char next;
+    } steps[] = {
+        {ROW("jjjjja\1"), 0, 'a'},
+        {ROW("a\1k\0\1th\1jjj"), 3, 'h'},
+        {ROW("h\0t\0\0\0\0l\0\0\0\0jjj"), 3, 'l'},
+        {ROW("w\1mt\0\0\0\1jjjjj"), 4, 't'},
+        {ROW(PID FUN "jjj"), 4, 'p'},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct etf_reader reader =
+            etf_reader_of(bytes_of(steps[i].row.bytes, steps[i].row.size));
+        uint32_t left = 5;
+
+        assert_ok(etf_skip_leaves(&reader, &left));
+        assert_int_equal(left, steps[i].left);
+        assert_int_equal(reader.cursor.next[0], steps[i].next);
+    }
+}
+
+static void leaves_before_an_error_are_counted(void **state)
+{
+    struct etf_reader reader = etf_reader_of(bytes_of("ja\1a", 4));
+    uint32_t left = 3;
+
+    (void)state;
+    assert_err(etf_skip_leaves(&reader, &left), ERR_TRUNCATED);
+    assert_int_equal(left, 1);
+    assert_int_equal(cursor_left(&reader.cursor), 1);
+    reader = etf_reader_of(bytes_of("jP", 2));
+    left = 3;
+    assert_err(etf_skip_leaves(&reader, &left), ERR_BADARG);
+    assert_int_equal(left, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +176,8 @@ int main(void)
         cmocka_unit_test(cut_term_is_truncated_and_nothing_moves),
         cmocka_unit_test(unknown_tag_is_an_error_at_any_depth),
         cmocka_unit_test(claims_and_depth_of_bytes_not_validated_do_no_harm),
+        cmocka_unit_test(leaves_are_stepped_over_up_to_the_first_container),
+        cmocka_unit_test(leaves_before_an_error_are_counted),
     };
 
     return cmocka_run_group_tests_name("etf_skip", tests, NULL, NULL);
