@@ -5,7 +5,9 @@
 #include "api/arguments.h"
 #include "base/ensure.h"
 #include "base/err.h"
+#include "etf/keys.h"
 #include "etf/reader.h"
+#include "etf/writer.h"
 
 /* A raw term of a size that can be kept. */
 static int take_term(struct bytes raw, size_t size_max, const char *what,
@@ -142,6 +144,35 @@ int api_decode(struct bytes module, struct bytes function, struct bytes args,
     }
     if (etf_list_next(&list, &has_more) != 0 || has_more) {
         return arguments_fail(error_reason, "args");
+    }
+    return 0;
+}
+
+int api_check_terms(const struct api_request *request, struct rng *rng,
+                    struct buf *error_reason)
+{
+    const struct {
+        const char *what;
+        struct bytes raw;
+    } terms[] = {{"spec", request->spec},
+                 {"options", request->options},
+                 {"state", request->state},
+                 {"name", request->name},
+                 {"meta", request->meta}};
+
+    for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
+        int rv = terms[i].raw.size == 0
+                     ? 0
+                     : etf_keys_differ(terms[i].raw, rng_next(rng));
+
+        if (rv == ERR_MALFORMED) {
+            etf_put_tuple(error_reason, 2);
+            etf_put_atom(error_reason, "equal_keys");
+            return arguments_fail(error_reason, terms[i].what);
+        }
+        if (rv != 0) {
+            return rv;
+        }
     }
     return 0;
 }

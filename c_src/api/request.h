@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/rng.h"
 #include "placement/placement.h"
 #include "registry/registry.h"
 
@@ -70,5 +71,12 @@ struct api_request {
 int api_decode(struct bytes module, struct bytes function, struct bytes args,
                uint32_t arity, struct api_request *ret_request,
                struct buf *error_reason) MUST_USE;
+
+/* Whether other nodes can read the terms of a decoded request that are kept and
+ * handed on as they are: no map in them has two equal keys. 0; ERR_BADARG with
+ * What, {equal_keys, Argument}; ERR_NOMEM. Linear in their size: for once in
+ * the life of a call, where it comes in. */
+int api_check_terms(const struct api_request *request, struct rng *rng,
+                    struct buf *error_reason) MUST_USE;
 
 #endif

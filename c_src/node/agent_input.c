@@ -3,6 +3,7 @@
  * and the measured load that other members pass on. */
 #include "base/err.h"
 #include "base/mem.h"
+#include "etf/keys.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 #include "node/access.h"
@@ -338,6 +339,12 @@ static void receive_report(struct node *node, const struct link *link,
         static const uint8_t too_big[] = {119, 7,   't', 'o', 'o',
                                           '_', 'b', 'i', 'g'};
         term = bytes_of(too_big, sizeof(too_big));
+    } else if (etf_keys_differ(term, rng_next(&node->rng)) != 0) {
+        /* It would cost everybody the link who asks for it. */
+        static const uint8_t unreadable[] = {119, 10,  'u', 'n', 'r', 'e',
+                                             'a', 'd', 'a', 'b', 'l', 'e'};
+        node->counters.unknown_messages++;
+        term = bytes_of(unreadable, sizeof(unreadable));
     }
     if (type == COMMAND_STARTED) {
         command.pid = term;

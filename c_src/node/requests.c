@@ -228,10 +228,15 @@ void requests_call(struct node *node, struct link *link,
         buf_close(&why);
         return;
     }
-    if (rv != 0) {
-        results_put_badarg(result, buf_bytes(&why));
-    } else if (!access_allows_call(node, link, &api)) {
+    if (rv == 0 && !access_allows_call(node, link, &api)) {
         rv = ERR_FORBIDDEN;
+    }
+    if (rv == 0 && call->arity > 0) {
+        rv = api_check_terms(&api, &node->rng, &why);
+    }
+    if (rv == ERR_BADARG) {
+        results_put_badarg(result, buf_bytes(&why));
+    } else if (rv != 0) {
         results_put_error_code(result, rv);
     }
     buf_close(&why);

@@ -4,7 +4,7 @@
 -module(ct_raw).
 
 -export([open/1, send/2, closes/2, connect/3, say_name/2, hear/1, reply_to/3]).
--export([frame/1, frame/2, pid/1, call/3, flags/0]).
+-export([frame/1, frame/2, pid/1, call/3, call/4, hole/0, term_with/2, next_message/2, flags/0]).
 
 -define(WAIT_MS, 10000).
 %% What a node of OTP 25 must offer, and UNLINK_ID, V4_NC, SPAWN, ALIAS.
@@ -75,26 +75,42 @@ frame(Control, Payload) ->
 pid(Name) ->
     binary_to_term(<<131, 88, 119, (byte_size(Name)), Name/binary, 1:32, 0:32, 7:32>>).
 
+%% Stands in a term for bytes that this node could not make a term of.
+hole() ->
+    <<"a term of raw bytes">>.
+
+%% The bytes of the term with Raw, a term without the version, in place of the hole.
+term_with(Term, Raw) ->
+    <<131, Hole/binary>> = term_to_binary(hole()),
+    binary:replace(term_to_binary(Term), Hole, Raw).
+
 %% What a call gives that is made over such a connection.
 call(Socket, Name, Request) ->
+    call(Socket, Name, Request, <<106>>).
+
+call(Socket, Name, Request, Raw) ->
     Pid = pid(Name),
     Tag = make_ref(),
-    ok = send(Socket, frame({6, Pid, '', quorate},
-                            term_to_binary({'$gen_call', {Pid, Tag}, Request}))),
+    Message = {'$gen_call', {Pid, Tag}, Request},
+    ok = send(Socket, frame({6, Pid, '', quorate}, term_with(Message, Raw))),
     answer(Socket, Tag).
 
 answer(Socket, Tag) ->
-    {ok, <<Size:32>>} = gen_tcp:recv(Socket, 4, ?WAIT_MS),
+    case next_message(Socket, ?WAIT_MS) of
+        {Tag, Answer} -> Answer;
+        _ -> answer(Socket, Tag)
+    end.
+
+%% The next message to a process of the peer, whichever it is.
+next_message(Socket, Timeout) ->
+    {ok, <<Size:32>>} = gen_tcp:recv(Socket, 4, Timeout),
     case Size of
         0 ->
-            answer(Socket, Tag);
+            next_message(Socket, Timeout);
         _ ->
-            {ok, <<112, Terms/binary>>} = gen_tcp:recv(Socket, Size, ?WAIT_MS),
+            {ok, <<112, Terms/binary>>} = gen_tcp:recv(Socket, Size, Timeout),
             {{Op, _, _}, Used} = binary_to_term(Terms, [used]),
             true = Op =:= 2 orelse Op =:= 22,
             <<_:Used/binary, Payload/binary>> = Terms,
-            case binary_to_term(Payload) of
-                {Tag, Answer} -> Answer;
-                _ -> answer(Socket, Tag)
-            end
+            binary_to_term(Payload)
     end.

@@ -31,7 +31,8 @@ all() ->
     [cut_handshakes, changed_handshakes, repeated_handshakes, dialled_peers_that_err,
      cut_control_messages, control_fields_of_other_types, control_messages_of_other_arities,
      unknown_operations, frames_of_other_kinds, claims_without_bytes, tiny_frames,
-     ticks_only, half_closed, flood_of_connections, flood_of_names].
+     ticks_only, half_closed, terms_that_no_node_reads, reasons_that_no_node_reads,
+     flood_of_connections, flood_of_names].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(whitebox),
@@ -412,6 +413,135 @@ half_closed(Config) ->
         ?assertEqual(alive, probe(Again, raw_name(N))),
         ok = gen_tcp:close(Again)
     end).
+
+%% Terms that pass a validator, and that no virtual machine takes: it drops the
+%% link over which they come. What is kept and handed on is looked at first.
+
+terms_that_no_node_reads(Config) ->
+    Context = ?config(context, Config),
+    Member = ?config(member, Config),
+    Client = ?config(client, Config),
+    Own = raw_name(1),
+    Worker = quorate_ct:worker(Context, "reads", [Member], #{cpu => 1000}),
+    #{lease := Lease} = quorate_ct:await_worker(Client, Member, Worker),
+    Watch = quorate_ct:call(Worker, ?MODULE, watch, [maps:get(node, Member)]),
+    {ok, #{epoch := Epoch}} = create(Config, <<"honest">>, #{}),
+    Socket = connect(Config, 1),
+    lists:foreach(fun({N, Bad}) ->
+        Calls = calls_with(Own, Epoch),
+        Answers = [{What, ct_raw:call(Socket, Own, {M, F, A}, Bad)} || {What, M, F, A} <- Calls],
+        ?assertEqual([{What, {error, {badarg, {equal_keys, What}}}} || {What, _, _, _} <- Calls],
+                     Answers),
+        Id = integer_to_binary(N),
+        {ok, #{status := running}} = create(Config, Id, #{}),
+        ok = quorate_ct:ask(Client, Member, {quorate, stop_sandbox}, [Id])
+    end, lists:enumerate(unreadable())),
+    %% Nothing of it was kept, and the worker has had its link all the time.
+    ?assertEqual({error, not_found},
+                 quorate_ct:ask(Client, Member, {state_replicator, recover_state}, [<<"honest">>])),
+    ?assertEqual({error, not_found},
+                 quorate_ct:ask(Client, Member, {quorate, sandbox}, [<<"bad">>])),
+    #{lease := Now} = quorate_ct:await_worker(Client, Member, Worker),
+    ?assertEqual(Lease, Now),
+    ?assert(quorate_ct:call(Worker, erlang, is_process_alive, [Watch])),
+    gen_tcp:close(Socket),
+    ok = quorate_ct:ask(Client, Member, {quorate, stop_sandbox}, [<<"honest">>]),
+    ok = quorate_ct:clear(Context, Client, [Member], [Worker]).
+
+%% On a worker: a process that lives as long as the link to the member does.
+watch(Node) ->
+    Self = self(),
+    Pid = spawn(fun() ->
+        true = erlang:monitor_node(Node, true),
+        Self ! {self(), watches},
+        receive {nodedown, Node} -> ok end
+    end),
+    receive {Pid, watches} -> Pid end.
+
+create(Config, Id, Options) ->
+    quorate_ct:ask(?config(client, Config), ?config(member, Config), {quorate, create_sandbox},
+                   [Id, ct_counter:spec(), Options]).
+
+%% Each argument that is carried as it is.
+calls_with(Own, Epoch) ->
+    Hole = ct_raw:hole(),
+    Pid = ct_raw:pid(Own),
+    [{spec, quorate, create_sandbox, [<<"bad">>, Hole]},
+     {spec, quorate, create_sandbox, [<<"bad">>, {ct_counter, [Hole | tail]}, #{}]},
+     {options, quorate, create_sandbox, [<<"bad">>, ct_counter:spec(), #{checkpoint => #{a => Hole}}]},
+     {state, state_replicator, replicate_state, [<<"honest">>, Epoch, Hole]},
+     {state, state_replicator, replicate_state, [<<"honest">>, Epoch, #{Hole => 1}, #{seq => 1}]},
+     {name, consistency_manager, register, [Hole, Pid, #{}]},
+     {meta, consistency_manager, register, [name, Pid, Hole]},
+     {name, consistency_manager, unregister, [Hole, Pid]},
+     {name, consistency_manager, whereis, [Hole]}].
+
+%% Raw terms that this virtual machine does not take.
+unreadable() ->
+    Pair = fun(A, B) -> <<116, 2:32, A/binary, 106, B/binary, 106>> end,
+    Many = << <<98, N:32, 106>> || N <- lists:seq(1, 40) >>,
+    Terms = [Pair(<<97, 1>>, <<97, 1>>), Pair(<<97, 1>>, <<110, 1, 0, 1>>),
+             Pair(<<119, 2, 195, 169>>, <<115, 1, 233>>), Pair(<<107, 1:16, 7>>,
+                                                                <<108, 1:32, 97, 7, 106>>),
+             <<116, 1:32, 104, 1, (Pair(<<106>>, <<106>>))/binary, 106>>,
+             <<116, 41:32, Many/binary, 97, 7, 106>>],
+    _ = [?assertError(badarg, binary_to_term(<<131, T/binary>>)) || T <- Terms],
+    Terms.
+
+%% The same in what an agent reports: to those who ask it is another reason.
+reasons_that_no_node_reads(Config) ->
+    Member = ?config(member, Config),
+    Client = ?config(client, Config),
+    Own = raw_name(2),
+    Socket = connect(Config, 2),
+    Attach = #{pid => ct_raw:pid(Own), incarnation => <<7:128>>, clock => 0,
+               capacity => #{cpu => 4000, memory => 4000, sandboxes => 10}, running => []},
+    ok = say(Socket, Own, attach, Attach, <<106>>),
+    {quorate, 1, attached, _} = await_message(Socket, attached),
+    Answers = lists:map(fun({N, Bad}) ->
+        Id = <<"fails", (integer_to_binary(N))/binary>>,
+        Self = self(),
+        Asker = spawn_link(fun() ->
+            Self ! {self(), create(Config, Id, #{resources => #{cpu => 3000}})}
+        end),
+        fail_starts(Socket, Own, Bad, Asker)
+    end, lists:enumerate([hd(unreadable()), lists:last(unreadable())])),
+    ?assertEqual(lists:duplicate(2, {error, {start_failed, unreadable}}), Answers),
+    lists:foreach(fun(#{id := Id, status := Status}) ->
+        ?assertEqual({Id, {failed, unreadable}}, {Id, Status}),
+        ok = quorate_ct:ask(Client, Member, {quorate, stop_sandbox}, [Id])
+    end, quorate_ct:ask(Client, Member, {quorate, sandboxes}, [])),
+    gen_tcp:close(Socket).
+
+%% Answers every order to start, until the one who asked has an answer; keeps the
+%% lease meanwhile.
+fail_starts(Socket, Own, Bad, Asker) ->
+    receive
+        {Asker, Answer} -> Answer
+    after 0 ->
+        try ct_raw:next_message(Socket, 100) of
+            {quorate, 1, start, #{id := Id, epoch := Epoch}} ->
+                ok = say(Socket, Own, failed, {Id, Epoch, ct_raw:hole()}, Bad);
+            _ ->
+                ok
+        catch
+            error:{badmatch, {error, timeout}} ->
+                Clock = erlang:unique_integer([monotonic, positive]),
+                ok = say(Socket, Own, keepalive,
+                         #{incarnation => <<7:128>>, clock => Clock, load => #{}}, <<106>>)
+        end,
+        fail_starts(Socket, Own, Bad, Asker)
+    end.
+
+say(Socket, Own, Kind, Body, Raw) ->
+    ct_raw:send(Socket, ct_raw:frame({6, ct_raw:pid(Own), '', quorate},
+                                     ct_raw:term_with({quorate, 1, Kind, Body}, Raw))).
+
+await_message(Socket, Kind) ->
+    case ct_raw:next_message(Socket, ?WAIT_MS) of
+        {quorate, 1, Kind, _} = Message -> Message;
+        _ -> await_message(Socket, Kind)
+    end.
 
 %% Floods
 

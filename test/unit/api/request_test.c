@@ -2,6 +2,8 @@
  * Whole calls: from module, function and arguments to a request, and every
  * argument of the wrong kind. */
 #include "api/request.h"
+#include "base/mem.h"
+#include "base/rng.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 #include "lib/test.h"
@@ -307,6 +309,143 @@ static void epochs_are_below_2_to_63(void **state)
     fixture_close(&fixture);
 }
 
+/* #{1 => [], 1 => []} in place of an argument. */
+static void put_equal_keys(struct buf *buf)
+{
+    etf_put_map(buf, 2);
+    etf_put_u64(buf, 1);
+    etf_put_nil(buf);
+    etf_put_u64(buf, 1);
+    etf_put_nil(buf);
+}
+
+enum { ARGS_MAX = 4 };
+
+/* A call whose argument `bad` holds a map with equal keys, if `is_bad`. */
+static void put_call(struct fixture *fixture, const char *kinds, size_t bad,
+                     bool is_bad)
+{
+    struct buf *args = &fixture->args;
+    size_t count = strlen(kinds);
+
+    assert_true(count <= ARGS_MAX);
+    buf_clear(args);
+    etf_put_list(args, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        bool here = is_bad && i == bad;
+
+        switch (kinds[i]) {
+        case 'i': /* an id */
+            etf_put_atom(args, "box");
+            break;
+        case 'n': /* a number */
+            etf_put_u64(args, 7);
+            break;
+        case 'p':
+            put_pid(args);
+            break;
+        case 'o': /* options of create_sandbox */
+            etf_put_map(args, 1);
+            etf_put_atom(args, "checkpoint");
+            etf_put_map(args, 1);
+            etf_put_nil(args);
+            if (here) {
+                put_equal_keys(args);
+            } else {
+                etf_put_nil(args);
+            }
+            break;
+        default: /* any term */
+            etf_put_tuple(args, 1);
+            if (here) {
+                put_equal_keys(args);
+            } else {
+                etf_put_map(args, 0);
+            }
+            break;
+        }
+    }
+    etf_put_nil(args);
+}
+
+static int check_call(struct fixture *fixture, const char *module,
+                      const char *function, const char *kinds)
+{
+    struct rng rng;
+
+    rng_init(&rng, 4711);
+    assert_ok(decode(fixture, module, function, (uint32_t)strlen(kinds)));
+    return api_check_terms(&fixture->request, &rng, &fixture->reason);
+}
+
+static void terms_with_equal_keys_are_refused_wherever_they_are(void **state)
+{
+    static const struct {
+        const char *module;
+        const char *function;
+        const char *kinds; /* of the arguments: see put_call() */
+        size_t bad;
+        const char *what;
+    } rows[] = {
+        {"quorate", "create_sandbox", "it", 1, "spec"},
+        {"quorate", "create_sandbox", "ito", 1, "spec"},
+        {"quorate", "create_sandbox", "ito", 2, "options"},
+        {"state_replicator", "replicate_state", "int", 2, "state"},
+        {"consistency_manager", "register", "tpt", 0, "name"},
+        {"consistency_manager", "register", "tpt", 2, "meta"},
+        {"consistency_manager", "unregister", "tp", 0, "name"},
+        {"consistency_manager", "whereis", "t", 0, "name"},
+    };
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct etf_reader reason;
+
+        put_call(&fixture, rows[i].kinds, rows[i].bad, false);
+        assert_ok(check_call(&fixture, rows[i].module, rows[i].function,
+                             rows[i].kinds));
+        assert_int_equal(fixture.reason.size, 0);
+        put_call(&fixture, rows[i].kinds, rows[i].bad, true);
+        assert_err(check_call(&fixture, rows[i].module, rows[i].function,
+                              rows[i].kinds),
+                   ERR_BADARG);
+        reason = etf_reader_of(buf_bytes(&fixture.reason));
+        assert_ok(etf_read_tuple_of(&reason, 2));
+        assert_true(etf_take_atom(&reason, "equal_keys"));
+        assert_true(etf_take_atom(&reason, rows[i].what));
+        assert_true(etf_at_end(&reason));
+    }
+    fixture_close(&fixture);
+}
+
+static void no_memory_to_compare_keys_is_told(void **state)
+{
+    struct fixture fixture;
+    struct rng rng;
+    int rv;
+
+    (void)state;
+    rng_init(&rng, 4711);
+    fixture_open(&fixture);
+    etf_put_list(&fixture.args, 2);
+    etf_put_atom(&fixture.args, "box");
+    etf_put_map(&fixture.args, 1000);
+    for (uint64_t i = 0; i < 1000; i++) {
+        etf_put_u64(&fixture.args, i);
+        etf_put_nil(&fixture.args);
+    }
+    etf_put_nil(&fixture.args);
+    assert_ok(decode(&fixture, "quorate", "create_sandbox", 2));
+    mem_fail_after(0);
+    rv = api_check_terms(&fixture.request, &rng, &fixture.reason);
+    mem_fail_after(UINT64_MAX);
+    assert_err(rv, ERR_NOMEM);
+    assert_int_equal(fixture.reason.size, 0);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +458,8 @@ int main(void)
         cmocka_unit_test(what_is_kept_has_limits),
         cmocka_unit_test(arguments_must_be_a_list_of_the_arity),
         cmocka_unit_test(epochs_are_below_2_to_63),
+        cmocka_unit_test(terms_with_equal_keys_are_refused_wherever_they_are),
+        cmocka_unit_test(no_memory_to_compare_keys_is_told),
     };
 
     return cmocka_run_group_tests_name("api_request", tests, NULL, NULL);
