@@ -3,13 +3,13 @@
  * terms.
  *
  * A packet (a 32-bit length) holds items, each behind a 32-bit length. The
- * answer holds, for each: a byte, 0 or why it was refused, and behind 32-bit
- * lengths the term as reader and writer give it again, and that with tuples in
- * place of maps. */
+ * answer holds, for each: a byte, 0 or why it was refused, and behind a 32-bit
+ * length the term as reader and writer give it again. */
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/ensure.h"
 #include "base/err.h"
+#include "etf/keys.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 #include "fuzz/etf_reader_walk.h"
@@ -19,7 +19,9 @@
 
 enum { PACKET_MAX = 64 * 1024 * 1024, READ_SIZE = 64 * 1024 };
 
-enum verdict { TAKEN, MALFORMED, TRUNCATED, LIMITED, UNREADABLE };
+enum { SEED = 4711 };
+
+enum verdict { TAKEN, MALFORMED, TRUNCATED, LIMITED, UNREADABLE, EQUAL_KEYS };
 
 static enum verdict verdict_of(int rv)
 {
@@ -35,30 +37,6 @@ static enum verdict verdict_of(int rv)
     }
 }
 
-/* Where this is a term and the original is none, two keys are equal. */
-static int flatten(struct bytes raw, struct buf *buf)
-{
-    struct etf_reader reader = etf_reader_of(raw);
-    uint64_t pending = 1;
-    enum etf_type type;
-    uint32_t pairs;
-    int rv = 0;
-
-    for (; pending > 0 && rv == 0; pending--) {
-        rv = etf_peek(&reader, &type);
-        if (rv == 0 && type == ETF_MAP) {
-            rv = etf_read_map(&reader, &pairs);
-            if (rv == 0) {
-                etf_put_tuple(buf, 2 * pairs);
-                pending += 2 * (uint64_t)pairs;
-            }
-        } else if (rv == 0) {
-            rv = walk_element(&reader, buf, &pending);
-        }
-    }
-    return rv;
-}
-
 static void put_sized(struct buf *out, const struct buf *bytes)
 {
     buf_put_u32(out, (uint32_t)bytes->size);
@@ -71,26 +49,25 @@ static void answer(struct bytes item, struct buf *out)
     enum verdict verdict;
     struct bytes raw;
     struct buf term;
-    struct buf flat;
 
     buf_init(&term, PACKET_MAX);
-    buf_init(&flat, PACKET_MAX);
     verdict = verdict_of(etf_validate_external(item, &limits, &raw));
     if (verdict == TAKEN) {
+        int rv = etf_keys_differ(raw, SEED);
+
+        ensure(rv == 0 || rv == ERR_MALFORMED);
+        verdict = rv == 0 ? TAKEN : EQUAL_KEYS;
+    }
+    if (verdict == TAKEN) {
         etf_put_version(&term);
-        etf_put_version(&flat);
-        if (walk_term(raw, &term) != 0 || buf_error(&term) != 0 ||
-            flatten(raw, &flat) != 0 || buf_error(&flat) != 0) {
+        if (walk_term(raw, &term) != 0 || buf_error(&term) != 0) {
             verdict = UNREADABLE;
             buf_close(&term);
-            buf_close(&flat);
         }
     }
     buf_put_u8(out, (uint8_t)verdict);
     put_sized(out, &term);
-    put_sized(out, &flat);
     buf_close(&term);
-    buf_close(&flat);
 }
 
 static bool read_all(struct buf *in, size_t size)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Targets: etf_validate, every etf_read_*, etf_skip, etf_list_*, and the
- * writer, which writes again what was read.
+/* Targets: etf_validate, every etf_read_*, etf_skip, etf_list_*, the writer,
+ * which writes again what was read, and etf_keys_differ.
  *
  * The input is one raw term with anything after it. If the validator takes
  * it, the reader must get through it and land where the validator did, and
- * what is written again must be valid and stay the same the next time. If
- * not, the reader may fail but must not read outside. */
+ * what is written again must be valid and stay the same the next time; as keys
+ * of one map the two are equal. If not, the reader may fail but must not read
+ * outside. */
+#include "etf/keys.h"
 #include "etf_reader_walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,6 +51,27 @@ static void read_all_types(struct bytes raw)
 #undef TRY
 }
 
+/* `again` is the same term, written in another way. */
+static void check_keys(struct bytes raw, struct bytes again)
+{
+    struct buf map;
+    int rv = etf_keys_differ(raw, 1);
+
+    ensure(rv == 0 || rv == ERR_MALFORMED);
+    ensure(etf_keys_differ(raw, 2) == rv);
+    ensure(etf_keys_differ(again, 3) == rv);
+    buf_init(&map, raw.size + again.size + 64);
+    etf_put_map(&map, 2);
+    etf_put_raw(&map, raw);
+    etf_put_nil(&map);
+    etf_put_raw(&map, again);
+    etf_put_nil(&map);
+    ensure(buf_error(&map) == 0);
+    rv = etf_keys_differ(buf_bytes(&map), 4);
+    ensure(rv == ERR_MALFORMED || rv == ERR_LIMIT); /* deep as it was */
+    buf_close(&map);
+}
+
 static void check_valid(struct bytes raw, const struct etf_limits *limits)
 {
     struct etf_reader reader = etf_reader_of(raw);
@@ -73,6 +96,9 @@ static void check_valid(struct bytes raw, const struct etf_limits *limits)
         ensure(walk_term(buf_bytes(&first), &second) == 0);
         ensure(buf_error(&second) == 0);
         ensure(bytes_equal(buf_bytes(&first), buf_bytes(&second)));
+        check_keys(raw, buf_bytes(&first));
+    } else {
+        check_keys(raw, raw);
     }
     buf_close(&first);
     buf_close(&second);
@@ -103,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ensure(term_size == 0);
         buf_init(&buf, 4 * size + 64);
         (void)walk_term(input, &buf); /* any result, but no stray read */
+        ensure(etf_keys_differ(input, 5) <= 0);
         buf_close(&buf);
     }
     limits = etf_limits_default(SIZE_MAX);

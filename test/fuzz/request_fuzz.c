@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Targets: api_find, api_decode, all of api/arguments.c.
+/* Targets: api_lookup, api_decode, api_check_terms, all of api/arguments.c.
  *
  * Byte 0 chooses a function of the table, the rest is the raw list of its
  * arguments, validated as at the gate. Whatever they are there is a request
@@ -80,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct etf_limits limits = etf_limits_default(INPUT_MAX);
     static struct api_request request;
     struct buf reason;
+    struct rng rng;
     size_t args_size = 0;
     size_t reason_size = 0;
     uint32_t arity;
@@ -100,6 +101,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ensure(buf_error(&reason) == 0);
     if (rv == 0) {
         check_request(&request);
+        rng_init(&rng, size);
+        rv = api_check_terms(&request, &rng, &reason);
+        ensure(rv == 0 || rv == ERR_BADARG);
     }
     if (rv == ERR_BADARG) {
         ensure(etf_validate(buf_bytes(&reason), &limits, &reason_size) == 0);
