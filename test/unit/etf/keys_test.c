@@ -425,7 +425,7 @@ static void put_many(struct buf *term, uint32_t count, uint32_t again)
 
 static void many_keys_are_compared(void **state)
 {
-    static const uint32_t counts[] = {2, 63, 64, 65, 66, 1000, 100000};
+    static const uint32_t counts[] = {2, 63, 64, 65, 66, 1000, 100000, 300000};
     struct buf term;
 
     (void)state;
