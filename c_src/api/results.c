@@ -198,7 +198,7 @@ void results_put_nodes(struct buf *buf, const struct bytes *names, size_t count)
 
 void results_put_status(struct buf *buf, const struct results_status *status)
 {
-    etf_put_map(buf, 15);
+    etf_put_map(buf, 16);
     put_key_node(buf, "name", status->name);
     etf_put_atom(buf, "version");
     etf_put_string_binary(buf, status->version);
@@ -215,6 +215,17 @@ void results_put_status(struct buf *buf, const struct results_status *status)
     put_key_u64(buf, "names", status->names);
     put_key_u64(buf, "uptime_ms", status->uptime_ms);
     put_key_u64(buf, "memory_bytes", status->memory_bytes);
+    etf_put_atom(buf, "links");
+    etf_put_map(buf, 9);
+    put_key_u64(buf, "up", status->links.up);
+    put_key_u64(buf, "accepted", status->links.accepted);
+    put_key_u64(buf, "handshakes_failed", status->links.handshakes_failed);
+    put_key_u64(buf, "closed", status->links.closed);
+    put_key_u64(buf, "silent", status->links.silent);
+    put_key_u64(buf, "replaced", status->links.replaced);
+    put_key_u64(buf, "cut_for_input", status->links.cut_for_input);
+    put_key_u64(buf, "cut_for_unread", status->links.cut_for_unread);
+    put_key_u64(buf, "cut_for_memory", status->links.cut_for_memory);
 }
 
 void results_put_member(struct buf *buf, struct bytes name, bool is_up,

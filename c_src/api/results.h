@@ -60,6 +60,18 @@ struct results_status {
     uint64_t names;
     uint64_t uptime_ms;
     uint64_t memory_bytes;
+    /* Links to other nodes: those that are up, and since the start. */
+    struct {
+        uint64_t up;
+        uint64_t accepted;          /* connections */
+        uint64_t handshakes_failed; /* of those, and of those dialled */
+        uint64_t closed;            /* by the peer, or broken */
+        uint64_t silent;            /* given up */
+        uint64_t replaced;          /* by a newer one of that name */
+        uint64_t cut_for_input;     /* for what the peer sent */
+        uint64_t cut_for_unread;    /* for what it did not read */
+        uint64_t cut_for_memory;    /* we had none */
+    } links;
 };
 void results_put_status(struct buf *buf, const struct results_status *status);
 

@@ -149,20 +149,45 @@ static int put_rows(struct columns *columns, const struct table *table,
     return rv;
 }
 
-/* One line for each key. */
-static int put_pairs(struct columns *columns, struct bytes raw)
+static int put_pair(struct columns *columns, struct bytes outer,
+                    struct bytes key, struct bytes value)
+{
+    struct etf_reader reader = etf_reader_of(outer);
+    int rv = 0;
+
+    if (outer.size > 0) {
+        rv = json_put_plain(&columns->text, &reader);
+        buf_put_u8(&columns->text, '.');
+    }
+    reader = etf_reader_of(key);
+    rv = rv != 0 ? rv : json_put_plain(&columns->text, &reader);
+    columns_end_cell(columns);
+    rv = rv != 0 ? rv : put_value(&columns->text, value);
+    columns_end_cell(columns);
+    return rv;
+}
+
+/* One line for each key of the map; those of maps in it are "outer.key". */
+static int put_pairs(struct columns *columns, struct bytes outer,
+                     struct bytes raw)
 {
     struct etf_reader reader = etf_reader_of(raw);
-    struct bytes value;
     uint32_t pairs = 0;
     int rv = etf_read_map(&reader, &pairs);
 
     for (; rv == 0 && pairs > 0; pairs--) {
-        rv = json_put_plain(&columns->text, &reader);
-        columns_end_cell(columns);
+        enum etf_type type = ETF_NIL;
+        struct bytes key;
+        struct bytes value;
+
+        rv = etf_read_raw(&reader, &key);
         rv = rv != 0 ? rv : etf_read_raw(&reader, &value);
-        rv = rv != 0 ? rv : put_value(&columns->text, value);
-        columns_end_cell(columns);
+        rv = rv != 0 ? rv : etf_type_of(value, &type);
+        if (rv == 0 && type == ETF_MAP && outer.size == 0) {
+            rv = put_pairs(columns, key, value);
+        } else if (rv == 0) {
+            rv = put_pair(columns, outer, key, value);
+        }
     }
     return rv;
 }
@@ -176,7 +201,7 @@ static int render_table(struct buf *text, enum options_command command,
     columns_init(&columns,
                  command == OPTIONS_STATUS ? 2 : tables[command].count);
     if (command == OPTIONS_STATUS) {
-        rv = put_pairs(&columns, raw);
+        rv = put_pairs(&columns, bytes_of(NULL, 0), raw);
     } else {
         rv = put_rows(&columns, &tables[command], raw);
     }

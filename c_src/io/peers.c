@@ -348,6 +348,11 @@ uint32_t peers_creation(const struct peers *peers)
     return peers->creation;
 }
 
+size_t peers_link_count(const struct peers *peers)
+{
+    return peers->names.count;
+}
+
 const struct peers_counters *peers_counters(const struct peers *peers)
 {
     return &peers->counters;

@@ -91,6 +91,7 @@ void peers_free(struct peers *peers);
 uint16_t peers_port(const struct peers *peers); /* as bound */
 uint32_t peers_creation(const struct peers *peers);
 const struct peers_counters *peers_counters(const struct peers *peers);
+size_t peers_link_count(const struct peers *peers); /* that are up */
 
 /* Starts connecting unless a link or an attempt is there. `address` is numeric
  * with `port`; NULL asks epmd on the name's host (resolved). The outcome comes

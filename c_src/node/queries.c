@@ -24,6 +24,22 @@ static const char *my_role(const struct node *node)
     unreachable();
 }
 
+static void count_links(const struct node *node, struct results_status *status)
+{
+    const struct peers_counters *counters = peers_counters(node->peers);
+    const uint64_t *ended = counters->ended;
+
+    status->links.up = peers_link_count(node->peers);
+    status->links.accepted = counters->accepted;
+    status->links.handshakes_failed = counters->handshakes_failed;
+    status->links.closed = ended[PEERS_END_CLOSED];
+    status->links.silent = ended[PEERS_END_SILENT];
+    status->links.replaced = ended[PEERS_END_REPLACED];
+    status->links.cut_for_input = ended[PEERS_END_INPUT];
+    status->links.cut_for_unread = ended[PEERS_END_UNREAD];
+    status->links.cut_for_memory = ended[PEERS_END_MEMORY];
+}
+
 static void put_status(struct node *node, struct buf *result)
 {
     const struct registry *registry = &node->machine.registry;
@@ -51,6 +67,7 @@ static void put_status(struct node *node, struct buf *result)
     while ((worker = map_next(&registry->workers, &position)) != NULL) {
         status.workers += worker->lease != 0;
     }
+    count_links(node, &status);
     results_put_status(result, &status);
 }
 

@@ -71,7 +71,8 @@ status_as_json(Config) ->
 status_as_table(Config) ->
     {0, Text, <<>>} = ask(Config, ["status"]),
     [?assertMatch({match, _}, re:run(Text, Pattern, [multiline]))
-     || Pattern <- ["^name +q1@127.0.0.1$", "^quorum +yes$", "^members_up +3$"]],
+     || Pattern <- ["^name +q1@127.0.0.1$", "^quorum +yes$", "^members_up +3$",
+                     "^links.up +[0-9]+$"]],
     ?assertEqual({0, Text, <<>>}, same_but_numbers(ask(Config, ["status", "-o", "table"]), Text)).
 
 %% Uptime, memory and indices move on.

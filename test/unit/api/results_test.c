@@ -177,7 +177,8 @@ static void members_and_workers_are_maps(void **state)
                                     .sandboxes = 7,
                                     .names = 8,
                                     .uptime_ms = 9,
-                                    .memory_bytes = 10};
+                                    .memory_bytes = 10,
+                                    .links = {1, 2, 3, 4, 5, 6, 7, 8, 9}};
     struct buf buf;
 
     (void)state;
@@ -194,7 +195,9 @@ static void members_and_workers_are_maps(void **state)
                 "#{name=>q@h,version=>\"0.1.0\",role=>leader,leader=>q@h,"
                 "term=>1,commit_index=>2,applied_index=>3,quorum=>true,"
                 "members=>4,members_up=>5,workers=>6,sandboxes=>7,names=>8,"
-                "uptime_ms=>9,memory_bytes=>10}");
+                "uptime_ms=>9,memory_bytes=>10,links=>#{up=>1,accepted=>2,"
+                "handshakes_failed=>3,closed=>4,silent=>5,replaced=>6,"
+                "cut_for_input=>7,cut_for_unread=>8,cut_for_memory=>9}}");
     buf_close(&buf);
 }
 

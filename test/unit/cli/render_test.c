@@ -79,20 +79,29 @@ static void the_status_is_pairs(void **state)
 {
     struct fixture *fixture = (struct fixture *)*state;
 
-    etf_put_map(&fixture->term, 3);
+    etf_put_map(&fixture->term, 4);
     etf_put_atom(&fixture->term, "quorum");
     etf_put_bool(&fixture->term, false);
     etf_put_atom(&fixture->term, "leader");
     etf_put_atom(&fixture->term, "undefined");
     etf_put_atom(&fixture->term, "commit_index");
     etf_put_u64(&fixture->term, 12);
+    etf_put_atom(&fixture->term, "links");
+    etf_put_map(&fixture->term, 2);
+    etf_put_atom(&fixture->term, "up");
+    etf_put_u64(&fixture->term, 3);
+    etf_put_atom(&fixture->term, "closed");
+    etf_put_u64(&fixture->term, 4);
     assert_rendered(fixture, OPTIONS_STATUS, OPTIONS_TABLE,
                     "quorum        no\n"
                     "leader        -\n"
-                    "commit_index  12\n");
+                    "commit_index  12\n"
+                    "links.up      3\n"
+                    "links.closed  4\n");
     assert_rendered(fixture, OPTIONS_STATUS, OPTIONS_JSON,
                     "{\"schema\":\"quorate.status/1\",\"quorum\":false,"
-                    "\"leader\":null,\"commit_index\":12}\n");
+                    "\"leader\":null,\"commit_index\":12,"
+                    "\"links\":{\"up\":3,\"closed\":4}}\n");
 }
 
 static void put_amounts(struct buf *term, const char *key, uint64_t cpu,
