@@ -125,7 +125,8 @@ handle_cast(_, State) ->
 -spec handle_info(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
 handle_info({timeout, Timer, tick}, #state{timer = Timer} = State) ->
     {noreply, step(tick, State#state{timer = undefined, due = undefined})};
-handle_info({quorate, ?VERSION, start, #{id := _, epoch := _, spec := _} = Order}, State) ->
+handle_info({quorate, ?VERSION, start,
+             #{id := _, epoch := _, spec := _, options := _, state := _} = Order}, State) ->
     {noreply, ordered_start(Order, State)};
 handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch} = Order}, State) ->
     Reason = maps:get(reason, Order, shutdown),
@@ -245,13 +246,12 @@ ordered_start(#{id := Id, epoch := Epoch} = Order, State) ->
         start -> start(Order, State)
     end.
 
-start(#{id := Id, epoch := Epoch, spec := Spec} = Order, #state{roster = Roster} = State) ->
+start(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
     Leader = quorate_sandbox_io:start(),
     {ok, Sandbox} = quorate_sandbox_sup:start_sandbox(
                       #{id => Id, epoch => Epoch, agent => self(), leader => Leader}),
     _ = erlang:monitor(process, Sandbox),
-    ok = quorate_sandbox:start(Sandbox, #{spec => Spec, options => maps:get(options, Order, #{}),
-                                          state => maps:get(state, Order, none)}),
+    ok = quorate_sandbox:start(Sandbox, maps:with([spec, options, state], Order)),
     State#state{roster = quorate_roster:add(Id, Epoch, {Sandbox, Leader}, Roster)}.
 
 ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->

@@ -21,8 +21,9 @@
 
 -type arguments() :: #{id := quorate:id(), epoch := quorate:epoch(), agent := pid(),
                        leader := pid()}.
--type order() :: #{spec := term(), options := term(),
-                   state := none | {quorate:version(), term()}}.
+%% Terms of users are in the external format: not every node can read them all.
+-type order() :: #{spec := binary(), options := binary(),
+                   state := none | {quorate:version(), binary()}}.
 
 %% Failures of a child that are mended here; then it is the cluster's turn.
 -define(RESTARTS_MAX, 3).
@@ -81,15 +82,11 @@ handle_call(_, _, State) ->
 -spec handle_cast(term(), #state{}) ->
           {noreply, #state{}} | {noreply, #state{}, hibernate}
         | {stop, {shutdown, term()}, #state{}}.
-handle_cast({start, #{spec := Spec, options := Options, state := Recovered}}, State) ->
-    case {quorate_spec:parse(Spec), quorate_spec:checkpoint(Options)} of
-        {{ok, Child}, {ok, Checkpoint}} ->
-            State1 = schedule(State#state{child = Child, checkpoint = Checkpoint}),
-            start_child(recovered(Recovered), State1);
-        {{error, Reason}, _} ->
-            {stop, {shutdown, {failed, Reason}}, State};
-        {_, {error, Reason}} ->
-            {stop, {shutdown, {failed, Reason}}, State}
+handle_cast({start, Order}, State) ->
+    try read(Order) of
+        {Spec, Options, Recovered} -> start(Spec, Options, Recovered, State)
+    catch
+        error:badarg -> {stop, {shutdown, {failed, unreadable}}, State}
     end;
 handle_cast({stop, Reason}, State) ->
     ok = stop_child(State),
@@ -117,8 +114,22 @@ handle_info(_, State) ->
 
 %% Internals: the child
 
+read(#{spec := Spec, options := Options, state := Recovered}) ->
+    {binary_to_term(Spec), binary_to_term(Options), recovered(Recovered)}.
+
 recovered(none) -> {undefined, undefined};
-recovered({Version, Value}) -> {{ok, Value}, Version}.
+recovered({Version, Value}) -> {{ok, binary_to_term(Value)}, Version}.
+
+start(Spec, Options, Recovered, State) ->
+    case {quorate_spec:parse(Spec), quorate_spec:checkpoint(Options)} of
+        {{ok, Child}, {ok, Checkpoint}} ->
+            State1 = schedule(State#state{child = Child, checkpoint = Checkpoint}),
+            start_child(Recovered, State1);
+        {{error, Reason}, _} ->
+            {stop, {shutdown, {failed, Reason}}, State};
+        {_, {error, Reason}} ->
+            {stop, {shutdown, {failed, Reason}}, State}
+    end.
 
 start_child({Value, Version}, #state{id = Id, epoch = Epoch, child = Child} = State) ->
     #{start := {M, F, Args}} = Child,

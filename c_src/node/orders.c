@@ -45,6 +45,15 @@ static void put_key(struct buf *body, const char *key)
     etf_put_atom(body, key);
 }
 
+/* As a binary that the agent decodes: what its virtual machine does not take
+ * costs the start then, and not the link. */
+static void put_opaque(struct buf *body, struct bytes raw)
+{
+    etf_put_binary_head(body, 1 + raw.size);
+    etf_put_version(body);
+    etf_put_raw(body, raw);
+}
+
 static void send_start(struct node *node, const struct agent *agent,
                        const struct sandbox *sandbox,
                        const struct state_completion *recovered)
@@ -57,9 +66,9 @@ static void send_start(struct node *node, const struct agent *agent,
     put_key(body, "epoch");
     etf_put_u64(body, sandbox->epoch);
     put_key(body, "spec");
-    etf_put_raw(body, sandbox->spec);
+    put_opaque(body, sandbox->spec);
     put_key(body, "options");
-    etf_put_raw(body, sandbox->options);
+    put_opaque(body, sandbox->options);
     put_key(body, "state");
     if (recovered != NULL && recovered->has_value &&
         recovered->value.size > 0) {
@@ -67,7 +76,7 @@ static void send_start(struct node *node, const struct agent *agent,
         etf_put_tuple(body, 2);
         etf_put_u64(body, recovered->version.epoch);
         etf_put_u64(body, recovered->version.seq);
-        etf_put_raw(body, recovered->value);
+        put_opaque(body, recovered->value);
     } else {
         etf_put_atom(body, "none");
     }

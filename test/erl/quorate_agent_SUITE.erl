@@ -59,7 +59,8 @@ start(Config, Others) ->
 order(Epoch) -> order(Epoch, {?MODULE, start_link, [self()]}).
 
 order(Epoch, Spec) ->
-    #{id => ?ID, epoch => Epoch, spec => Spec, options => #{}, state => none}.
+    #{id => ?ID, epoch => Epoch, spec => term_to_binary(Spec), options => term_to_binary(#{}),
+      state => none}.
 
 send_start(Config, Order) -> quorate_member_double:order(double(Config), start, Order).
 
@@ -173,7 +174,7 @@ child_knows_its_context(Config) ->
 
 recovered_state_reaches_the_child(Config) ->
     _ = start(Config),
-    _ = running(Config, (order(11))#{state := {{9, 4}, my_state}}),
+    _ = running(Config, (order(11))#{state := {{9, 4}, term_to_binary(my_state)}}),
     ?assertMatch(#{state := {ok, my_state}, version := {9, 4}}, context()).
 
 slow_start_delays_nobody(Config) ->
@@ -320,7 +321,7 @@ stale_checkpoint_kills(Config) ->
     _ = start(Config),
     ok = answer(Config, fun(_, _, _) -> {error, {stale_epoch, 12}} end),
     Options = #{checkpoint => #{interval => 10, callback => {erlang, process_info}}},
-    Pid = running(Config, (order(11))#{options := Options}),
+    Pid = running(Config, (order(11))#{options := term_to_binary(Options)}),
     await_end(Pid),
     ?assertEqual({?ID, 11, stale_epoch}, report(Config, stopped)).
 
@@ -330,7 +331,7 @@ planned_stop_hands_over(Config) ->
     Test = self(),
     ok = answer(Config, fun(_, F, Args) -> Test ! {called, F, Args}, {ok, #{}} end),
     Options = #{checkpoint => #{callback => {erlang, is_process_alive}}},
-    Pid = running(Config, (order(11))#{options := Options}),
+    Pid = running(Config, (order(11))#{options := term_to_binary(Options)}),
     ok = stop(Sup),
     ?assertNot(is_process_alive(Pid)),
     receive {called, replicate_state, [?ID, 11, true, _]} -> ok after 0 -> ct:fail(no_state) end,

@@ -31,7 +31,8 @@ all() ->
     [cut_handshakes, changed_handshakes, repeated_handshakes, dialled_peers_that_err,
      cut_control_messages, control_fields_of_other_types, control_messages_of_other_arities,
      unknown_operations, frames_of_other_kinds, claims_without_bytes, tiny_frames,
-     ticks_only, half_closed, terms_that_no_node_reads, reasons_that_no_node_reads,
+     ticks_only, half_closed, terms_that_no_node_reads, terms_that_one_node_does_not_read,
+     reasons_that_no_node_reads,
      flood_of_connections, flood_of_names].
 
 init_per_suite(Config) ->
@@ -447,6 +448,44 @@ terms_that_no_node_reads(Config) ->
     gen_tcp:close(Socket),
     ok = quorate_ct:ask(Client, Member, {quorate, stop_sandbox}, [<<"honest">>]),
     ok = quorate_ct:clear(Context, Client, [Member], [Worker]).
+
+%% A node takes no process of its own with a number that it never gives: the same
+%% bytes are right for all others, so that no member can refuse them.
+terms_that_one_node_does_not_read(Config) ->
+    Context = ?config(context, Config),
+    Member = ?config(member, Config),
+    Client = ?config(client, Config),
+    Own = raw_name(1),
+    #{node := Name} = Worker = quorate_ct:worker(Context, "own", [Member], #{cpu => 1000}),
+    #{lease := Lease} = quorate_ct:await_worker(Client, Member, Worker),
+    Watch = quorate_ct:call(Worker, ?MODULE, watch, [maps:get(node, Member)]),
+    Text = atom_to_binary(Name),
+    Creation = quorate_ct:call(Worker, erlang, system_info, [creation]),
+    Bad = <<88, 119, (byte_size(Text)), Text/binary, 16#ffffffff:32, 0:32, Creation:32>>,
+    ?assertMatch(badarg, quorate_ct:call(Worker, ?MODULE, reads, [<<131, Bad/binary>>])),
+    Socket = connect(Config, 1),
+    Spec = {ct_counter, start_link, [ct_raw:hole()]},
+    Calls = [{<<"bad spec">>, [Spec, #{}]},
+             {<<"bad options">>, [ct_counter:spec(), #{checkpoint => ct_raw:hole()}]}],
+    lists:foreach(fun({Id, Args}) ->
+        Answer = ct_raw:call(Socket, Own, {quorate, create_sandbox, [Id | Args]}, Bad),
+        ?assertMatch({_, {error, _}}, {Id, Answer}),
+        {ok, #{status := running}} = create(Config, <<"honest">>, #{}),
+        ok = quorate_ct:ask(Client, Member, {quorate, stop_sandbox}, [<<"honest">>]),
+        _ = quorate_ct:ask(Client, Member, {quorate, stop_sandbox}, [Id])
+    end, Calls),
+    #{lease := Now} = quorate_ct:await_worker(Client, Member, Worker),
+    ?assertEqual(Lease, Now),
+    ?assert(quorate_ct:call(Worker, erlang, is_process_alive, [Watch])),
+    gen_tcp:close(Socket),
+    ok = quorate_ct:clear(Context, Client, [Member], [Worker]).
+
+reads(Bytes) ->
+    try binary_to_term(Bytes) of
+        _ -> ok
+    catch
+        error:badarg -> badarg
+    end.
 
 %% On a worker: a process that lives as long as the link to the member does.
 watch(Node) ->
