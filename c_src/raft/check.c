@@ -8,9 +8,16 @@ enum { TERMS_CHECKED = 64 };
 static void check_log(const struct raft *raft)
 {
     uint64_t last = log_last(&raft->log);
-    uint64_t first = last > TERMS_CHECKED ? last - TERMS_CHECKED : 0;
+    uint64_t base = log_base(&raft->log);
+    uint64_t first = last > base + TERMS_CHECKED ? last - TERMS_CHECKED : base;
 
     ensure(raft->commit <= last);
+    ensure(base <= raft->snapshot.index);
+    ensure(raft->snapshot.index <= raft->commit);
+    if (raft->snapshot.index > 0) {
+        ensure(log_has(&raft->log, raft->snapshot.index, raft->snapshot.term));
+        ensure(raft->snapshot.size > 0);
+    }
     ensure(raft->writes.persisted_index <= last);
     ensure(log_term(&raft->log, last) <= raft->term);
     for (uint64_t i = first; i < last; i++) {
@@ -39,8 +46,24 @@ static void check_peer(const struct raft *raft, const struct peer *peer)
         bytes += flight->size;
     }
     ensure(bytes == peer->flight_bytes);
-    if (peer->is_probing) {
+    if (peer->state != PEER_REPLICATE) {
         ensure(peer->flight_count == 0);
+    }
+    if (peer->state == PEER_SNAPSHOT) {
+        ensure(peer->transfer.snapshot.index <= raft->snapshot.index);
+        ensure(peer->transfer.acked <= peer->transfer.sent);
+        ensure(peer->transfer.sent <= peer->transfer.snapshot.size);
+        ensure(peer->match < peer->transfer.snapshot.index);
+    }
+}
+
+static void check_incoming(const struct incoming *incoming)
+{
+    ensure(incoming->stored <= incoming->received);
+    ensure(incoming->received <= incoming->snapshot.size);
+    if (incoming->is_finishing) {
+        ensure(incoming->stored == incoming->snapshot.size);
+        ensure(incoming->snapshot.index > 0);
     }
 }
 
@@ -53,8 +76,10 @@ static void check_leader(const struct raft *raft)
     ensure(!raft->is_hard_changed);
     ensure(raft->seq_hard <= raft->seq_persisted);
     ensure(raft->term_start <= log_last(&raft->log));
-    ensure(log_term(&raft->log, raft->term_start) == raft->term);
-    ensure(log_term(&raft->log, raft->term_start - 1) < raft->term);
+    if (raft->term_start > log_base(&raft->log)) {
+        ensure(log_term(&raft->log, raft->term_start) == raft->term);
+        ensure(log_term(&raft->log, raft->term_start - 1) < raft->term);
+    }
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         check_peer(raft, &raft->peers[i]);
     }
@@ -80,7 +105,8 @@ static void check_membership(const struct raft *raft)
         ensure(peer->roles == membership_roles(membership, peer->id));
         ensure(peer->roles != 0);
     }
-    if (raft->membership_index > 0 && raft->role == RAFT_LEADER) {
+    if (raft->membership_index > raft->snapshot.index &&
+        raft->role == RAFT_LEADER) {
         ensure(log_get(&raft->log, raft->membership_index).type ==
                RAFT_ENTRY_CONFIG);
     }
@@ -103,6 +129,7 @@ void raft_check(const struct raft *raft)
     ensure(reads->head + reads->count <= reads->capacity);
     check_log(raft);
     check_membership(raft);
+    check_incoming(&raft->incoming);
     if (raft->role == RAFT_LEADER) {
         check_leader(raft);
         return;
@@ -112,7 +139,7 @@ void raft_check(const struct raft *raft)
     ensure(raft->verified <= log_last(&raft->log));
     ensure(raft->acked <= raft->verified);
     if (raft->role == RAFT_CANDIDATE) {
-        ensure(members_can_campaign(raft));
+        ensure(adoption_can_campaign(raft));
         ensure(raft->leader == 0);
         ensure(raft->voted_for == raft->config.id);
     } else {

@@ -110,7 +110,7 @@ void election_campaign(struct raft *raft)
 void election_tick(struct raft *raft)
 {
     ensure(raft->role != RAFT_LEADER);
-    if (!members_can_campaign(raft) ||
+    if (!adoption_can_campaign(raft) ||
         raft->now_ms < raft->election_deadline_ms) {
         return;
     }

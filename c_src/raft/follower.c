@@ -17,8 +17,8 @@ struct append_plan {
 };
 
 /* What no honest leader of this term or a later one can send. */
-static bool is_forbidden(const struct raft *raft, uint64_t from,
-                         const struct message *message)
+bool follower_is_forbidden(const struct raft *raft, uint64_t from,
+                           const struct message *message)
 {
     if (message->term > raft->term) {
         return false;
@@ -39,8 +39,9 @@ static void plan_entries(const struct raft *raft, const struct message *message,
         struct raft_entry entry;
 
         message_next_entry(&cursor, &entry);
-        if (!is_new && index <= last &&
-            log_term(&raft->log, index) == entry.term) {
+        if (index <= log_base(&raft->log) ||
+            (!is_new && index <= last &&
+             log_term(&raft->log, index) == entry.term)) {
             plan->skip_count = i;
             plan->rest = cursor;
             continue;
@@ -57,12 +58,12 @@ static int plan_append(const struct raft *raft, uint64_t from,
                        const struct message *message, struct append_plan *plan)
 {
     *plan = (struct append_plan){.rest = cursor_of(message->entries)};
-    if (is_forbidden(raft, from, message)) {
+    if (follower_is_forbidden(raft, from, message)) {
         return ERR_MALFORMED;
     }
-    plan->is_matched =
-        message->index <= log_last(&raft->log) &&
-        log_term(&raft->log, message->index) == message->index_term;
+    /* What a snapshot stands for was committed: any leader has the same. */
+    plan->is_matched = message->index < log_base(&raft->log) ||
+                       log_has(&raft->log, message->index, message->index_term);
     if (!plan->is_matched) {
         /* A leader has all that is committed. */
         return message->index <= raft->commit ? ERR_MALFORMED : 0;
@@ -80,6 +81,10 @@ static void refuse(struct raft *raft, uint64_t from,
     uint64_t hint =
         log_find_term(&raft->log, message->index, message->index_term);
 
+    /* Up to there the logs are the same. */
+    if (hint < log_base(&raft->log)) {
+        hint = log_base(&raft->log);
+    }
     raft_reply(raft, from,
                &(struct message){.type = MESSAGE_APPEND_REPLY,
                                  .term = raft->term,
@@ -99,7 +104,7 @@ static void take_entries(struct raft *raft, const struct message *message,
         writes_truncate(&raft->writes, plan->conflict);
         raft->truncated_from = plan->conflict;
         if (raft->membership_index >= plan->conflict) {
-            members_adopt_newest(raft, plan->conflict - 1);
+            adoption_of_newest(raft, plan->conflict - 1);
         }
         if (raft->verified >= plan->conflict) {
             raft->verified = plan->conflict - 1;
@@ -152,8 +157,8 @@ static void accept_append(struct raft *raft, const struct message *message,
     }
 }
 
-static void refuse_stale(struct raft *raft, uint64_t from,
-                         const struct message *message)
+void follower_refuse_stale(struct raft *raft, uint64_t from,
+                           const struct message *message)
 {
     raft_reply(raft, from,
                &(struct message){.type = MESSAGE_APPEND_REPLY,
@@ -169,7 +174,7 @@ int follower_handle_append(struct raft *raft, uint64_t from,
 
     if (message->term < raft->term) {
         /* The old leader learns the new term from the answer. */
-        refuse_stale(raft, from, message);
+        follower_refuse_stale(raft, from, message);
         return 0;
     }
     rv = plan_append(raft, from, message, &plan);

@@ -6,8 +6,10 @@
  *   election.c     terms, votes, becoming and ceasing to be leader
  *   replication.c  the leader's side: appends, answers, commit
  *   follower.c     the follower's side: appends in, acknowledgements out
+ *   snapshot.c     snapshots of our own, and those that come in
+ *   snapshot_send.c  the leader's side of moving one
  *   read.c         linearizable reads
- *   members.c      the membership in use
+ *   adoption.c     the membership in use
  *   change.c       the leader's side of a change of members
  *   quorum.c       what a majority has reached
  *   outbox.c       the messages of this step
@@ -34,10 +36,12 @@
 #include <stdint.h>
 
 enum {
+    CHUNKS_A_PEER = 2, /* of a snapshot, in flight */
     PEERS_MAX = 2 * RAFT_VOTERS_MAX + RAFT_LEARNERS_MAX,
     REPLIES_MAX = PEERS_MAX + 4, /* strangers get answers, too */
     SENDS_MAX = PEERS_MAX * (RAFT_WINDOW_MAX + 4),
-    READS_MAX = 64 * 1024,      /* waiting reads */
+    CHUNKS_MAX = PEERS_MAX * (CHUNKS_A_PEER + 1), /* a step */
+    READS_MAX = 64 * 1024,                        /* waiting reads */
     PROBE_SIZE_MAX = 64 * 1024, /* bytes of entries of a probe */
     OUTBOX_SIZE_MAX = 64 * 1024 * 1024,
     OUTBOX_SIZE_KEPT = 64 * 1024 /* across idle times */
@@ -51,7 +55,8 @@ enum raft_mutation {
     RAFT_MUTATION_VOTE_TWICE,      /* S3: two votes in a term */
     RAFT_MUTATION_SEND_EARLY,      /* answers before its write is done */
     RAFT_MUTATION_LEARNER_COUNTS,  /* a learner is part of a majority */
-    RAFT_MUTATION_FORGET_CONFIG    /* at restart: the newest membership */
+    RAFT_MUTATION_FORGET_CONFIG,   /* at restart: the newest membership */
+    RAFT_MUTATION_INSTALL_OVER     /* a snapshot over newer entries */
 };
 
 #ifdef RAFT_MUTATIONS
@@ -69,6 +74,9 @@ struct outbox {
     struct message append; /* the last append encoded in this step */
     size_t append_limit;   /* for entries of this many bytes; 0: none */
     uint32_t append_size;  /* bytes of its entries */
+    struct raft_chunk_send chunks[CHUNKS_MAX];
+    size_t chunk_offsets[CHUNKS_MAX]; /* of each header in `bytes` */
+    size_t chunk_count;
 };
 
 struct reads {
@@ -86,6 +94,15 @@ struct due_reply {
     struct message message;
 };
 
+/* A snapshot on its way in. */
+struct incoming {
+    uint64_t from;
+    struct raft_snapshot snapshot; /* index 0: none */
+    uint64_t received;             /* bytes handed to the shell */
+    uint64_t stored;               /* bytes that it has stored */
+    bool is_finishing;             /* all of them: it is being made durable */
+};
+
 /* The change that this leader was asked for. */
 struct change {
     enum raft_change_phase phase;
@@ -101,6 +118,7 @@ struct raft {
     struct raft_membership membership; /* the newest in the log */
     uint64_t membership_index;         /* of its entry; 0: it is the first */
     struct raft_membership membership_first; /* before any in the log */
+    uint64_t membership_first_index;         /* of the snapshot, or 0 */
     uint32_t own_roles;
     bool was_voter;               /* in the membership before this one */
     struct peer peers[PEERS_MAX]; /* all in `membership` but ourselves */
@@ -111,6 +129,8 @@ struct raft {
     uint64_t voted_for;
     struct log log;
     struct writes writes;
+    struct raft_snapshot snapshot; /* the newest of our own; index 0: none */
+    bool is_log_reset;      /* the next write says where the log starts */
     uint64_t seq_last;      /* of the last persist effect */
     uint64_t seq_hard;      /* of the last one with a new term or vote */
     uint64_t seq_persisted; /* the greatest that is done */
@@ -131,6 +151,7 @@ struct raft {
     uint64_t read_seq_seen; /* the greatest of this leader */
     uint64_t read_seq_acked;
     bool is_ack_due;
+    struct incoming incoming;
     struct due_reply replies[REPLIES_MAX];
     uint32_t reply_count;
 
@@ -153,6 +174,9 @@ struct raft {
     size_t read_done_count;
     struct raft_change_report change_report;
     bool is_membership_changed;
+    struct raft_chunk chunk; /* to store; snapshot_index 0: none */
+    bool is_finish_due;
+    bool is_restored;
 };
 
 /* raft.c */
@@ -165,12 +189,14 @@ void raft_append(struct raft *raft, uint64_t term, enum raft_entry_type type,
  * newer one stands for an older one. */
 void raft_reply(struct raft *raft, uint64_t to, const struct message *message);
 
-/* members.c */
-void members_adopt_entry(struct raft *raft, uint64_t index);
+/* adoption.c */
+void adoption_of_entry(struct raft *raft, uint64_t index);
 /* The newest membership up to `last`, as if the log ended there. */
-void members_adopt_newest(struct raft *raft, uint64_t last);
+void adoption_of_newest(struct raft *raft, uint64_t last);
+/* The newest membership up to `last`. */
+struct raft_membership adoption_find(const struct raft *raft, uint64_t last);
 /* A voter; or one that is no longer, as far as it knows without a majority. */
-bool members_can_campaign(const struct raft *raft);
+bool adoption_can_campaign(const struct raft *raft);
 
 /* change.c */
 int change_begin(struct raft *raft,
@@ -225,6 +251,29 @@ int follower_handle_append(struct raft *raft, uint64_t from,
 void follower_persisted(struct raft *raft);
 void follower_send_ack(struct raft *raft);
 
+/* Whether no honest leader of this term or a later one can send that. */
+bool follower_is_forbidden(const struct raft *raft, uint64_t from,
+                           const struct message *message);
+/* The old leader learns the new term from the answer. */
+void follower_refuse_stale(struct raft *raft, uint64_t from,
+                           const struct message *message);
+
+/* snapshot.c */
+void snapshot_taken(struct raft *raft, uint64_t index, uint64_t size);
+int snapshot_handle_chunk(struct raft *raft, uint64_t from,
+                          const struct message *message) MUST_USE;
+void snapshot_chunk_stored(struct raft *raft, uint64_t index, uint64_t offset);
+void snapshot_stored(struct raft *raft, uint64_t index);
+void snapshot_failed(struct raft *raft, uint64_t index);
+
+/* snapshot_send.c */
+void snapshot_begin(struct raft *raft, struct peer *peer);
+void snapshot_send(struct raft *raft, struct peer *peer);
+void snapshot_tick(struct raft *raft, struct peer *peer);
+void snapshot_handle_reply(struct raft *raft, struct peer *from,
+                           const struct message *message);
+void snapshot_lost(struct raft *raft, uint64_t to, uint64_t index);
+
 /* read.c */
 int read_add(struct raft *raft, uint64_t read_id) MUST_USE;
 void read_advance(struct raft *raft); /* answers what is confirmed */
@@ -238,6 +287,9 @@ bool outbox_put(struct raft *raft, uint64_t to, const struct message *message);
 bool outbox_put_append(struct raft *raft, uint64_t to, struct message *message,
                        size_t limit, uint32_t *ret_size) MUST_USE;
 void outbox_put_empty(struct raft *raft, struct peer *peer);
+/* The header of the next `size` bytes of a peer's snapshot. False: no room. */
+bool outbox_put_chunk(struct raft *raft, const struct peer *peer,
+                      uint32_t size) MUST_USE;
 void outbox_end_step(struct raft *raft, struct raft_effects *effects);
 
 #endif

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The entries in memory, from index 1 on: an array of 24-byte slots whose data
- * lies in a stack of chunks. A log only ever grows and is cut at its end, so
- * chunks are filled and given back in order, without an allocation an entry.
+ * The entries in memory, behind the one at `base`: an array of 24-byte slots
+ * whose data lies in a row of chunks. A log grows at its end, and is cut at its
+ * end and at its start, so chunks are filled and given back in order, without
+ * an allocation an entry.
  *
- *   slots   | 1 | 2 | 3 | 4 | ...
- *             |   |   |   `----------.
- *   chunks  [ data data data ] <-- [ data ............ ]   <-- spare */
+ *   slots   (head cut ones) | 5 | 6 | 7 | 8 | ...       base is 4
+ *                             |   |   |   `----------.
+ *   chunks         oldest [ data data data ] <--> [ data ..... ] newest
+ *
+ * Of the base, which a snapshot stands for, only the term is known. */
 #ifndef QUORATE_RAFT_LOG_H
 #define QUORATE_RAFT_LOG_H
 
@@ -13,6 +16,7 @@
 #include "base/bytes.h"
 #include "raft/raft.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,9 +31,13 @@ struct log_slot {
 
 struct log {
     struct log_slot *slots;   /* owned */
-    size_t count;             /* slots in use: the last index */
+    size_t head;              /* slots of entries that were cut */
+    size_t count;             /* slots in use, from `head` on */
     size_t capacity;          /* slots allocated */
-    struct log_chunk *newest; /* owned; the chunk that is being filled */
+    uint64_t base;            /* index before the first entry */
+    uint64_t base_term;       /* its term */
+    struct log_chunk *oldest; /* owned; has the first entry's data */
+    struct log_chunk *newest; /* the chunk that is being filled */
     struct log_chunk *spare;  /* owned; empty, reserved, may be NULL */
 };
 
@@ -46,22 +54,37 @@ int log_reserve(struct log *log, size_t count, size_t size) MUST_USE;
 void log_append(struct log *log, uint64_t term, enum raft_entry_type type,
                 struct bytes data);
 
-/* Drops the entries from `index` (1..last + 1) on. */
+/* Drops the entries from `index` (base + 1..last + 1) on. */
 void log_truncate(struct log *log, uint64_t index);
 
-/* The entry at `index` (1..last); its data is borrowed. */
+/* Drops the entries up to `index` (base..last), which becomes the base. */
+void log_cut(struct log *log, uint64_t index);
+
+/* Drops all entries; the next one follows the one at `index`. */
+void log_reset(struct log *log, uint64_t index, uint64_t term);
+
+/* The entry at `index` (base + 1..last); its data is borrowed. */
 struct raft_entry log_get(const struct log *log, uint64_t index);
 
-/* The term at `index` (0..last); that of index 0 is 0. */
+/* The term at `index` (base..last); that of index 0 is 0. */
 uint64_t log_term(const struct log *log, uint64_t index);
 
-/* The greatest index not above `index` whose term is not above `term`; 0 if
- * there is none. `index` may be beyond the end. */
+/* Whether the entry at `index` is here or is the base, with that term. */
+bool log_has(const struct log *log, uint64_t index, uint64_t term);
+
+/* The greatest index not above `index` whose term is not above `term`, or one
+ * below the base if it is there; 0 if there is none. `index` may be beyond the
+ * end. */
 uint64_t log_find_term(const struct log *log, uint64_t index, uint64_t term);
+
+static inline uint64_t log_base(const struct log *log)
+{
+    return log->base;
+}
 
 static inline uint64_t log_last(const struct log *log)
 {
-    return log->count;
+    return log->base + log->count;
 }
 
 #endif

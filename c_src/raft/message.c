@@ -34,6 +34,18 @@ void message_put(struct buf *buf, const struct message *message)
         buf_put_u64(buf, message->hint_term);
         buf_put_u64(buf, message->read_seq);
         return;
+    case MESSAGE_SNAPSHOT:
+        buf_put_u64(buf, message->index);
+        buf_put_u64(buf, message->index_term);
+        buf_put_u64(buf, message->size);
+        buf_put_u64(buf, message->offset);
+        buf_put_block(buf, message->membership);
+        buf_put_u32(buf, (uint32_t)message->entries.size);
+        return;
+    case MESSAGE_SNAPSHOT_REPLY:
+        buf_put_u64(buf, message->index);
+        buf_put_u64(buf, message->offset);
+        return;
     }
     unreachable();
 }
@@ -157,6 +169,35 @@ static int reply_decode(struct cursor *cursor, struct message *message)
     return 0;
 }
 
+static int snapshot_decode(struct cursor *cursor, struct message *message)
+{
+    struct raft_membership membership;
+
+    if (position(cursor, &message->index, &message->index_term) != 0 ||
+        number(cursor, &message->size) != 0 ||
+        number(cursor, &message->offset) != 0 ||
+        cursor_block(cursor, &message->membership) != 0 ||
+        cursor_block(cursor, &message->entries) != 0) {
+        return ERR_MALFORMED;
+    }
+    if (message->index == 0 || message->index_term > message->term ||
+        message->size == 0 || message->offset > message->size ||
+        message->entries.size > message->size - message->offset ||
+        message->entries.size > RAFT_CHUNK_SIZE_MAX) {
+        return ERR_MALFORMED;
+    }
+    return membership_decode(message->membership, &membership);
+}
+
+static int snapshot_reply_decode(struct cursor *cursor, struct message *message)
+{
+    if (number(cursor, &message->index) != 0 ||
+        number(cursor, &message->offset) != 0) {
+        return ERR_MALFORMED;
+    }
+    return 0;
+}
+
 static int vote_decode(struct cursor *cursor, struct message *message)
 {
     if (position(cursor, &message->index, &message->index_term) != 0) {
@@ -179,6 +220,10 @@ static int body_decode(struct cursor *cursor, struct message *message)
         return append_decode(cursor, message);
     case MESSAGE_APPEND_REPLY:
         return reply_decode(cursor, message);
+    case MESSAGE_SNAPSHOT:
+        return snapshot_decode(cursor, message);
+    case MESSAGE_SNAPSHOT_REPLY:
+        return snapshot_reply_decode(cursor, message);
     }
     return ERR_MALFORMED;
 }
@@ -195,7 +240,7 @@ int message_decode(struct bytes bytes, struct message *ret_message)
         return ERR_MALFORMED;
     }
     if (version != MESSAGE_VERSION || type < MESSAGE_PRE_VOTE ||
-        type > MESSAGE_APPEND_REPLY || message.term == 0) {
+        type > MESSAGE_SNAPSHOT_REPLY || message.term == 0) {
         return ERR_MALFORMED;
     }
     message.type = (enum message_type)type;

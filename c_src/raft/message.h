@@ -8,6 +8,9 @@
  *                     count:32, count times { term:64 type:8 size:32 data }
  *   append reply      matched:8 index:64 hint_index:64 hint_term:64
  *                     read_seq:64
+ *   snapshot          index:64 term:64 size:64 offset:64
+ *                     membership: size:32 bytes, chunk: size:32 bytes
+ *   snapshot reply    index:64 offset:64
  *
  * The term of a pre-vote, and of its reply if granted, is the one that the
  * sender would start. */
@@ -25,7 +28,8 @@
 enum {
     MESSAGE_VERSION = 1,
     MESSAGE_ENTRY_OVERHEAD = 13, /* bytes of an entry besides its data */
-    MESSAGE_HEADER_SIZE_MAX = 64
+    MESSAGE_HEADER_SIZE_MAX = 64,
+    MESSAGE_CHUNK_HEADER_SIZE_MAX = 256
 };
 
 /* Terms and indexes of peers are below this, so that sums cannot overflow. */
@@ -37,25 +41,34 @@ enum message_type {
     MESSAGE_VOTE = 3,
     MESSAGE_VOTE_REPLY = 4,
     MESSAGE_APPEND = 5,
-    MESSAGE_APPEND_REPLY = 6
+    MESSAGE_APPEND_REPLY = 6,
+    MESSAGE_SNAPSHOT = 7,
+    MESSAGE_SNAPSHOT_REPLY = 8
 };
 
 struct message {
     enum message_type type;
     uint64_t term;
     uint64_t index;       /* vote: last; append: prev; reply: matched up to, or
-                             the prev that was refused */
-    uint64_t index_term;  /* vote, append: the term at `index` */
+                             the prev that was refused; snapshot and its
+                             reply: its last entry */
+    uint64_t index_term;  /* vote, append, snapshot: the term at `index` */
     bool is_granted;      /* vote reply: yes; append reply: matched */
     uint64_t commit;      /* append: the leader's commit index */
     uint64_t read_seq;    /* append: round of reads; reply: the same again */
     uint64_t hint_index;  /* append reply: try a prev not above this, */
     uint64_t hint_term;   /* and with a term not above this */
     uint32_t entry_count; /* append */
-    struct bytes entries; /* append: borrowed, checked; message_next_entry() */
+    uint64_t size;        /* snapshot: bytes of the whole */
+    uint64_t offset;      /* snapshot: of the chunk; reply: of the next one */
+    struct bytes membership; /* snapshot: borrowed, checked */
+    /* Borrowed. Append: checked, for message_next_entry(); snapshot: the
+     * chunk. */
+    struct bytes entries;
 };
 
-/* Appends the message; an append's entries follow by message_put_entry(). */
+/* Appends the message; an append's entries follow by message_put_entry(). Of a
+ * snapshot's chunk only the size is appended: its bytes are to follow. */
 void message_put(struct buf *buf, const struct message *message);
 void message_put_entry(struct buf *buf, const struct raft_entry *entry);
 

@@ -10,6 +10,7 @@ void outbox_begin_step(struct raft *raft, bool is_idle)
 
     outbox->count = 0;
     outbox->append_limit = 0;
+    outbox->chunk_count = 0;
     if (is_idle && outbox->bytes.capacity > OUTBOX_SIZE_KEPT) {
         buf_close(&outbox->bytes);
     }
@@ -129,17 +130,61 @@ bool outbox_put_append(struct raft *raft, uint64_t to, struct message *message,
 
 void outbox_put_empty(struct raft *raft, struct peer *peer)
 {
+    /* A peer that gets a snapshot is held against nothing. */
+    uint64_t index =
+        peer->state == PEER_SNAPSHOT || peer->next <= log_base(&raft->log)
+            ? 0
+            : peer->next - 1;
     struct message message = {.type = MESSAGE_APPEND,
                               .term = raft->term,
-                              .index = peer->next - 1,
+                              .index = index,
                               .index_term =
-                                  log_term(&raft->log, peer->next - 1),
+                                  index == 0 ? 0 : log_term(&raft->log, index),
                               .commit = raft->commit,
                               .read_seq = raft->reads.round};
 
     if (outbox_put(raft, peer->id, &message)) {
         peer->commit_sent = raft->commit;
     }
+}
+
+bool outbox_put_chunk(struct raft *raft, const struct peer *peer, uint32_t size)
+{
+    struct outbox *outbox = &raft->outbox;
+    const struct transfer *transfer = &peer->transfer;
+    size_t offset = outbox->bytes.size;
+    uint8_t membership[MEMBERSHIP_SIZE_MAX];
+    size_t membership_size =
+        membership_encode(&transfer->snapshot.membership, membership);
+    struct message message = {.type = MESSAGE_SNAPSHOT,
+                              .term = raft->term,
+                              .index = transfer->snapshot.index,
+                              .index_term = transfer->snapshot.term,
+                              .size = transfer->snapshot.size,
+                              .offset = transfer->sent,
+                              .membership =
+                                  bytes_of(membership, membership_size),
+                              .entries = bytes_of(NULL, size)};
+
+    if (outbox->chunk_count == CHUNKS_MAX) {
+        return false;
+    }
+    message_put(&outbox->bytes, &message);
+    if (buf_error(&outbox->bytes) != 0) {
+        outbox->bytes.size = offset;
+        outbox->bytes.error = 0;
+        return false;
+    }
+    outbox->append_limit = 0;
+    outbox->chunk_offsets[outbox->chunk_count] = offset;
+    outbox->chunks[outbox->chunk_count] = (struct raft_chunk_send){
+        .to = peer->id,
+        .snapshot_index = message.index,
+        .offset = message.offset,
+        .size = size,
+        .header = bytes_of(NULL, outbox->bytes.size - offset)};
+    outbox->chunk_count++;
+    return true;
 }
 
 void outbox_end_step(struct raft *raft, struct raft_effects *effects)
@@ -149,6 +194,12 @@ void outbox_end_step(struct raft *raft, struct raft_effects *effects)
     for (size_t i = 0; i < outbox->count; i++) {
         outbox->sends[i].bytes.data = outbox->bytes.data + outbox->offsets[i];
     }
+    for (size_t i = 0; i < outbox->chunk_count; i++) {
+        outbox->chunks[i].header.data =
+            outbox->bytes.data + outbox->chunk_offsets[i];
+    }
+    effects->chunk_sends = outbox->chunks;
+    effects->chunk_send_count = outbox->chunk_count;
     effects->sends = outbox->sends;
     effects->send_count = outbox->count;
 }

@@ -7,7 +7,7 @@ void peer_probe(struct peer *peer, uint64_t next)
 {
     ensure(next > peer->match);
     peer->next = next;
-    peer->is_probing = true;
+    peer->state = PEER_PROBE;
     peer->is_probe_sent = false;
     peer->flight_head = 0;
     peer->flight_count = 0;
@@ -32,7 +32,7 @@ void peer_sent(struct peer *peer, uint64_t last, uint32_t size)
 {
     uint32_t position = peer->flight_head + peer->flight_count;
 
-    ensure(!peer->is_probing);
+    ensure(peer->state == PEER_REPLICATE);
     ensure(peer_has_room(peer));
     ensure(last >= peer->next);
     peer->flights[position % RAFT_WINDOW_MAX] =
@@ -53,8 +53,10 @@ void peer_matched(struct peer *peer, uint64_t match)
         peer->flight_head = (peer->flight_head + 1) % RAFT_WINDOW_MAX;
         peer->flight_count--;
     }
-    if (peer->is_probing && peer->match + 1 >= peer->next) {
-        peer->is_probing = false;
+    if ((peer->state == PEER_PROBE && peer->match + 1 >= peer->next) ||
+        (peer->state == PEER_SNAPSHOT &&
+         peer->match >= peer->transfer.snapshot.index)) {
+        peer->state = PEER_REPLICATE;
         peer->is_probe_sent = false;
     }
     if (peer->next <= peer->match) {

@@ -3,7 +3,9 @@
  *
  *   probing      the place where the logs meet is not known: one small append
  *                at a time, until one matches
- *   replicating  appends leave ahead of their answers, within the window */
+ *   replicating  appends leave ahead of their answers, within the window
+ *   snapshot     what it lacks is not in the log any more; raft/snapshot_send.c
+ *                moves a snapshot */
 #ifndef QUORATE_RAFT_PEER_H
 #define QUORATE_RAFT_PEER_H
 
@@ -16,9 +18,20 @@
 /* Bytes of entries in flight to one peer; one more message may pass it. */
 enum { PEER_WINDOW_BYTES_MAX = 4 * 1024 * 1024 };
 
+enum peer_state { PEER_PROBE, PEER_REPLICATE, PEER_SNAPSHOT };
+
 struct peer_flight {
     uint64_t last; /* index of the last entry of the message */
     uint32_t size; /* bytes of its entries */
+};
+
+/* A snapshot on its way to a peer. */
+struct transfer {
+    struct raft_snapshot snapshot;
+    uint64_t acked;       /* bytes that it has stored */
+    uint64_t sent;        /* bytes that left */
+    uint64_t progress_ms; /* its last answer about it */
+    bool is_asking;       /* one chunk is out, to hear where it is */
 };
 
 struct peer {
@@ -29,11 +42,12 @@ struct peer {
     uint64_t commit_sent; /* the greatest commit index that it was told */
     uint64_t read_seq;    /* the last round of reads that it confirmed */
     uint64_t heard_ms;    /* its last answer to us as leader or candidate */
-    uint64_t progress_ms; /* when `match` last grew, or it came in */
+    uint64_t progress_ms; /* when it last got further, or came in */
     bool is_heard;        /* heard_ms means something */
     bool has_granted;     /* it voted for us in this (pre-)election */
-    bool is_probing;
+    enum peer_state state;
     bool is_probe_sent;                          /* and not answered yet */
+    struct transfer transfer;                    /* SNAPSHOT */
     struct peer_flight flights[RAFT_WINDOW_MAX]; /* ring */
     uint32_t flight_head;
     uint32_t flight_count;

@@ -66,7 +66,7 @@ void raft_append(struct raft *raft, uint64_t term, enum raft_entry_type type,
         raft->appended_first = log_last(&raft->log);
     }
     if (type == RAFT_ENTRY_CONFIG) {
-        members_adopt_entry(raft, log_last(&raft->log));
+        adoption_of_entry(raft, log_last(&raft->log));
     }
 }
 
@@ -114,6 +114,9 @@ static void begin_step(struct raft *raft, const struct raft_event *event)
     raft->read_done_count = 0;
     raft->change_report.phase = RAFT_CHANGE_NONE;
     raft->is_membership_changed = false;
+    raft->chunk.snapshot_index = 0;
+    raft->is_finish_due = false;
+    raft->is_restored = false;
 }
 
 static void handle_tick(struct raft *raft)
@@ -151,7 +154,10 @@ static int handle_message(struct raft *raft, const struct raft_event *event)
         return 0;
     case MESSAGE_APPEND:
         return follower_handle_append(raft, from, &message);
+    case MESSAGE_SNAPSHOT:
+        return snapshot_handle_chunk(raft, from, &message);
     case MESSAGE_APPEND_REPLY:
+    case MESSAGE_SNAPSHOT_REPLY:
         if (!replication_is_reply_sane(raft, &message)) {
             return ERR_MALFORMED;
         }
@@ -220,6 +226,21 @@ static int handle(struct raft *raft, const struct raft_event *event,
     case RAFT_PERSISTED:
         handle_persisted(raft, event->persisted_seq);
         return 0;
+    case RAFT_SNAPSHOT_TAKEN:
+        snapshot_taken(raft, event->snapshot_index, event->snapshot_size);
+        return 0;
+    case RAFT_CHUNK_STORED:
+        snapshot_chunk_stored(raft, event->snapshot_index, event->chunk_end);
+        return 0;
+    case RAFT_SNAPSHOT_STORED:
+        snapshot_stored(raft, event->snapshot_index);
+        return 0;
+    case RAFT_SNAPSHOT_FAILED:
+        snapshot_failed(raft, event->snapshot_index);
+        return 0;
+    case RAFT_CHUNK_LOST:
+        snapshot_lost(raft, event->from, event->snapshot_index);
+        return 0;
     }
     unreachable();
 }
@@ -246,7 +267,8 @@ static void gather_persist(struct raft *raft, struct raft_persist *persist)
 {
     uint64_t last = log_last(&raft->log);
 
-    if (!raft->is_hard_changed && raft->appended_first == 0) {
+    if (!raft->is_hard_changed && raft->appended_first == 0 &&
+        !raft->is_log_reset) {
         return;
     }
     raft->seq_last++;
@@ -257,6 +279,12 @@ static void gather_persist(struct raft *raft, struct raft_persist *persist)
     if (raft->is_hard_changed) {
         raft->seq_hard = raft->seq_last;
         raft->is_hard_changed = false;
+    }
+    if (raft->is_log_reset) {
+        persist->is_log_reset = true;
+        persist->base_index = log_base(&raft->log);
+        persist->base_term = log_term(&raft->log, persist->base_index);
+        raft->is_log_reset = false;
     }
     if (raft->appended_first == 0) {
         return;
@@ -298,6 +326,9 @@ int raft_step(struct raft *raft, const struct raft_event *event,
     outbox_end_step(raft, effects);
     effects->reads = raft->read_done;
     effects->read_count = raft->read_done_count;
+    effects->chunk = raft->chunk;
+    effects->finish = raft->is_finish_due ? &raft->incoming.snapshot : NULL;
+    effects->restore = raft->is_restored ? &raft->snapshot : NULL;
     effects->change = raft->change_report;
     effects->membership_changed = raft->is_membership_changed;
     effects->role_changed =
@@ -313,8 +344,8 @@ uint64_t raft_deadline_ms(const struct raft *raft)
     uint64_t quorum_ms;
 
     if (raft->role != RAFT_LEADER) {
-        return members_can_campaign(raft) ? raft->election_deadline_ms
-                                          : UINT64_MAX;
+        return adoption_can_campaign(raft) ? raft->election_deadline_ms
+                                           : UINT64_MAX;
     }
     if (raft->peer_count == 0) {
         return UINT64_MAX;
@@ -354,6 +385,16 @@ uint64_t raft_commit_index(const struct raft *raft)
 uint64_t raft_last_index(const struct raft *raft)
 {
     return log_last(&raft->log);
+}
+
+uint64_t raft_first_index(const struct raft *raft)
+{
+    return log_base(&raft->log) + 1;
+}
+
+const struct raft_snapshot *raft_snapshot(const struct raft *raft)
+{
+    return &raft->snapshot;
 }
 
 static bool is_recent(const struct raft *raft, uint64_t then_ms,
@@ -406,7 +447,7 @@ bool raft_has_quorum(const struct raft *raft, uint64_t now_ms)
 int raft_entry_get(const struct raft *raft, uint64_t index,
                    struct raft_entry *ret_entry)
 {
-    if (index == 0 || index > log_last(&raft->log)) {
+    if (index <= log_base(&raft->log) || index > log_last(&raft->log)) {
         return ERR_NOT_FOUND;
     }
     *ret_entry = log_get(&raft->log, index);

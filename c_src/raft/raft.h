@@ -6,8 +6,9 @@
  *   event ──> raft_step() ──> effects, to be carried out in this order:
  *             1. persist   hand to the write-ahead log (do not wait)
  *             2. send      messages that may leave now
- *             3. commit    entries up to commit_index may be applied
- *             4. reads     read requests that may be answered
+ *             3. restore   a snapshot takes the place of the state
+ *             4. commit    entries up to commit_index may be applied
+ *             5. reads     read requests that may be answered
  *
  * Persist before send is the core's business, not the shell's: a vote or an
  * acknowledgement that depends on a write is held back inside the core and
@@ -31,6 +32,7 @@ enum {
     RAFT_MESSAGE_SIZE_MAX = 1024 * 1024,     /* bytes of entries a message */
     RAFT_WINDOW_MAX = 64,                    /* messages in flight a peer */
     RAFT_PROPOSAL_SIZE_MAX = 1024 * 1024,    /* bytes of one entry */
+    RAFT_CHUNK_SIZE_MAX = 256 * 1024,        /* bytes of a snapshot a message */
     RAFT_UNCOMMITTED_MAX = 64 * 1024 * 1024, /* bytes, then ERR_BUSY */
     /* A new voter is refused if so many rounds of catch-up each took an
      * election timeout or more, ... */
@@ -61,6 +63,19 @@ struct raft_config {
     uint32_t election_timeout_ms;   /* drawn from [1x, 2x) */
     uint32_t heartbeat_interval_ms; /* < election_timeout_ms / 2 */
     uint64_t seed;                  /* of the election jitter */
+    /* What stays in the log behind a snapshot, for peers that are late; 0: the
+     * default (8192 entries, 16 MiB). */
+    uint32_t trailing_entries;
+    uint64_t trailing_size;
+    uint32_t chunk_size; /* 0: RAFT_CHUNK_SIZE_MAX */
+};
+
+/* The state after the entry at `index`, as bytes that the shell keeps. */
+struct raft_snapshot {
+    uint64_t index;                    /* 0: there is none */
+    uint64_t term;                     /* of that entry */
+    uint64_t size;                     /* bytes */
+    struct raft_membership membership; /* in use at that entry */
 };
 
 enum raft_entry_type {
@@ -76,11 +91,14 @@ struct raft_entry {
     struct bytes data; /* borrowed from the core's log */
 };
 
-/* What the write-ahead log gave back at start. Entries are contiguous from
- * index 1 (snapshots come later). Copied by raft_new(). */
+/* What the disk gave back at start: the newest snapshot, and contiguous
+ * entries from index 1 or from any index that the snapshot covers or touches.
+ * Entries that are older than the snapshot, or of another history, are left
+ * out. Copied by raft_new(). */
 struct raft_recovered {
     uint64_t term;
-    uint64_t voted_for; /* 0: nobody */
+    uint64_t voted_for;                   /* 0: nobody */
+    const struct raft_snapshot *snapshot; /* NULL: none */
     const struct raft_entry *entries;
     size_t entry_count;
 };
@@ -100,16 +118,24 @@ enum raft_event_type {
     RAFT_CHANGE,    /* other voters and learners; leader only, one at a time */
     RAFT_PERSISTED, /* the write with this sequence, and all before it, are
                        on disk */
+    RAFT_SNAPSHOT_TAKEN,  /* one of the own state is on disk: the log is cut */
+    RAFT_CHUNK_STORED,    /* the chunk that ends at that offset is stored */
+    RAFT_SNAPSHOT_STORED, /* the one that came in is whole and on disk */
+    RAFT_SNAPSHOT_FAILED, /* the one that comes in is of no use */
+    RAFT_CHUNK_LOST       /* a chunk to send cannot be read any more */
 };
 
 struct raft_event {
     enum raft_event_type type;
     uint64_t now_ms;        /* monotonic; never goes back */
-    uint64_t from;          /* MESSAGE: sender's id */
+    uint64_t from;          /* MESSAGE: sender's id; CHUNK_LOST: receiver's */
     struct bytes bytes;     /* MESSAGE: the message; PROPOSE: the command */
     uint64_t read_id;       /* READ: chosen by the caller, comes back */
     uint64_t persisted_seq; /* PERSISTED */
     const struct raft_membership *target; /* CHANGE: not joint; borrowed */
+    uint64_t snapshot_index;              /* SNAPSHOT_*, CHUNK_*: which one */
+    uint64_t snapshot_size; /* SNAPSHOT_TAKEN: bytes, at least 1 */
+    uint64_t chunk_end;     /* CHUNK_STORED: the offset where it ends */
 };
 
 struct raft_send {
@@ -125,12 +151,37 @@ struct raft_read {
     bool is_failed;
 };
 
-/* Hard state and log changes to make durable, as one atomic write:
- * cut everything from `truncate_from` on (0: nothing), then append. */
+/* A chunk of a snapshot to read and to send: the header, then `size` bytes from
+ * `offset` on. It may leave later than this step, or never (then the core asks
+ * again). */
+struct raft_chunk_send {
+    uint64_t to;
+    uint64_t snapshot_index;
+    uint64_t offset;
+    uint32_t size; /* 0: the header is all */
+    struct bytes header;
+};
+
+/* A chunk of a snapshot to store beside the own one; the one at offset 0
+ * begins it anew. RAFT_CHUNK_STORED answers. */
+struct raft_chunk {
+    uint64_t snapshot_index; /* 0: nothing to store */
+    uint64_t snapshot_size;
+    uint64_t offset;
+    struct bytes data;
+};
+
+/* Hard state and log changes to make durable, as one atomic write: if
+ * `is_log_reset`, forget all entries, the next one follows the one at
+ * `base_index`; cut everything from `truncate_from` on (0: nothing); then
+ * append. */
 struct raft_persist {
     uint64_t seq; /* 0: nothing to persist; else grows by one each time */
     uint64_t term;
     uint64_t voted_for;
+    bool is_log_reset;
+    uint64_t base_index;
+    uint64_t base_term;
     uint64_t truncate_from;
     const struct raft_entry *entries;
     size_t entry_count;
@@ -163,6 +214,14 @@ struct raft_effects {
     struct raft_persist persist;
     const struct raft_send *sends;
     size_t send_count;
+    const struct raft_chunk_send *chunk_sends;
+    size_t chunk_send_count;
+    struct raft_chunk chunk;
+    /* Not NULL: all its chunks are stored. Check it and make it durable, with
+     * its index, term and membership; then RAFT_SNAPSHOT_STORED or _FAILED. */
+    const struct raft_snapshot *finish;
+    /* Not NULL: take the state from it, now. */
+    const struct raft_snapshot *restore;
     const struct raft_read *reads;
     size_t read_count;
     uint64_t proposed_index; /* PROPOSE: the index given to the command */
@@ -199,6 +258,19 @@ uint64_t raft_term(const struct raft *raft);
 uint64_t raft_leader(const struct raft *raft); /* 0: unknown */
 uint64_t raft_commit_index(const struct raft *raft);
 uint64_t raft_last_index(const struct raft *raft);
+uint64_t raft_first_index(const struct raft *raft); /* that is not cut */
+
+/* What a snapshot of the state after `index` has to say of it (its size is the
+ * caller's): ERR_NOT_FOUND if it is above the commit index, or not above the
+ * snapshot that there is, or from before this member joined. */
+int raft_snapshot_at(const struct raft *raft, uint64_t index,
+                     struct raft_snapshot *ret_snapshot) MUST_USE;
+
+/* The newest snapshot that the core knows of; index 0: none. */
+const struct raft_snapshot *raft_snapshot(const struct raft *raft);
+
+/* The oldest snapshot that is still being sent, or else the newest. */
+uint64_t raft_snapshot_needed(const struct raft *raft);
 
 /* Who takes part, as of the newest such entry in the log; it is committed if
  * its index (0: as configured at the start) is not above the commit index. */
@@ -217,7 +289,8 @@ uint32_t raft_reachable_voters(const struct raft *raft, uint64_t now_ms);
  * timeout. */
 bool raft_has_quorum(const struct raft *raft, uint64_t now_ms);
 
-/* The entry at `index` (1..last), borrowed until the next step; ERR_NOT_FOUND.
+/* The entry at `index` (first..last), borrowed until the next step;
+ * ERR_NOT_FOUND.
  */
 int raft_entry_get(const struct raft *raft, uint64_t index,
                    struct raft_entry *ret_entry) MUST_USE;

@@ -43,9 +43,19 @@ static void send_probe(struct raft *raft, struct peer *peer)
  * if nothing is on its way that will have to be followed by one. */
 static void send_to(struct raft *raft, struct peer *peer)
 {
-    if (peer->is_probing) {
+    if (peer->state != PEER_SNAPSHOT && peer->next <= log_base(&raft->log)) {
+        snapshot_begin(raft, peer);
+        return;
+    }
+    switch (peer->state) {
+    case PEER_PROBE:
         send_probe(raft, peer);
         return;
+    case PEER_SNAPSHOT:
+        snapshot_send(raft, peer);
+        return;
+    case PEER_REPLICATE:
+        break;
     }
     while (peer->next <= log_last(&raft->log) && peer_has_room(peer)) {
         struct message message;
@@ -131,7 +141,10 @@ void replication_tick(struct raft *raft)
 
         peer->is_probe_sent = false;
         send_to(raft, peer);
-        if (!peer->is_probing) {
+        if (peer->state == PEER_SNAPSHOT) {
+            snapshot_tick(raft, peer);
+        }
+        if (peer->state != PEER_PROBE) {
             outbox_put_empty(raft, peer);
         }
     }
@@ -159,6 +172,7 @@ bool replication_is_reply_sane(const struct raft *raft,
                                const struct message *message)
 {
     return raft->role != RAFT_LEADER || message->term != raft->term ||
+           message->type == MESSAGE_SNAPSHOT_REPLY ||
            (message->index <= log_last(&raft->log) &&
             message->read_seq <= raft->reads.round);
 }
@@ -171,8 +185,8 @@ static void back_off(struct raft *raft, struct peer *peer,
     uint64_t index;
 
     /* Refusals may come late; and what is on its disk is not refused. */
-    if (message->index <= peer->match ||
-        (peer->is_probing && message->index != peer->next - 1)) {
+    if (message->index <= peer->match || peer->state == PEER_SNAPSHOT ||
+        (peer->state == PEER_PROBE && message->index != peer->next - 1)) {
         return;
     }
     index = log_find_term(&raft->log, message->hint_index, message->hint_term);
@@ -197,7 +211,9 @@ void replication_handle_reply(struct raft *raft, struct peer *from,
     if (message->read_seq > from->read_seq) {
         from->read_seq = message->read_seq;
     }
-    if (message->is_granted) {
+    if (message->type == MESSAGE_SNAPSHOT_REPLY) {
+        snapshot_handle_reply(raft, from, message);
+    } else if (message->is_granted) {
         if (message->index > from->match) {
             from->progress_ms = raft->now_ms;
         }

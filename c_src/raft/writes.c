@@ -48,6 +48,13 @@ int writes_reserve(struct writes *writes)
     return 0;
 }
 
+void writes_reset(struct writes *writes, uint64_t index)
+{
+    writes->head = 0;
+    writes->count = 0;
+    writes->persisted_index = index;
+}
+
 void writes_truncate(struct writes *writes, uint64_t index)
 {
     ensure(index >= 1);

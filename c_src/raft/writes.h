@@ -33,6 +33,9 @@ void writes_close(struct writes *writes);
 /* Makes room for one more. ERR_NOMEM. */
 int writes_reserve(struct writes *writes) MUST_USE;
 
+/* All entries are void, and those up to `index` count as on disk. */
+void writes_reset(struct writes *writes, uint64_t index);
+
 /* The entries from `index` on are cut. */
 void writes_truncate(struct writes *writes, uint64_t index);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Targets: message_decode and raft_step with RAFT_MESSAGE, as a follower and
- * as a leader.
+ * as a leader, with changes of members and snapshots.
  *
  * The input is a run of { action:8 size:16 bytes }: the action's low bits say
  * who sends, its high bits what else happens before. After each step the
@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "raft/raft.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ struct target {
     struct raft *raft;
     uint64_t seq; /* of the last persist effect */
     uint64_t now_ms;
+    struct raft_chunk chunk; /* of the last step */
+    uint64_t finish_index;
 };
 
 static int step(struct target *target, struct raft_event event)
@@ -31,6 +34,8 @@ static int step(struct target *target, struct raft_event event)
     event.now_ms = target->now_ms;
     rv = raft_step(target->raft, &event, &effects);
     raft_check(target->raft);
+    target->chunk = effects.chunk;
+    target->finish_index = effects.finish == NULL ? 0 : effects.finish->index;
     if (rv != 0) {
         ensure(effects.persist.seq == 0);
         ensure(effects.send_count == 0);
@@ -103,10 +108,39 @@ static void act(struct target *target, uint8_t action)
         event.type = RAFT_CHANGE;
         event.target = &other;
         break;
+    case 7:
+        event.type = RAFT_SNAPSHOT_TAKEN;
+        event.snapshot_index = raft_commit_index(target->raft);
+        event.snapshot_size = 100;
+        break;
     default:
         break;
     }
     (void)step(target, event); /* NOT_LEADER and BUSY are fine */
+}
+
+/* A disk that is done at once. */
+static void store(struct target *target, struct raft_chunk chunk, bool is_whole)
+{
+    struct raft_event stored = {.type = RAFT_CHUNK_STORED,
+                                .snapshot_index = chunk.snapshot_index,
+                                .chunk_end = chunk.offset + chunk.data.size};
+
+    if (is_whole) {
+        stored.type = RAFT_SNAPSHOT_STORED;
+        stored.snapshot_index = target->finish_index;
+    }
+    (void)step(target, stored);
+}
+
+static void store_all(struct target *target)
+{
+    if (target->chunk.snapshot_index != 0) {
+        store(target, target->chunk, false);
+    }
+    if (target->finish_index != 0) {
+        store(target, target->chunk, true);
+    }
 }
 
 static void run(struct target *target, struct bytes input)
@@ -130,6 +164,7 @@ static void run(struct target *target, struct bytes input)
         }
         act(target, action);
         message(target, 1 + action % 5U, bytes);
+        store_all(target);
     }
 }
 

@@ -24,15 +24,15 @@ static bool chance(struct cluster *cluster, uint32_t percent)
 
 /* --- Cores --------------------------------------------------------------- */
 
-static void send_one(struct cluster *cluster, uint64_t from,
-                     const struct raft_send *send)
+void cluster_send(struct cluster *cluster, uint64_t from, uint64_t to,
+                  struct bytes bytes)
 {
-    uint64_t *busy_ms = &cluster->link_busy_ms[from - 1][send->to - 1];
+    uint64_t *busy_ms = &cluster->link_busy_ms[from - 1][to - 1];
     uint32_t copies =
         chance(cluster, cluster->faults.duplicate_percent) ? 2 : 1;
 
     cluster->sent_count++;
-    if (cluster->is_cut[from - 1][send->to - 1] ||
+    if (cluster->is_cut[from - 1][to - 1] ||
         chance(cluster, cluster->faults.drop_percent)) {
         return;
     }
@@ -44,18 +44,17 @@ static void send_one(struct cluster *cluster, uint64_t from,
             time_ms = *busy_ms;
         }
         *busy_ms = time_ms;
-        event_push(cluster,
-                   (struct cluster_event){.time_ms = time_ms,
-                                          .type = EVENT_MESSAGE,
-                                          .node = (uint32_t)send->to - 1,
-                                          .from = from,
-                                          .data = cluster_copy(send->bytes),
-                                          .size = send->bytes.size});
+        event_push(cluster, (struct cluster_event){.time_ms = time_ms,
+                                                   .type = EVENT_MESSAGE,
+                                                   .node = (uint32_t)to - 1,
+                                                   .from = from,
+                                                   .data = cluster_copy(bytes),
+                                                   .size = bytes.size});
     }
 }
 
-static int step(struct cluster *cluster, struct cluster_node *node,
-                struct raft_event *event)
+int cluster_step(struct cluster *cluster, struct cluster_node *node,
+                 struct raft_event *event)
 {
     struct raft_effects effects;
     int rv;
@@ -76,11 +75,13 @@ static int step(struct cluster *cluster, struct cluster_node *node,
     }
     oracle_sends(cluster, node, &effects);
     for (size_t i = 0; i < effects.send_count; i++) {
-        send_one(cluster, node->id, &effects.sends[i]);
+        cluster_send(cluster, node->id, effects.sends[i].to,
+                     effects.sends[i].bytes);
     }
     if (effects.change.phase != RAFT_CHANGE_NONE) {
         node->change = effects.change;
     }
+    snapshots_carry_out(cluster, node, &effects);
     oracle_step(cluster, node, &effects);
     if (cluster->step_count % LOGS_MATCH_EVERY == 0) {
         oracle_logs_match(cluster);
@@ -113,7 +114,7 @@ static void handle_disk(struct cluster *cluster,
     if (node->writes_first != NULL && chance(cluster, 30)) {
         return;
     }
-    (void)step(cluster, node, &done);
+    (void)cluster_step(cluster, node, &done);
 }
 
 static void handle_event(struct cluster *cluster, struct cluster_event *event)
@@ -124,13 +125,17 @@ static void handle_event(struct cluster *cluster, struct cluster_event *event)
         handle_disk(cluster, event);
         return;
     }
+    if (event->type != EVENT_MESSAGE) {
+        snapshots_handle(cluster, event);
+        return;
+    }
     if (node->raft != NULL && !cluster->is_cut[event->from - 1][event->node]) {
         struct raft_event message = {.type = RAFT_MESSAGE,
                                      .from = event->from,
                                      .bytes =
                                          bytes_of(event->data, event->size)};
 
-        if (step(cluster, node, &message) == ERR_MALFORMED) {
+        if (cluster_step(cluster, node, &message) == ERR_MALFORMED) {
             cluster_fail(cluster,
                          "node %" PRIu64 " refuses a message of node %" PRIu64,
                          node->id, event->from);
@@ -188,7 +193,7 @@ static bool run_one(struct cluster *cluster, uint64_t end_ms)
         return false;
     }
     cluster->now_ms = timer_ms;
-    (void)step(cluster, node, &tick);
+    (void)cluster_step(cluster, node, &tick);
     return true;
 }
 
@@ -307,7 +312,7 @@ int cluster_change(struct cluster *cluster, int node, unsigned voters,
         }
     }
     cluster->nodes[node].change.phase = RAFT_CHANGE_NONE;
-    return step(cluster, &cluster->nodes[node], &event);
+    return cluster_step(cluster, &cluster->nodes[node], &event);
 }
 
 int cluster_propose(struct cluster *cluster, int node, const char *text)
@@ -315,7 +320,7 @@ int cluster_propose(struct cluster *cluster, int node, const char *text)
     struct raft_event event = {.type = RAFT_PROPOSE,
                                .bytes = bytes_of_string(text)};
 
-    return step(cluster, &cluster->nodes[node], &event);
+    return cluster_step(cluster, &cluster->nodes[node], &event);
 }
 
 int cluster_read(struct cluster *cluster, int node)
@@ -329,7 +334,7 @@ int cluster_read(struct cluster *cluster, int node)
     cluster->reads[id] = (struct cluster_read){
         .node = (uint64_t)node, .committed = cluster->committed_count};
     cluster->read_count++;
-    if (step(cluster, &cluster->nodes[node], &event) != 0) {
+    if (cluster_step(cluster, &cluster->nodes[node], &event) != 0) {
         cluster->read_count--;
         return -1;
     }
@@ -342,7 +347,7 @@ int cluster_inject(struct cluster *cluster, int node, uint64_t from,
     struct raft_event event = {
         .type = RAFT_MESSAGE, .from = from, .bytes = bytes};
 
-    return step(cluster, &cluster->nodes[node], &event);
+    return cluster_step(cluster, &cluster->nodes[node], &event);
 }
 
 void cluster_crash(struct cluster *cluster, int node)
@@ -356,6 +361,7 @@ void cluster_crash(struct cluster *cluster, int node)
         is_kept = is_kept && chance(cluster, 50);
         disk_write_end(victim, is_kept);
     }
+    snapshots_crash(victim);
 }
 
 void cluster_restart(struct cluster *cluster, int node)
@@ -364,12 +370,15 @@ void cluster_restart(struct cluster *cluster, int node)
     struct raft_config config = {.id = victim->id,
                                  .election_timeout_ms = CLUSTER_ELECTION_MS,
                                  .heartbeat_interval_ms = CLUSTER_HEARTBEAT_MS,
+                                 .trailing_entries = cluster->trailing_entries,
+                                 .chunk_size = CLUSTER_CHUNK_SIZE,
                                  .seed = rng_next(&cluster->rng)};
     struct raft_recovered recovered = {.term = victim->term,
                                        .voted_for = victim->voted_for,
                                        .entry_count = victim->log.count};
     struct raft_entry *entries =
         cluster_must(calloc(victim->log.count + 1, sizeof(*entries)));
+    int rv;
 
     if (victim->id <= cluster->voter_count) {
         config.voter_count = cluster->voter_count;
@@ -381,17 +390,26 @@ void cluster_restart(struct cluster *cluster, int node)
         const struct cluster_entry *entry = &victim->log.entries[i];
 
         entries[i] =
-            (struct raft_entry){.index = i + 1,
+            (struct raft_entry){.index = victim->log.base + i + 1,
                                 .term = entry->term,
                                 .type = entry->type,
                                 .data = bytes_of(entry->data, entry->size)};
     }
     recovered.entries = entries;
+    if (victim->snapshot.about.index > 0) {
+        recovered.snapshot = &victim->snapshot.about;
+    }
     victim->incarnation++;
     victim->change.phase = RAFT_CHANGE_NONE;
-    victim->committed = 0;
+    snapshots_restart(cluster, victim);
     victim->write_done_ms = 0;
-    if (raft_new(&config, &recovered, cluster->now_ms, &victim->raft) != 0) {
+    rv = raft_new(&config, &recovered, cluster->now_ms, &victim->raft);
+    if (rv != 0) {
+        (void)fprintf(stderr,
+                      "node %" PRIu64 ": %s: snapshot %" PRIu64
+                      ", log from %" PRIu64 " to %" PRIu64 "\n",
+                      victim->id, err_text(rv), victim->snapshot.about.index,
+                      victim->log.base + 1, disk_last(&victim->log));
         abort();
     }
     raft_check(victim->raft);
@@ -428,6 +446,7 @@ struct cluster *cluster_new_with(uint32_t node_count, uint32_t voter_count,
     cluster->now_ms = 1000;
     cluster->node_count = node_count;
     cluster->voter_count = voter_count;
+    cluster->trailing_entries = 1 + (uint32_t)(seed % 37);
     cluster->faults.delay_max_ms = 1;
     cluster->faults.is_ordered = true;
     for (uint32_t i = 0; i < node_count; i++) {
@@ -448,6 +467,7 @@ void cluster_free(struct cluster *cluster)
             disk_write_end(&cluster->nodes[i], false);
         }
         disk_log_free(&cluster->nodes[i].log);
+        snapshots_free(&cluster->nodes[i]);
     }
     for (size_t i = 0; i < cluster->event_count; i++) {
         free(cluster->events[i].data);

@@ -22,6 +22,7 @@
 enum {
     CLUSTER_ELECTION_MS = 100,
     CLUSTER_HEARTBEAT_MS = 20,
+    CLUSTER_CHUNK_SIZE = 64,
     CLUSTER_TERMS_MAX = 4096,
     CLUSTER_READS_MAX = 4096
 };
@@ -32,6 +33,7 @@ struct cluster_faults {
     uint32_t delay_max_ms; /* messages take 1..this */
     bool is_ordered;       /* a link keeps the order, as a connection does */
     uint32_t disk_max_ms;  /* writes take 0..this */
+    uint32_t snapshot_permille; /* of a node, in a slice of the swarm */
 };
 
 struct cluster_entry {
@@ -42,12 +44,18 @@ struct cluster_entry {
 };
 
 struct cluster_log {
+    uint64_t base;                 /* index before the first one */
     struct cluster_entry *entries; /* owned */
     size_t count;
     size_t capacity;
 };
 
 struct cluster_write; /* on its way to a disk */
+
+struct cluster_snapshot {
+    struct raft_snapshot about; /* index 0: there is none */
+    uint8_t *data;              /* owned */
+};
 
 struct cluster_node {
     uint64_t id;
@@ -58,8 +66,13 @@ struct cluster_node {
     struct cluster_log log; /* on disk */
     struct cluster_write *writes_first;
     struct cluster_write *writes_last;
-    uint64_t write_done_ms; /* when the last of them is done */
-    uint64_t committed;     /* up to here compared with the others */
+    uint64_t write_done_ms;           /* when the last of them is done */
+    uint64_t committed;               /* up to here compared with the others */
+    uint64_t hash;                    /* the state after it */
+    struct cluster_snapshot snapshot; /* on disk */
+    struct cluster_snapshot snapshot_before; /* kept for whom it is sent to */
+    struct cluster_snapshot incoming;        /* not on disk yet */
+    bool is_taking;
     uint64_t refused_count; /* messages that its core called malformed */
     struct raft_change_report change;  /* the last one */
     struct raft_membership membership; /* in use before the last step */
@@ -68,7 +81,7 @@ struct cluster_node {
 struct cluster_committed {
     uint64_t term;        /* of the entry */
     uint64_t leader_term; /* of the leader that committed it */
-    uint64_t hash;
+    uint64_t hash;        /* of the state after it */
 };
 
 struct cluster_read {
@@ -91,6 +104,7 @@ struct cluster {
     uint32_t voter_count; /* the first so many are the first voters */
     struct cluster_node nodes[RAFT_VOTERS_MAX];
     struct cluster_faults faults;
+    uint32_t trailing_entries;                     /* behind a snapshot */
     bool is_cut[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* from, to */
     uint64_t link_busy_ms[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX];
     bool is_disk_stuck[RAFT_VOTERS_MAX];
@@ -144,6 +158,9 @@ int cluster_change(struct cluster *cluster, int node, unsigned voters,
 /* Runs until the node's change has ended, and how; NONE after `ms`. */
 enum raft_change_phase cluster_run_until_changed(struct cluster *cluster,
                                                  int node, uint64_t ms);
+
+/* The node begins to write a snapshot of its state. */
+void cluster_snapshot(struct cluster *cluster, int node);
 
 /* Loses what was not flushed; some of it may have reached the disk. */
 void cluster_crash(struct cluster *cluster, int node);

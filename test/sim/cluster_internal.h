@@ -14,20 +14,31 @@ struct cluster_write {
     uint64_t term;
     uint64_t voted_for;
     uint64_t truncate_from;
+    bool is_log_reset;
+    uint64_t base_index;
     struct cluster_log log; /* the entries to append; owned */
 };
 
-enum cluster_event_type { EVENT_MESSAGE, EVENT_DISK };
+enum cluster_event_type {
+    EVENT_MESSAGE,
+    EVENT_DISK,
+    EVENT_TAKEN,
+    EVENT_CHUNK_STORED,
+    EVENT_STORED,
+    EVENT_CHUNK_LOST
+};
 
 struct cluster_event {
     uint64_t time_ms;
     uint64_t order;
     enum cluster_event_type type;
     uint32_t node;
-    uint64_t incarnation; /* DISK */
-    uint64_t seq;         /* DISK */
-    uint64_t from;        /* MESSAGE */
-    uint8_t *data;        /* MESSAGE; owned */
+    uint64_t incarnation;       /* all but MESSAGE */
+    uint64_t seq;               /* DISK */
+    uint64_t from;              /* MESSAGE; CHUNK_LOST: receiver */
+    uint64_t end;               /* CHUNK_STORED */
+    struct raft_snapshot about; /* of snapshots */
+    uint8_t *data;              /* MESSAGE, TAKEN; owned */
     size_t size;
 };
 
@@ -48,7 +59,28 @@ void disk_write_begin(struct cluster *cluster, struct cluster_node *node,
 /* The oldest write of the node reaches the disk, or is lost. */
 void disk_write_end(struct cluster_node *node, bool is_kept);
 
+/* The last index of a log on disk. */
+uint64_t disk_last(const struct cluster_log *log);
+
+/* Cuts the start of the log, up to `index` if it is there. */
+void disk_cut_start(struct cluster_log *log, uint64_t index);
+
 void disk_log_free(struct cluster_log *log);
+
+/* One step of a node's core, and all that it asks for. */
+int cluster_step(struct cluster *cluster, struct cluster_node *node,
+                 struct raft_event *event);
+void cluster_send(struct cluster *cluster, uint64_t from, uint64_t to,
+                  struct bytes bytes);
+
+/* What a step asks for about snapshots, and what came of it. */
+void snapshots_carry_out(struct cluster *cluster, struct cluster_node *node,
+                         const struct raft_effects *effects);
+void snapshots_handle(struct cluster *cluster,
+                      const struct cluster_event *event);
+void snapshots_crash(struct cluster_node *node);
+void snapshots_restart(struct cluster *cluster, struct cluster_node *node);
+void snapshots_free(struct cluster_node *node);
 
 void cluster_fail(struct cluster *cluster, const char *format, ...)
     PRINTF_LIKE(2, 3);

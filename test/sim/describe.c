@@ -20,8 +20,8 @@ static void describe_node(const struct cluster_node *node)
     const struct raft *raft = node->raft;
     const struct raft_membership *membership;
 
-    (void)fprintf(stderr, "  node %" PRIu64 ": disk=%zu", node->id,
-                  node->log.count);
+    (void)fprintf(stderr, "  node %" PRIu64 ": disk=%" PRIu64, node->id,
+                  disk_last(&node->log));
     if (raft == NULL) {
         (void)fprintf(stderr, " down\n");
         return;
@@ -29,10 +29,10 @@ static void describe_node(const struct cluster_node *node)
     membership = raft_membership(raft);
     (void)fprintf(stderr,
                   " %s term=%" PRIu64 " leader=%" PRIu64 " commit=%" PRIu64
-                  " last=%" PRIu64 " membership=%" PRIu64,
+                  " last=%" PRIu64 " snapshot=%" PRIu64 " membership=%" PRIu64,
                   roles[raft_role(raft)], raft_term(raft), raft_leader(raft),
                   raft_commit_index(raft), raft_last_index(raft),
-                  raft_membership_index(raft));
+                  raft_snapshot(raft)->index, raft_membership_index(raft));
     print_ids("voters", membership->voters, membership->voter_count);
     print_ids("old", membership->voters_old, membership->voter_old_count);
     print_ids("learners", membership->learners, membership->learner_count);

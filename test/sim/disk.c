@@ -3,12 +3,34 @@
 #include "sim/cluster_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void log_cut(struct cluster_log *log, size_t count)
 {
     while (log->count > count) {
         log->count--;
         free(log->entries[log->count].data);
+    }
+}
+
+uint64_t disk_last(const struct cluster_log *log)
+{
+    return log->base + log->count;
+}
+
+void disk_cut_start(struct cluster_log *log, uint64_t index)
+{
+    uint64_t end = index < disk_last(log) ? index : disk_last(log);
+    size_t cut = end > log->base ? (size_t)(end - log->base) : 0;
+
+    for (size_t i = 0; i < cut; i++) {
+        free(log->entries[i].data);
+    }
+    if (cut > 0) {
+        log->count -= cut;
+        memmove(log->entries, log->entries + cut,
+                log->count * sizeof(*log->entries));
+        log->base = end;
     }
 }
 
@@ -42,6 +64,8 @@ void disk_write_begin(struct cluster *cluster, struct cluster_node *node,
     write->term = persist->term;
     write->voted_for = persist->voted_for;
     write->truncate_from = persist->truncate_from;
+    write->is_log_reset = persist->is_log_reset;
+    write->base_index = persist->base_index;
     for (size_t i = 0; i < persist->entry_count; i++) {
         const struct raft_entry *entry = &persist->entries[i];
 
@@ -79,8 +103,13 @@ void disk_write_end(struct cluster_node *node, bool is_kept)
     if (is_kept) {
         node->term = write->term;
         node->voted_for = write->voted_for;
+        if (write->is_log_reset) {
+            log_cut(&node->log, 0);
+            node->log.base = write->base_index;
+        }
         if (write->truncate_from != 0) {
-            log_cut(&node->log, write->truncate_from - 1);
+            log_cut(&node->log,
+                    (size_t)(write->truncate_from - 1 - node->log.base));
         }
         for (size_t i = 0; i < write->log.count; i++) {
             log_push(&node->log, write->log.entries[i]);

@@ -17,7 +17,7 @@ ${CC:-gcc} -std=c11 -D_GNU_SOURCE -DRAFT_MUTATIONS -g -O1 -Ic_src -Itest \
     test/unit/raft/swarm_test.c -lcmocka -o "$program"
 
 names=(none commit_old_term ack_last vote_twice send_early learner_counts
-    forget_config)
+    forget_config install_over)
 failed=0
 for number in "${!names[@]}"; do
     rv=0

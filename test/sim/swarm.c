@@ -27,6 +27,8 @@ static void draw_faults(struct cluster *cluster)
     faults->duplicate_percent = draw(cluster, 2) == 0 ? 0 : draw(cluster, 20);
     faults->delay_max_ms = 1 + draw(cluster, draw(cluster, 2) == 0 ? 4 : 60);
     faults->is_ordered = draw(cluster, 2) == 0;
+    faults->snapshot_permille =
+        draw(cluster, 2) == 0 ? 0 : 1 + draw(cluster, 50);
     faults->disk_max_ms = draw(cluster, draw(cluster, 2) == 0 ? 3 : 80);
 }
 
@@ -157,6 +159,15 @@ static void load(struct cluster *cluster)
     }
 }
 
+static void take_snapshots(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        if (draw(cluster, 1000) < cluster->faults.snapshot_permille) {
+            cluster_snapshot(cluster, (int)i);
+        }
+    }
+}
+
 static bool run_until_members_are_final(struct cluster *cluster)
 {
     uint64_t end_ms = cluster->now_ms + SETTLE_MS;
@@ -217,10 +228,10 @@ bool cluster_swarm(struct cluster *cluster, uint64_t ms)
 {
     uint64_t end_ms = cluster->now_ms + ms;
     uint32_t calm = 5 + draw(cluster, 40);
-
     draw_faults(cluster);
     while (cluster->now_ms < end_ms && cluster->failure[0] == '\0') {
         load(cluster);
+        take_snapshots(cluster);
         if (draw(cluster, calm) == 0) {
             disturb(cluster);
         }

@@ -4,6 +4,7 @@
 #include "lib/test.h"
 #include "raft/log.h"
 
+#include <malloc.h>
 #include <string.h>
 
 enum { MODEL_MAX = 2000, DATA_MAX = 60000 };
@@ -64,11 +65,78 @@ static void a_term_is_found_by_halving(void **state)
     log_close(&log);
 }
 
+static size_t mem_used(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
+static void what_is_below_the_base_is_not_found(void **state)
+{
+    static const uint64_t terms[] = {1, 1, 3, 3, 3, 7};
+    struct log log;
+
+    (void)state;
+    log_init(&log);
+    for (size_t i = 0; i < 6; i++) {
+        put(&log, terms[i], "x");
+    }
+    log_cut(&log, 4);
+    assert_int_equal(log_base(&log), 4);
+    assert_int_equal(log_last(&log), 6);
+    assert_int_equal(log_term(&log, 4), 3);
+    assert_int_equal(log_get(&log, 5).index, 5);
+    assert_true(log_has(&log, 4, 3));
+    assert_false(log_has(&log, 4, 2));
+    assert_false(log_has(&log, 3, 3));
+    assert_false(log_has(&log, 7, 7));
+    assert_int_equal(log_find_term(&log, 9, 3), 5);
+    assert_int_equal(log_find_term(&log, 4, 3), 4);
+    assert_int_equal(log_find_term(&log, 2, 9), 2);
+    assert_int_equal(log_find_term(&log, 9, 2), 3);
+    log_cut(&log, 6);
+    assert_int_equal(log_last(&log), 6);
+    put(&log, 8, "y");
+    assert_int_equal(log_term(&log, 7), 8);
+    log_reset(&log, 100, 9);
+    assert_int_equal(log_last(&log), 100);
+    put(&log, 9, "z");
+    assert_bytes(log_get(&log, 101).data, "z", 1);
+    log_close(&log);
+}
+
+static void a_log_that_is_cut_gives_its_memory_back(void **state)
+{
+    static const uint8_t data[1000];
+    struct log log;
+    size_t used = mem_used();
+
+    (void)state;
+    log_init(&log);
+    for (int i = 0; i < 100000; i++) {
+        assert_ok(log_reserve(&log, 1, sizeof(data)));
+        log_append(&log, 1, RAFT_ENTRY_COMMAND, bytes_of(data, sizeof(data)));
+        if (i % 100 == 0 && log_last(&log) > 1000) {
+            log_cut(&log, log_last(&log) - 1000);
+        }
+    }
+    assert_true(mem_used() - used < 2 * 1000 * 1000);
+    for (int i = 0; i < 100000; i++) {
+        put(&log, 2, "");
+    }
+    log_cut(&log, log_last(&log));
+    assert_true(mem_used() - used < 500 * 1000);
+    log_close(&log);
+    assert_int_equal(mem_used(), used);
+}
+
 /* The room that was reserved stays, also if the end is cut before it is used:
- * random appends and cuts against a plain array of sizes. */
+ * random appends and cuts at both ends against a plain array of sizes. */
 static void it_agrees_with_a_naive_model(void **state)
 {
     size_t sizes[MODEL_MAX];
+    size_t base = 0;
     size_t count = 0;
     struct rng rng;
     struct log log;
@@ -88,9 +156,18 @@ static void it_agrees_with_a_naive_model(void **state)
             wanted[i] = rng_below(&rng, rng_below(&rng, 3) == 0 ? DATA_MAX : 9);
             total += wanted[i];
         }
+        if (rng_below(&rng, 20) == 0) {
+            base += rng_below(&rng, count - base + 1);
+            log_cut(&log, base);
+        }
+        if (rng_below(&rng, 300) == 0 || count + more > MODEL_MAX) {
+            base = rng_below(&rng, MODEL_MAX / 2);
+            count = base;
+            log_reset(&log, base, (uint64_t)round);
+        }
         assert_ok(log_reserve(&log, more, total));
-        if (rng_below(&rng, 4) == 0 || count + more > MODEL_MAX) {
-            count -= count > 0 ? rng_below(&rng, count) : 0;
+        if (rng_below(&rng, 4) == 0) {
+            count -= count > base ? rng_below(&rng, count - base) : 0;
             log_truncate(&log, count + 1);
         }
         for (size_t i = 0; i < more; i++) {
@@ -101,7 +178,8 @@ static void it_agrees_with_a_naive_model(void **state)
         }
         assert_int_equal(log_last(&log), count);
     }
-    for (size_t i = 0; i < count; i++) {
+    assert_true(count > base);
+    for (size_t i = base; i < count; i++) {
         struct raft_entry entry = log_get(&log, i + 1);
 
         assert_int_equal(entry.data.size, sizes[i]);
@@ -134,6 +212,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_appended_is_there),
         cmocka_unit_test(a_term_is_found_by_halving),
+        cmocka_unit_test(what_is_below_the_base_is_not_found),
+        cmocka_unit_test(a_log_that_is_cut_gives_its_memory_back),
         cmocka_unit_test(it_agrees_with_a_naive_model),
         cmocka_unit_test(lack_of_memory_leaves_the_log_as_it_is),
     };

@@ -64,7 +64,7 @@ static void adopt(struct raft *raft, const struct raft_membership *membership,
     }
 }
 
-void members_adopt_entry(struct raft *raft, uint64_t index)
+void adoption_of_entry(struct raft *raft, uint64_t index)
 {
     struct raft_entry entry = log_get(&raft->log, index);
     struct raft_membership membership;
@@ -80,22 +80,23 @@ static uint64_t find_entry(const struct raft *raft, uint64_t last)
 {
     uint64_t index = last;
 
-    while (index > 0 && log_get(&raft->log, index).type != RAFT_ENTRY_CONFIG) {
+    while (index > log_base(&raft->log) &&
+           log_get(&raft->log, index).type != RAFT_ENTRY_CONFIG) {
         index--;
     }
-    return index;
+    return index > log_base(&raft->log) ? index : 0;
 }
 
 static void adopt_at(struct raft *raft, uint64_t index)
 {
     if (index > 0) {
-        members_adopt_entry(raft, index);
+        adoption_of_entry(raft, index);
     } else {
-        adopt(raft, &raft->membership_first, 0);
+        adopt(raft, &raft->membership_first, raft->membership_first_index);
     }
 }
 
-void members_adopt_newest(struct raft *raft, uint64_t last)
+void adoption_of_newest(struct raft *raft, uint64_t last)
 {
     uint64_t index = find_entry(raft, last);
 
@@ -106,7 +107,21 @@ void members_adopt_newest(struct raft *raft, uint64_t last)
     }
 }
 
-bool members_can_campaign(const struct raft *raft)
+struct raft_membership adoption_find(const struct raft *raft, uint64_t last)
+{
+    uint64_t index = find_entry(raft, last);
+    struct raft_membership membership;
+    int rv;
+
+    if (index == 0) {
+        return raft->membership_first;
+    }
+    rv = membership_decode(log_get(&raft->log, index).data, &membership);
+    ensure(rv == 0);
+    return membership;
+}
+
+bool adoption_can_campaign(const struct raft *raft)
 {
     /* Dissertation 4.2.2: its log may be the only one from which the entry
      * that ends its own part can still reach a majority. */

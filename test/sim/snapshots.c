@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Snapshots on disks and on their way. The state of a node is a hash of all
+ * entries that it has applied; a snapshot has it, and bytes that follow from
+ * it, so that a chunk in the wrong place is noticed. */
+#include "base/err.h"
+#include "sim/cluster_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STATE_SIZE = 8, FILL_SIZE_MAX = 600 };
+
+static size_t size_of_state(uint64_t hash)
+{
+    return STATE_SIZE + (size_t)(hash % FILL_SIZE_MAX);
+}
+
+static uint8_t byte_at(uint64_t hash, size_t place)
+{
+    if (place < STATE_SIZE) {
+        return (uint8_t)(hash >> 8 * place);
+    }
+    return (uint8_t)(hash * (place + 1) >> 24);
+}
+
+static uint64_t state_of(const uint8_t *data)
+{
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < STATE_SIZE; i++) {
+        hash |= (uint64_t)data[i] << 8 * i;
+    }
+    return hash;
+}
+
+static bool is_whole(const struct cluster_snapshot *snapshot)
+{
+    uint64_t hash = state_of(snapshot->data);
+
+    if (snapshot->about.size != size_of_state(hash)) {
+        return false;
+    }
+    for (size_t i = 0; i < snapshot->about.size; i++) {
+        if (snapshot->data[i] != byte_at(hash, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void push_later(struct cluster *cluster, const struct cluster_node *node,
+                       struct cluster_event event)
+{
+    event.time_ms = cluster->now_ms +
+                    rng_below(&cluster->rng, cluster->faults.disk_max_ms + 2);
+    event.node = (uint32_t)node->id - 1;
+    event.incarnation = node->incarnation;
+    event_push(cluster, event);
+}
+
+void cluster_snapshot(struct cluster *cluster, int node)
+{
+    struct cluster_node *taker = &cluster->nodes[node];
+    struct cluster_event event = {.type = EVENT_TAKEN};
+
+    if (taker->raft == NULL || taker->is_taking ||
+        raft_snapshot_at(taker->raft, taker->committed, &event.about) != 0) {
+        return;
+    }
+    taker->is_taking = true;
+    event.about.size = size_of_state(taker->hash);
+    event.data = cluster_must(malloc(event.about.size));
+    for (size_t i = 0; i < event.about.size; i++) {
+        event.data[i] = byte_at(taker->hash, i);
+    }
+    push_later(cluster, taker, event);
+}
+
+/* --- What a step asks for ------------------------------------------------ */
+
+static const struct cluster_snapshot *find(const struct cluster_node *node,
+                                           uint64_t index)
+{
+    if (node->snapshot.about.index == index) {
+        return &node->snapshot;
+    }
+    return node->snapshot_before.about.index == index ? &node->snapshot_before
+                                                      : NULL;
+}
+
+static void send_chunk(struct cluster *cluster, struct cluster_node *node,
+                       const struct raft_chunk_send *chunk)
+{
+    const struct cluster_snapshot *snapshot = find(node, chunk->snapshot_index);
+    size_t size = chunk->header.size + chunk->size;
+    uint8_t *bytes;
+
+    if (snapshot == NULL) {
+        push_later(
+            cluster, node,
+            (struct cluster_event){.type = EVENT_CHUNK_LOST,
+                                   .from = chunk->to,
+                                   .about = {.index = chunk->snapshot_index}});
+        return;
+    }
+    bytes = cluster_must(malloc(size));
+    memcpy(bytes, chunk->header.data, chunk->header.size);
+    memcpy(bytes + chunk->header.size, snapshot->data + chunk->offset,
+           chunk->size);
+    cluster_send(cluster, node->id, chunk->to, bytes_of(bytes, size));
+    free(bytes);
+}
+
+static void store_chunk(struct cluster *cluster, struct cluster_node *node,
+                        const struct raft_chunk *chunk)
+{
+    struct cluster_snapshot *incoming = &node->incoming;
+
+    if (chunk->offset == 0) {
+        free(incoming->data);
+        incoming->data = cluster_must(malloc(chunk->snapshot_size));
+        incoming->about = (struct raft_snapshot){.index = chunk->snapshot_index,
+                                                 .size = chunk->snapshot_size};
+    }
+    if (incoming->about.index != chunk->snapshot_index ||
+        chunk->offset + chunk->data.size > incoming->about.size) {
+        cluster_fail(cluster, "a chunk at the wrong place");
+        return;
+    }
+    memcpy(incoming->data + chunk->offset, chunk->data.data, chunk->data.size);
+    push_later(cluster, node,
+               (struct cluster_event){.type = EVENT_CHUNK_STORED,
+                                      .about = incoming->about,
+                                      .end = chunk->offset + chunk->data.size});
+}
+
+static void take_state(struct cluster *cluster, struct cluster_node *node)
+{
+    uint64_t index = node->snapshot.about.index;
+
+    node->committed = index;
+    node->hash = index == 0 ? 0 : state_of(node->snapshot.data);
+    if (index > 0 && (index > cluster->committed_count ||
+                      cluster->committed[index - 1].hash != node->hash)) {
+        cluster_fail(cluster, "node %" PRIu64 " has another state at %" PRIu64,
+                     node->id, index);
+    }
+}
+
+void snapshots_carry_out(struct cluster *cluster, struct cluster_node *node,
+                         const struct raft_effects *effects)
+{
+    for (size_t i = 0; i < effects->chunk_send_count; i++) {
+        send_chunk(cluster, node, &effects->chunk_sends[i]);
+    }
+    if (effects->chunk.snapshot_index != 0) {
+        store_chunk(cluster, node, &effects->chunk);
+    }
+    if (effects->finish != NULL) {
+        push_later(cluster, node,
+                   (struct cluster_event){.type = EVENT_STORED,
+                                          .about = *effects->finish});
+    }
+    if (effects->restore != NULL) {
+        if (effects->restore->index < node->committed) {
+            cluster_fail(cluster,
+                         "node %" PRIu64 " goes back from %" PRIu64
+                         " to a snapshot of %" PRIu64,
+                         node->id, node->committed, effects->restore->index);
+        }
+        take_state(cluster, node);
+    }
+}
+
+/* --- What came of it ----------------------------------------------------- */
+
+static void drop(struct cluster_snapshot *snapshot)
+{
+    free(snapshot->data);
+    *snapshot = (struct cluster_snapshot){.data = NULL};
+}
+
+/* It is on disk from now on. */
+static void keep(struct cluster_node *node, struct cluster_snapshot snapshot)
+{
+    if (snapshot.about.index <= node->snapshot.about.index) {
+        free(snapshot.data);
+        return;
+    }
+    drop(&node->snapshot_before);
+    node->snapshot_before = node->snapshot;
+    node->snapshot = snapshot;
+}
+
+static void handle_taken(struct cluster *cluster, struct cluster_node *node,
+                         const struct cluster_event *event)
+{
+    struct raft_event taken = {.type = RAFT_SNAPSHOT_TAKEN,
+                               .snapshot_index = event->about.index,
+                               .snapshot_size = event->about.size};
+
+    node->is_taking = false;
+    keep(node,
+         (struct cluster_snapshot){.about = event->about, .data = event->data});
+    (void)cluster_step(cluster, node, &taken);
+    /* The file may be cut later, or never; but not while a write is under way
+     * that may itself cut what is to stay. */
+    if (node->writes_first == NULL && rng_below(&cluster->rng, 2) == 0) {
+        disk_cut_start(&node->log, raft_first_index(node->raft) - 1);
+    }
+}
+
+static void handle_stored(struct cluster *cluster, struct cluster_node *node,
+                          const struct cluster_event *event)
+{
+    struct raft_event stored = {.type = RAFT_SNAPSHOT_STORED,
+                                .snapshot_index = event->about.index};
+
+    node->incoming.about = event->about;
+    if (!is_whole(&node->incoming)) {
+        cluster_fail(cluster, "a snapshot arrives damaged");
+        return;
+    }
+    keep(node, node->incoming);
+    node->incoming = (struct cluster_snapshot){.data = NULL};
+    (void)cluster_step(cluster, node, &stored);
+}
+
+void snapshots_handle(struct cluster *cluster,
+                      const struct cluster_event *event)
+{
+    struct cluster_node *node = &cluster->nodes[event->node];
+    struct raft_event done = {.snapshot_index = event->about.index,
+                              .from = event->from,
+                              .chunk_end = event->end};
+
+    if (node->raft == NULL || node->incarnation != event->incarnation) {
+        free(event->data);
+        return;
+    }
+    if (event->type == EVENT_TAKEN) {
+        handle_taken(cluster, node, event);
+        return;
+    }
+    if (event->type == EVENT_STORED) {
+        handle_stored(cluster, node, event);
+        return;
+    }
+    done.type =
+        event->type == EVENT_CHUNK_STORED ? RAFT_CHUNK_STORED : RAFT_CHUNK_LOST;
+    (void)cluster_step(cluster, node, &done);
+}
+
+void snapshots_crash(struct cluster_node *node)
+{
+    drop(&node->incoming);
+    node->is_taking = false;
+}
+
+void snapshots_restart(struct cluster *cluster, struct cluster_node *node)
+{
+    take_state(cluster, node);
+}
+
+void snapshots_free(struct cluster_node *node)
+{
+    drop(&node->snapshot);
+    drop(&node->snapshot_before);
+    drop(&node->incoming);
+}
