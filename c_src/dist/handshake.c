@@ -162,7 +162,23 @@ static bool has_mandatory_flags(uint64_t flags)
     return (flags & DIST_FLAGS_MANDATORY) == DIST_FLAGS_MANDATORY;
 }
 
+/* Answers with a status that ends the handshake. */
+static int refuse(struct handshake *handshake, struct buf *out,
+                  const char *status, int err, const char *cause)
+{
+    put_status(handshake, out, status);
+    return fail(handshake, err, cause);
+}
+
 /* --- The initiator -------------------------------------------------------- */
+
+static bool has_link(const struct handshake *handshake)
+{
+    const struct handshake_config *config = &handshake->config;
+
+    return config->is_linked != NULL &&
+           config->is_linked(config->is_linked_arg);
+}
 
 static int on_status(struct handshake *handshake, struct cursor *cursor,
                      struct buf *out)
@@ -174,6 +190,10 @@ static int on_status(struct handshake *handshake, struct cursor *cursor,
         return 0;
     }
     if (bytes_is(status, "alive")) {
+        if (has_link(handshake)) {
+            return refuse(handshake, out, "false", ERR_REFUSED,
+                          "there is a link to the peer already");
+        }
         /* The peer has a link of an earlier run of ours: this one counts. */
         put_status(handshake, out, "true");
         handshake->state = HANDSHAKE_RECV_CHALLENGE;
@@ -246,14 +266,6 @@ static int on_ack(struct handshake *handshake, struct cursor *cursor,
 }
 
 /* --- The acceptor --------------------------------------------------------- */
-
-/* Answers with a status that ends the handshake. */
-static int refuse(struct handshake *handshake, struct buf *out,
-                  const char *status, int err, const char *cause)
-{
-    put_status(handshake, out, status);
-    return fail(handshake, err, cause);
-}
 
 static int answer_name(struct handshake *handshake, struct bytes name,
                        struct buf *out)

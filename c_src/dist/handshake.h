@@ -35,13 +35,17 @@ typedef void handshake_digest_fn(struct bytes data,
 /* What the acceptor does about a peer that dials in under `name`. */
 enum handshake_verdict {
     HANDSHAKE_ACCEPT,       /* ok */
-    HANDSHAKE_SIMULTANEOUS, /* ok_simultaneous: we drop our own attempt */
+    HANDSHAKE_SIMULTANEOUS, /* ok_simultaneous: our own attempt makes way */
     HANDSHAKE_NOK,          /* our own attempt under way wins */
     HANDSHAKE_ALIVE,        /* a link to that name is up: ask which one lives */
     HANDSHAKE_NOT_ALLOWED,
 };
 typedef enum handshake_verdict handshake_verdict_fn(void *arg,
                                                     struct bytes name);
+
+/* Whether the initiator has a link to the peer already, which the peer asks
+ * when it has one: if so, that one is kept. */
+typedef bool handshake_is_linked_fn(void *arg);
 
 /* The cookie that is shared with the peer of that name, once it is known; at
  * most HANDSHAKE_COOKIE_MAX bytes, borrowed until the next call. */
@@ -60,6 +64,8 @@ struct handshake_config {
     void *cookie_arg;
     handshake_verdict_fn *verdict; /* acceptor */
     void *verdict_arg;
+    handshake_is_linked_fn *is_linked; /* initiator; NULL: it has none */
+    void *is_linked_arg;
 };
 
 enum handshake_state {
