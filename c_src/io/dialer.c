@@ -5,7 +5,8 @@
  *                                    └─ port is given ─┘
  *
  * Each address is tried in turn until a connection stands; one deadline covers
- * all of it. */
+ * all of it. While somebody who dialled us shakes hands by the name that is
+ * wanted, a dial makes way, once: a stranger may take any name. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -24,6 +25,10 @@ struct dial {
     size_t address_index; /* being tried */
     uint16_t port;        /* 0: epmd knows */
     uint64_t deadline_ms;
+    bool is_held;       /* waits for the peer's own attempt */
+    bool was_held;      /* and does so no more */
+    bool has_refused;   /* the peer waits for this attempt */
+    bool was_renewed;   /* for that, which is done once */
     const char *reason; /* of the last failure */
     size_t name_size;
     char name[HANDSHAKE_NODE_NAME_MAX];
@@ -79,6 +84,33 @@ void dial_fail(struct dial *dial, const char *reason)
     loop_again(dial->peers->loop);
 }
 
+/* Once more, with all the time that an attempt has. */
+static void begin_anew(struct dial *dial)
+{
+    struct peers *peers = dial->peers;
+
+    release(dial);
+    dial->deadline_ms = loop_now_ms(peers->loop) + peers->timing.handshake_ms;
+    try_address(dial);
+}
+
+void dial_lose(struct dial *dial, const char *reason)
+{
+    bool has_refused = dial->has_refused && !dial->was_renewed;
+
+    dial->was_renewed = dial->was_renewed || has_refused;
+    if ((has_refused || !dial->was_held) &&
+        listener_has_unproven(dial->peers, name_of(dial))) {
+        dial_hold(dial);
+    } else if (has_refused) {
+        /* A virtual machine that was told nok does not look at its connection
+         * any more: it would wait in vain. */
+        begin_anew(dial);
+    } else {
+        dial_fail(dial, reason);
+    }
+}
+
 void dials_close(struct peers *peers)
 {
     while (!list_is_empty(&peers->dials)) {
@@ -128,8 +160,13 @@ static void start_connecting(struct dial *dial, uint16_t port)
 {
     void *address = &dial->addresses[dial->address_index];
     struct peer *peer;
-    int rv = peer_new(dial->peers, PEER_DIALLED, &peer);
+    int rv;
 
+    if (!dial->was_held && listener_has_unproven(dial->peers, name_of(dial))) {
+        dial_hold(dial);
+        return;
+    }
+    rv = peer_new(dial->peers, PEER_DIALLED, &peer);
     if (rv != 0) {
         dial_fail(dial, err_text(rv));
         return;
@@ -280,9 +317,54 @@ struct dial *dials_find(const struct peers *peers, struct bytes name)
     return NULL;
 }
 
-bool dial_has_sent_name(const struct dial *dial)
+enum crossing_dial dial_crossing(const struct dial *dial)
 {
-    return dial->peer != NULL && dial->peer->handshake != NULL;
+    return dial->peer == NULL ? CROSSING_UNSAID
+                              : crossing_dial_of(dial->peer->handshake);
+}
+
+bool dial_is_firm(const struct dial *dial)
+{
+    return dial->was_held && !dial->is_held;
+}
+
+void dial_is_answered(struct dial *dial)
+{
+    listener_drop_unproven(dial->peers, name_of(dial));
+}
+
+void dial_hold(struct dial *dial)
+{
+    struct peers *peers = dial->peers;
+
+    if (dial->is_held || dial->resolve != NULL) {
+        return; /* makes way when it is about to connect, if it has to then */
+    }
+    release(dial);
+    dial->is_held = true;
+    dial->was_held = true;
+    dial->deadline_ms = loop_now_ms(peers->loop) + peers->timing.handshake_ms;
+}
+
+void dial_refuses(struct dial *dial)
+{
+    dial->has_refused = true;
+}
+
+void dials_resume(struct peers *peers)
+{
+    struct list *next;
+
+    for (struct list *node = peers->dials.next; node != &peers->dials;
+         node = next) {
+        struct dial *dial = LIST_ENTRY(node, struct dial, link);
+
+        next = node->next;
+        if (dial->is_held && !listener_has_unproven(peers, name_of(dial))) {
+            dial->is_held = false;
+            begin_anew(dial);
+        }
+    }
 }
 
 void dials_settle(struct peers *peers)
@@ -315,7 +397,10 @@ void dials_sweep(struct peers *peers, uint64_t now_ms)
 
         next = node->next;
         if (now_ms >= dial->deadline_ms) {
-            if (dial_has_sent_name(dial)) {
+            if (dial->is_held) {
+                dial->is_held = false;
+                begin_anew(dial);
+            } else if (dial_crossing(dial) != CROSSING_UNSAID) {
                 peer_fail_handshake(dial->peer, "the handshake took too long");
             } else {
                 dial_fail(dial, "connecting took too long");

@@ -260,24 +260,49 @@ enum handshake_verdict listener_verdict(void *arg, struct bytes name)
     struct peer *peer = (struct peer *)arg;
     struct peers *peers = peer->peers;
     struct dial *dial = dials_find(peers, name);
+    struct crossing crossing = peers_crossing(peers, name, dial);
+    enum handshake_verdict verdict = crossing_verdict(&crossing);
 
     if (peer->tls != NULL && !tls_link_may_be(peer->tls, name)) {
         peer->refusal = "the peer's certificate is of another node";
         return HANDSHAKE_NOT_ALLOWED;
     }
-    if (map_get(&peers->names, name) != NULL) {
-        return HANDSHAKE_ALIVE;
-    }
-    if (dial == NULL) {
-        return HANDSHAKE_ACCEPT;
-    }
-    /* erl_dist_protocol: of two attempts that cross, the one of the greater
-     * name goes on. Ours does not count before the peer can have seen it. */
-    if (dial_has_sent_name(dial) &&
-        bytes_compare(buf_bytes(&peers->name), name) > 0) {
+    if (verdict == HANDSHAKE_NOK) {
         peer->is_crossed = true;
-        return HANDSHAKE_NOK;
+        dial_refuses(dial);
+    } else if (verdict == HANDSHAKE_SIMULTANEOUS && crossing_holds(&crossing)) {
+        dial_hold(dial);
     }
-    dial_fail(dial, "the peer's own attempt goes on");
-    return HANDSHAKE_SIMULTANEOUS;
+    return verdict;
+}
+
+static bool is_unproven(const struct peer *peer, struct bytes name)
+{
+    return peer->handshake != NULL &&
+           crossing_is_unproven(peer->handshake, name);
+}
+
+bool listener_has_unproven(const struct peers *peers, struct bytes name)
+{
+    LIST_FOREACH (node, &peers->accepted) {
+        if (is_unproven(LIST_ENTRY(node, struct peer, link), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void listener_drop_unproven(struct peers *peers, struct bytes name)
+{
+    struct list *next;
+
+    for (struct list *node = peers->accepted.next; node != &peers->accepted;
+         node = next) {
+        struct peer *peer = LIST_ENTRY(node, struct peer, link);
+
+        next = node->next;
+        if (is_unproven(peer, name)) {
+            peer_close(peer);
+        }
+    }
 }

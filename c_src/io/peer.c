@@ -55,6 +55,9 @@ void peer_close(struct peer *peer)
         return;
     }
     ensure(peer->stage != PEER_UP);
+    if (peer->stage == PEER_ACCEPTED && !list_is_empty(&peer->peers->dials)) {
+        loop_again(peer->peers->loop); /* one may have made way for it */
+    }
     peer_write_last(peer);
     peer_leave(peer);
     list_remove(&peer->dirty);
@@ -97,6 +100,14 @@ void peer_cut_for_memory(struct peer *peer)
     }
 }
 
+/* Whether a link to the one that this peer dials is up already. */
+static bool is_linked(void *arg)
+{
+    const struct peer *peer = (const struct peer *)arg;
+
+    return peers_find(peer->peers, peer_name(peer)) != NULL;
+}
+
 static void log_handshake(const struct peer *peer, const char *reason)
 {
     const struct handshake *handshake = peer->handshake;
@@ -122,14 +133,36 @@ void peer_fail_handshake(struct peer *peer, const char *reason)
         peer_close(peer); /* nothing is wrong: the two have one link */
         return;
     }
+    if (peer->stage == PEER_DIALLED && is_linked(peer)) {
+        dial_free(peer->dial); /* nor is it here; closes the peer */
+        return;
+    }
     peer->peers->counters.handshakes_failed++;
     reason = peer->refusal == NULL ? reason : peer->refusal;
     if (peer->stage == PEER_DIALLED) {
-        dial_fail(peer->dial, reason); /* closes the peer */
+        dial_lose(peer->dial, reason); /* closes the peer */
         return;
     }
     log_handshake(peer, reason);
     peer_close(peer);
+}
+
+/* Whether the peer has closed one of two connections, having the other. */
+static bool is_needless(const struct peer *peer)
+{
+    struct peers *peers = peer->peers;
+    struct crossing crossing;
+    struct bytes name;
+
+    if (peer->stage != PEER_ACCEPTED || peer->handshake == NULL) {
+        return false;
+    }
+    name = bytes_of_string(peer->handshake->peer_name);
+    if (name.size == 0) {
+        return false;
+    }
+    crossing = peers_crossing(peers, name, dials_find(peers, name));
+    return crossing.is_linked || crossing.dial == CROSSING_ANSWERED;
 }
 
 /* The connection broke, by no fault in what the peer said. */
@@ -138,6 +171,10 @@ void peer_break(struct peer *peer, const char *reason)
     switch (peer->stage) {
     case PEER_ACCEPTED:
     case PEER_DIALLED:
+        if (is_needless(peer)) {
+            peer_close(peer);
+            return;
+        }
         if (peer->handshake != NULL &&
             peer->handshake->state == HANDSHAKE_RECV_ACK) {
             /* All that an Erlang node does about a wrong cookie is to close. */
@@ -219,6 +256,8 @@ int peer_start(struct peer *peer, bool is_initiator)
     config.peer_name = peer_name(peer);
     config.verdict = listener_verdict;
     config.verdict_arg = peer;
+    config.is_linked = is_linked;
+    config.is_linked_arg = peer;
     peer->received_ms = loop_now_ms(peer->peers->loop);
     peer->sent_ms = peer->received_ms;
     rv = handshake_init(peer->handshake, &config, &peer->out);

@@ -94,6 +94,12 @@ static void take_frames(struct peer *peer, struct bytes input)
     }
 }
 
+static bool is_dial_answered(const struct peer *peer)
+{
+    return peer->stage == PEER_DIALLED &&
+           crossing_dial_of(peer->handshake) == CROSSING_ANSWERED;
+}
+
 static void finish_handshake(struct peer *peer)
 {
     const struct handshake *handshake = peer->handshake;
@@ -125,6 +131,7 @@ static bool is_tls_hello(const struct peer *peer, struct bytes input)
 static void take_packets(struct peer *peer, struct bytes input)
 {
     struct buf kept = peer->input;
+    bool was_answered = is_dial_answered(peer);
     struct bytes left;
     size_t used = 0;
     int rv;
@@ -151,6 +158,9 @@ static void take_packets(struct peer *peer, struct bytes input)
     }
     peer_mark_dirty(peer);
     listener_heard(peer);
+    if (!was_answered && is_dial_answered(peer)) {
+        dial_is_answered(peer->dial);
+    }
     left = bytes_of(input.data + used, input.size - used);
     if (peer->handshake->state == HANDSHAKE_DONE) {
         finish_handshake(peer);

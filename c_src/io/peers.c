@@ -40,9 +40,21 @@ void peers_settle(struct peers *peers)
     dials_settle(peers);
 }
 
+struct crossing peers_crossing(const struct peers *peers, struct bytes name,
+                               const struct dial *dial)
+{
+    return (struct crossing){.own = buf_bytes(&peers->name),
+                             .peer = name,
+                             .is_linked = peers_find(peers, name) != NULL,
+                             .dial = dial == NULL ? CROSSING_NONE
+                                                  : dial_crossing(dial),
+                             .is_firm = dial != NULL && dial_is_firm(dial)};
+}
+
 void peers_link_up(struct peers *peers, struct peer *peer)
 {
     struct bytes name = peer_name(peer);
+    struct crossing crossing;
     struct peer *older;
     struct dial *dial;
 
@@ -59,9 +71,10 @@ void peers_link_up(struct peers *peers, struct peer *peer)
         peer_end(older, PEERS_END_REPLACED, "replaced");
     }
     peers_settle(peers);
-    /* One of ours that the peer refused in favour of this connection. */
+    /* One of ours that made way for this connection. */
     dial = dials_find(peers, name);
-    if (dial != NULL) {
+    crossing = peers_crossing(peers, name, dial);
+    if (crossing_is_over(&crossing)) {
         dial_free(dial);
     }
     if (map_put(&peers->names, name, peer) != 0) {
@@ -78,6 +91,7 @@ static void settle(void *arg)
     struct peers *peers = (struct peers *)arg;
 
     listener_resume(peers);
+    dials_resume(peers);
     peers_settle(peers);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "dist/crossing.h"
 #include "dist/frame.h"
 #include "dist/handshake.h"
 #include "dist/inbox.h"
@@ -71,11 +72,11 @@ struct peer {
     struct list paused;  /* in peers->paused until the turn ends */
     struct list waiting; /* PEER_ACCEPTED: in a list of its origin */
     enum peer_stage stage;
-    bool is_writing;             /* `write` is under way */
-    bool is_named;               /* PEER_ACCEPTED: it waits with the named */
-    const char *refusal;         /* why the acceptor does not allow it */
-    bool is_crossed;             /* refused in favour of our own attempt */
-    struct dial *dial;           /* PEER_DIALLED */
+    bool is_writing;     /* `write` is under way */
+    bool is_named;       /* PEER_ACCEPTED: it waits with the named */
+    const char *refusal; /* why the acceptor does not allow it */
+    bool is_crossed;     /* PEER_ACCEPTED: nok, our own attempt goes on */
+    struct dial *dial;   /* PEER_DIALLED */
     struct handshake *handshake; /* owned; NULL once it is over */
     const char *cut_reason;      /* PEER_CUT */
     struct buf input;            /* an incomplete frame or packet */
@@ -159,6 +160,9 @@ struct peers {
 struct handshake_config peers_handshake_config(struct peers *peers);
 void peers_release(struct peers *peers); /* drops one reference */
 void peers_settle(struct peers *peers);  /* tells `down` and `dial_failed` */
+/* How things stand with that name; `dial` may be NULL. */
+struct crossing peers_crossing(const struct peers *peers, struct bytes name,
+                               const struct dial *dial);
 /* Makes the link known in place of an older one of that name. */
 void peers_link_up(struct peers *peers, struct peer *peer);
 /* Tests only: in force at once. */
@@ -219,14 +223,29 @@ void listener_heard(struct peer *peer);      /* it may have said its name */
 void listener_resume(struct peers *peers);   /* before the work of a turn */
 void listener_end_turn(struct peers *peers); /* after it */
 enum handshake_verdict listener_verdict(void *arg, struct bytes name);
+/* Whether somebody shakes hands as `name` who has yet to prove it. */
+bool listener_has_unproven(const struct peers *peers, struct bytes name);
+void listener_drop_unproven(struct peers *peers, struct bytes name);
 
 /* dialer.c */
 struct dial *dials_find(const struct peers *peers, struct bytes name);
 /* The dial is over without a link; `dial_failed` comes later in the turn. */
 void dial_fail(struct dial *dial, const char *reason);
-void dial_free(struct dial *dial);   /* without a word */
-void dial_detach(struct dial *dial); /* its peer goes its own way */
-bool dial_has_sent_name(const struct dial *dial);
+/* Its handshake has come to nothing: it fails, or begins anew if the peer waits
+ * for it. */
+void dial_lose(struct dial *dial, const char *reason);
+/* Makes way for the peer's own attempt: lets go of its connection, and begins
+ * anew when that attempt has come to nothing. */
+void dial_hold(struct dial *dial);
+void dial_refuses(struct dial *dial); /* the peer's, which waits for this one */
+void dial_free(struct dial *dial);    /* without a word */
+void dial_detach(struct dial *dial);  /* its peer goes its own way */
+enum crossing_dial dial_crossing(const struct dial *dial);
+bool dial_is_firm(const struct dial *dial); /* makes way no more */
+/* The peer goes along with it: who still says that it is that peer is not, or
+ * has been given up by it. */
+void dial_is_answered(struct dial *dial);
+void dials_resume(struct peers *peers); /* those that made way for nothing */
 void dials_sweep(struct peers *peers, uint64_t now_ms);
 void dials_settle(struct peers *peers);
 void dials_close(struct peers *peers);
