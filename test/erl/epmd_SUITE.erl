@@ -13,6 +13,10 @@
 -define(BIG, (1 bsl 20)).
 %% KiB: a member that grows to the hard limit of output (256 MiB) needs more.
 -define(MEMORY_KIB, 196608).
+%% Times that two dial each other in one run, QUORATE_CROSSINGS says another
+%% number; and how far apart at most.
+-define(CROSSINGS, "500").
+-define(APART_US, 2000).
 
 suite() ->
     [{timetrap, {seconds, 90}}].
@@ -22,7 +26,7 @@ all() ->
      {group, links}].
 
 groups() ->
-    Nodes = [without_epmd, short_names, ipv6],
+    Nodes = [without_epmd, short_names, ipv6, nodes_that_dial_each_other],
     [{table, [], [texts_are_read, the_table_is_filled, wrong_entries_are_left_out,
                   an_own_member_is_found]},
      {otp25, [], Nodes},
@@ -30,7 +34,8 @@ groups() ->
      {otp29, [], Nodes},
      {epmd, [], [registers_again_with_a_new_epmd, a_taken_name_is_waited_for]},
      {links, [], [idle_links_stay, frozen_peers_are_cut, attempts_that_cross,
-                  creations_are_new, a_peer_that_does_not_read, a_flood_is_answered]}].
+                  an_attempt_that_is_given_up, a_stranger_by_the_name_of_a_peer, creations_are_new,
+                  a_peer_that_does_not_read, a_flood_is_answered]}].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(epmd),
@@ -344,15 +349,127 @@ attempts_that_cross(Config) ->
     Taken = ct_raw:open(Port),
     ok = ct_raw:say_name(Taken, <<"zzz@127.0.0.1">>),
     ?assertEqual(<<"sok_simultaneous">>, ct_raw:hear(Taken)),
-    ?assert(ct_raw:closes(FromMore, 5000)),
     <<"N", _:64, Challenge:32, _/binary>> = ct_raw:hear(Taken),
     ok = ct_raw:reply_to(Taken, Challenge, Cookie),
     <<"a", _:16/binary>> = ct_raw:hear(Taken),
+    ?assert(ct_raw:closes(FromMore, 5000)),
     ?assertEqual(<<"0.1.0">>, ct_raw:call(Taken, <<"zzz@127.0.0.1">>, {quorate, version, []})),
     [ok = gen_tcp:close(S) || S <- [Less, More, FromLess, Taken]].
 
+%% An attempt of either side that comes to nothing is followed by one of the
+%% member, at once: nobody is left waiting for the other.
+an_attempt_that_is_given_up(Config) ->
+    #{cookie := Cookie} = ?config(context, Config),
+    [Port, LessPort, MorePort] = quorate_ct:free_ports(3),
+    _ = start_with_voters(Config, Port, [{"aaa", LessPort}, {"zzz", MorePort}]),
+    true = quorate_ct:await(listens, fun() -> is_open(Port) end),
+    %% Ours is under way: the member does not dial beside it.
+    Unproven = ct_raw:open(Port),
+    ok = ct_raw:say_name(Unproven, <<"aaa@127.0.0.1">>),
+    ?assert(lists:member(ct_raw:hear(Unproven), [<<"sok">>, <<"sok_simultaneous">>])),
+    <<"N", _:64, _:32, _/binary>> = ct_raw:hear(Unproven),
+    {Less, LessPort} = listen(LessPort),
+    ?assertEqual({error, timeout}, gen_tcp:accept(Less, 1000)),
+    ok = gen_tcp:close(Unproven),
+    First = accept_name(Less),
+    %% It has told us nok, so that we wait for it; then its own attempt breaks.
+    Refused = ct_raw:open(Port),
+    ok = ct_raw:say_name(Refused, <<"aaa@127.0.0.1">>),
+    ?assertEqual(<<"snok">>, ct_raw:hear(Refused)),
+    ok = gen_tcp:close(First),
+    Second = accept_name(Less),
+    ok = become(Second, <<"sok_simultaneous">>, <<"aaa@127.0.0.1">>, Cookie),
+    ?assertEqual(<<"0.1.0">>, ct_raw:call(Second, <<"aaa@127.0.0.1">>, {quorate, version, []})),
+    [ok = gen_tcp:close(S) || S <- [Less, Refused, Second]].
+
+%% Without the cookie it takes a name that is greater than that of the member,
+%% which would let the attempt of such a peer go on. The peer itself is reached.
+a_stranger_by_the_name_of_a_peer(Config) ->
+    #{cookie := Cookie} = ?config(context, Config),
+    [Port, LessPort] = quorate_ct:free_ports(2),
+    {More, MorePort} = listen(),
+    _ = start_with_voters(Config, Port, [{"aaa", LessPort}, {"zzz", MorePort}]),
+    FromMore = accept_name(More),
+    Strangers = [begin
+                     Stranger = ct_raw:open(Port),
+                     ok = ct_raw:say_name(Stranger, <<"zzz@127.0.0.1">>),
+                     ?assertEqual(<<"sok_simultaneous">>, ct_raw:hear(Stranger)),
+                     Stranger
+                 end || _ <- lists:seq(1, 3)],
+    ok = become(FromMore, <<"sok">>, <<"zzz@127.0.0.1">>, Cookie),
+    ?assertEqual(<<"0.1.0">>, ct_raw:call(FromMore, <<"zzz@127.0.0.1">>, {quorate, version, []})),
+    %% They are not the peer, which has gone along with our attempt.
+    [?assert(ct_raw:closes(S, 1000)) || S <- Strangers],
+    [ok = gen_tcp:close(S) || S <- [More, FromMore | Strangers]].
+
+start_with_voters(Config, Port, Others) ->
+    start_alone(Config, "mmm@127.0.0.1", "127.0.0.1", Port,
+                lists:append([["--member", lists:flatten(io_lib:format(
+                                   "~s@127.0.0.1=127.0.0.1:~b", [N, P]))]
+                              || {N, P} <- lists:sort([{"mmm", Port} | Others])])).
+
+%% Answers the one that dialled, up to the end of the handshake.
+become(Socket, Status, Name, Cookie) ->
+    Challenge = <<"N", (ct_raw:flags()):64, 99:32, 7:32, (byte_size(Name)):16, Name/binary>>,
+    ok = ct_raw:send(Socket, [<<(byte_size(M)):16, M/binary>> || M <- [Status, Challenge]]),
+    <<"r", Theirs:32, Digest:16/binary>> = ct_raw:hear(Socket),
+    ?assertEqual(digest(Cookie, 99), Digest),
+    ct_raw:send(Socket, <<17:16, "a", (digest(Cookie, Theirs))/binary>>).
+
+digest(Cookie, Challenge) ->
+    erlang:md5([atom_to_list(Cookie), integer_to_list(Challenge)]).
+
+%% A node and a peer without a link dial each other at about the same time, again
+%% and again; the name of the node is the greater one, and then the lesser one.
+nodes_that_dial_each_other(Config) ->
+    #{cookie := Cookie} = Context = ?config(context, Config),
+    #{node := Own} = Node = quorate_ct:node(Context, "mmm", ?config(options, Config)),
+    Unique = integer_to_list(erlang:unique_integer([positive])),
+    Rounds = list_to_integer(os:getenv("QUORATE_CROSSINGS", ?CROSSINGS)),
+    [begin
+         Peer = quorate_ct:test_peer(Context, Name ++ Unique),
+         {port, Port, _} = quorate_ct:call(Node, erl_epmd, port_please,
+                                           [Name ++ Unique, "127.0.0.1"]),
+         Ask = asker(ct_raw:connect(Port, <<"control@127.0.0.1">>, Cookie), Own),
+         {Micro, Outcomes} = timer:tc(fun() ->
+             [cross(Node, Peer, Ask) || _ <- lists:seq(1, Rounds)]
+         end),
+         ct:pal("~s: ~b rounds in ~b ms", [Peer, Rounds, Micro div 1000]),
+         ?assertEqual([], [Outcome || Outcome <- Outcomes, Outcome =/= {pong, true}])
+     end || Name <- ["aaa", "zzz"]].
+
+asker(Control, Own) ->
+    fun(Function) -> ct_raw:call(Control, <<"control@127.0.0.1">>, {t, Function, [Own]}) end.
+
+cross(Node, Peer, Ask) ->
+    _ = quorate_ct:call(Node, erlang, disconnect_node, [Peer]),
+    until_unlinked(Ask),
+    {Pid, Ref} = spawn_monitor(fun() ->
+        pause(rand:uniform(?APART_US)),
+        exit(quorate_ct:call(Node, net_adm, ping, [Peer]))
+    end),
+    pause(rand:uniform(?APART_US)),
+    ok = Ask(dial),
+    receive
+        {'DOWN', Ref, process, Pid, Answer} -> {Answer, Ask(is_linked)}
+    end.
+
+until_unlinked(Ask) ->
+    Ask(is_linked) andalso until_unlinked(Ask).
+
+%% Shorter than any sleep.
+pause(Us) ->
+    pause_until(erlang:monotonic_time(microsecond) + Us).
+
+pause_until(Due) ->
+    erlang:monotonic_time(microsecond) >= Due orelse pause_until(Due).
+
 listen() ->
-    {ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {ip, {127, 0, 0, 1}}]),
+    listen(0).
+
+listen(Wanted) ->
+    {ok, Listener} = gen_tcp:listen(Wanted, [{reuseaddr, true}, binary, {active, false},
+                                              {ip, {127, 0, 0, 1}}]),
     {ok, Port} = inet:port(Listener),
     {Listener, Port}.
 

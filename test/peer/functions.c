@@ -318,6 +318,27 @@ static void do_events(struct turn *turn)
     node->event_count = 0;
 }
 
+/* By its name, from epmd; the outcome is seen by is_linked. */
+static void do_dial(struct turn *turn)
+{
+    struct etf_reader reader = etf_reader_of(turn->args.raw[0]);
+    struct bytes name;
+
+    if (etf_read_atom(&reader, &name) != 0 ||
+        peers_dial(turn->node->peers, name, NULL, 0) != 0) {
+        give_badarg(turn->answer, turn->call);
+        return;
+    }
+    give_atom(turn->answer, "ok");
+}
+
+static void do_is_linked(struct turn *turn)
+{
+    give_atom(turn->answer, find_link(turn->node, turn->args.raw[0]) == NULL
+                                ? "false"
+                                : "true");
+}
+
 /* {Calls under way, links and monitors} */
 static void do_tables(struct turn *turn)
 {
@@ -348,6 +369,8 @@ static const struct {
     {"spawn_call", 4, do_spawn_call},
     {"events", 0, do_events},
     {"tables", 0, do_tables},
+    {"dial", 1, do_dial},
+    {"is_linked", 1, do_is_linked},
 };
 
 void functions_call(struct peer_node *node, const struct call *call,

@@ -27,6 +27,8 @@
  *                       last time: {'DOWN', Pid or {Name, Node}, Reason},
  *                       {'EXIT', Pid, Reason}, {message, T}
  *   tables()            {Spawned calls under way, links and monitors}
+ *   dial(Node)          ok: connects, unless there is a link or an attempt
+ *   is_linked(Node)     whether there is a link
  *
  * link, monitor, send, exit2 and spawn_call are badarg unless that node is
  * connected. */
