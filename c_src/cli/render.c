@@ -167,9 +167,26 @@ static int put_pair(struct columns *columns, struct bytes outer,
     return rv;
 }
 
+static int put_inner_pairs(struct columns *columns, struct bytes outer,
+                           struct bytes raw)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    uint32_t pairs = 0;
+    int rv = etf_read_map(&reader, &pairs);
+
+    for (; rv == 0 && pairs > 0; pairs--) {
+        struct bytes key;
+        struct bytes value;
+
+        rv = etf_read_raw(&reader, &key);
+        rv = rv != 0 ? rv : etf_read_raw(&reader, &value);
+        rv = rv != 0 ? rv : put_pair(columns, outer, key, value);
+    }
+    return rv;
+}
+
 /* One line for each key of the map; those of maps in it are "outer.key". */
-static int put_pairs(struct columns *columns, struct bytes outer,
-                     struct bytes raw)
+static int put_pairs(struct columns *columns, struct bytes raw)
 {
     struct etf_reader reader = etf_reader_of(raw);
     uint32_t pairs = 0;
@@ -183,10 +200,10 @@ static int put_pairs(struct columns *columns, struct bytes outer,
         rv = etf_read_raw(&reader, &key);
         rv = rv != 0 ? rv : etf_read_raw(&reader, &value);
         rv = rv != 0 ? rv : etf_type_of(value, &type);
-        if (rv == 0 && type == ETF_MAP && outer.size == 0) {
-            rv = put_pairs(columns, key, value);
+        if (rv == 0 && type == ETF_MAP) {
+            rv = put_inner_pairs(columns, key, value);
         } else if (rv == 0) {
-            rv = put_pair(columns, outer, key, value);
+            rv = put_pair(columns, bytes_of(NULL, 0), key, value);
         }
     }
     return rv;
@@ -201,7 +218,7 @@ static int render_table(struct buf *text, enum options_command command,
     columns_init(&columns,
                  command == OPTIONS_STATUS ? 2 : tables[command].count);
     if (command == OPTIONS_STATUS) {
-        rv = put_pairs(&columns, bytes_of(NULL, 0), raw);
+        rv = put_pairs(&columns, raw);
     } else {
         rv = put_rows(&columns, &tables[command], raw);
     }
