@@ -131,7 +131,8 @@ int change_begin(struct raft *raft, const struct raft_membership *target)
     }
     /* Without an entry of the own term committed, a membership of an earlier
      * leader may still be on its way to a majority. */
-    if (raft->is_changing || raft->commit < raft->term_start ||
+    if (raft->is_changing || raft->handover.to != 0 ||
+        raft->commit < raft->term_start ||
         raft->membership_index > raft->commit) {
         return ERR_BUSY;
     }
@@ -239,6 +240,7 @@ static void finish(struct raft *raft)
     }
     /* Dissertation 4.2.2: until its own end was committed it had to lead. */
     if ((raft->own_roles & ROLE_VOTER) == 0) {
+        handover_at_end(raft);
         election_follow(raft, raft->term, 0);
     }
 }

@@ -111,6 +111,7 @@ static void check_membership(const struct raft *raft)
                RAFT_ENTRY_CONFIG);
     }
     if (raft->role != RAFT_LEADER) {
+        ensure(raft->handover.to == 0);
         ensure(raft->change.phase == RAFT_CHANGE_NONE);
         ensure(!raft->is_changing);
     } else if (membership_is_joint(membership) ||

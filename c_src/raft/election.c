@@ -9,8 +9,9 @@ void election_arm(struct raft *raft)
 {
     uint64_t timeout_ms = raft->config.election_timeout_ms;
 
-    raft->election_deadline_ms =
-        raft->now_ms + timeout_ms + rng_below(&raft->rng, timeout_ms);
+    raft->election_deadline_ms = raft->now_ms +
+                                 timeout_ms * (1 + raft->config.election_rank) +
+                                 rng_below(&raft->rng, timeout_ms);
 }
 
 /* What belongs to one term, and is void in the next. */
@@ -22,6 +23,7 @@ static void forget_term(struct raft *raft)
     raft->read_seq_acked = 0;
     raft->is_ack_due = false;
     raft->is_campaign_due = false;
+    raft->is_taking_over = false;
     raft->reply_count = 0;
 }
 
@@ -40,6 +42,7 @@ void election_follow(struct raft *raft, uint64_t term, uint64_t leader)
     if (raft->role == RAFT_LEADER) {
         read_fail_all(raft);
         change_abandon(raft);
+        raft->handover.to = 0;
         election_arm(raft);
     }
     if (term > raft->term) {
@@ -68,7 +71,8 @@ static void ask_all(struct raft *raft, enum message_type type, uint64_t term)
     struct message message = {.type = type,
                               .term = term,
                               .index = last,
-                              .index_term = log_term(&raft->log, last)};
+                              .index_term = log_term(&raft->log, last),
+                              .is_handover = raft->is_taking_over};
 
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         if ((raft->peers[i].roles & ROLES_VOTING) != 0) {
@@ -85,6 +89,13 @@ static void become_candidate(struct raft *raft)
     raft->is_campaign_due = true;
     forget_votes(raft);
     election_arm(raft);
+}
+
+void election_take_over(struct raft *raft)
+{
+    ensure(raft_is_voter(raft));
+    become_candidate(raft);
+    raft->is_taking_over = true;
 }
 
 static void become_leader(struct raft *raft)
@@ -181,15 +192,18 @@ void election_handle_vote(struct raft *raft, uint64_t from,
 
     /* Dissertation 4.2.3: who hears from a leader does not even look at the
      * term. A candidate that got that far refuses the leader's appends, and so
-     * the leader learns of the newer term anyway. */
-    if (message->term > raft->term && has_leader(raft)) {
+     * the leader learns of the newer term anyway. But if the leader itself
+     * wants it, there is nothing to protect (3.10). */
+    if (message->term > raft->term && has_leader(raft) &&
+        !message->is_handover) {
         return;
     }
     if (message->term > raft->term) {
         election_follow(raft, message->term, 0);
     }
     is_free = raft->voted_for == 0 || raft->voted_for == from ||
-              RAFT_IS_MUTATED(VOTE_TWICE);
+              RAFT_IS_MUTATED(VOTE_TWICE) ||
+              (RAFT_IS_MUTATED(HANDOVER_VOTE) && message->is_handover);
     is_granted = message->term == raft->term && is_free && raft->leader == 0 &&
                  is_up_to_date(raft, message);
     if (is_granted) {

@@ -11,6 +11,7 @@
  *   read.c         linearizable reads
  *   adoption.c     the membership in use
  *   change.c       the leader's side of a change of members
+ *   handover.c     another leader
  *   quorum.c       what a majority has reached
  *   outbox.c       the messages of this step
  *   check.c        the invariants
@@ -56,7 +57,10 @@ enum raft_mutation {
     RAFT_MUTATION_SEND_EARLY,      /* answers before its write is done */
     RAFT_MUTATION_LEARNER_COUNTS,  /* a learner is part of a majority */
     RAFT_MUTATION_FORGET_CONFIG,   /* at restart: the newest membership */
-    RAFT_MUTATION_INSTALL_OVER     /* a snapshot over newer entries */
+    RAFT_MUTATION_INSTALL_OVER,    /* a snapshot over newer entries */
+    RAFT_MUTATION_HANDOVER_VOTE,   /* S3: a handover's vote beside another */
+    RAFT_MUTATION_FORGET_VOTE,     /* at restart */
+    RAFT_MUTATION_STALE_READ       /* a read without a round */
 };
 
 #ifdef RAFT_MUTATIONS
@@ -113,6 +117,13 @@ struct change {
     uint64_t round_since_ms; /* when it began */
 };
 
+/* To whom this leader hands over. */
+struct handover {
+    uint64_t to; /* 0: nobody */
+    uint64_t deadline_ms;
+    uint64_t next_ms; /* when to tell it again */
+};
+
 struct raft {
     struct raft_config config;
     struct raft_membership membership; /* the newest in the log */
@@ -144,6 +155,7 @@ struct raft {
     uint64_t heartbeat_deadline_ms; /* leader */
     uint64_t leader_heard_ms;       /* follower with a leader */
     bool is_campaign_due;           /* votes are asked for once persisted */
+    bool is_taking_over;            /* the leader wants it to be elected */
 
     /* Follower: the log is the leader's up to `verified`. */
     uint64_t verified;
@@ -156,6 +168,7 @@ struct raft {
     uint32_t reply_count;
 
     /* Leader. */
+    struct handover handover;
     struct change change;
     bool is_changing;    /* change_advance() has something to look at */
     uint64_t term_start; /* index of the no-op of the own term */
@@ -177,6 +190,7 @@ struct raft {
     struct raft_chunk chunk; /* to store; snapshot_index 0: none */
     bool is_finish_due;
     bool is_restored;
+    bool is_handover_failed;
 };
 
 /* raft.c */
@@ -204,6 +218,14 @@ int change_begin(struct raft *raft,
 void change_advance(struct raft *raft); /* at the end of a leader's step */
 void change_abandon(struct raft *raft); /* no longer leader */
 
+/* handover.c */
+int handover_begin(struct raft *raft, uint64_t to) MUST_USE;
+void handover_advance(struct raft *raft); /* at the end of a leader's step */
+void handover_abandon(struct raft *raft);
+void handover_at_end(struct raft *raft); /* it is about to step down */
+int handover_handle(struct raft *raft, uint64_t from,
+                    const struct message *message) MUST_USE;
+
 /* quorum.c */
 enum quorum_of {
     QUORUM_MATCH,
@@ -220,7 +242,8 @@ bool quorum_is_alone(const struct raft *raft);
 /* election.c */
 void election_tick(struct raft *raft);
 void election_arm(struct raft *raft);
-void election_campaign(struct raft *raft); /* the vote for itself is on disk */
+void election_campaign(struct raft *raft);  /* the vote for itself is on disk */
+void election_take_over(struct raft *raft); /* without a pre-vote */
 void election_follow(struct raft *raft, uint64_t term, uint64_t leader);
 void election_handle_pre_vote(struct raft *raft, uint64_t from,
                               const struct message *message);

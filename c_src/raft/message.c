@@ -12,9 +12,15 @@ void message_put(struct buf *buf, const struct message *message)
     buf_put_u64(buf, message->term);
     switch (message->type) {
     case MESSAGE_PRE_VOTE:
+        buf_put_u64(buf, message->index);
+        buf_put_u64(buf, message->index_term);
+        return;
     case MESSAGE_VOTE:
         buf_put_u64(buf, message->index);
         buf_put_u64(buf, message->index_term);
+        buf_put_u8(buf, message->is_handover ? 1 : 0);
+        return;
+    case MESSAGE_TIMEOUT_NOW:
         return;
     case MESSAGE_PRE_VOTE_REPLY:
     case MESSAGE_VOTE_REPLY:
@@ -200,7 +206,9 @@ static int snapshot_reply_decode(struct cursor *cursor, struct message *message)
 
 static int vote_decode(struct cursor *cursor, struct message *message)
 {
-    if (position(cursor, &message->index, &message->index_term) != 0) {
+    if (position(cursor, &message->index, &message->index_term) != 0 ||
+        (message->type == MESSAGE_VOTE &&
+         truth(cursor, &message->is_handover) != 0)) {
         return ERR_MALFORMED;
     }
     /* A candidate starts a term above all that it knows. */
@@ -224,6 +232,8 @@ static int body_decode(struct cursor *cursor, struct message *message)
         return snapshot_decode(cursor, message);
     case MESSAGE_SNAPSHOT_REPLY:
         return snapshot_reply_decode(cursor, message);
+    case MESSAGE_TIMEOUT_NOW:
+        return 0;
     }
     return ERR_MALFORMED;
 }
@@ -240,7 +250,7 @@ int message_decode(struct bytes bytes, struct message *ret_message)
         return ERR_MALFORMED;
     }
     if (version != MESSAGE_VERSION || type < MESSAGE_PRE_VOTE ||
-        type > MESSAGE_SNAPSHOT_REPLY || message.term == 0) {
+        type > MESSAGE_TIMEOUT_NOW || message.term == 0) {
         return ERR_MALFORMED;
     }
     message.type = (enum message_type)type;

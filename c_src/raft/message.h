@@ -2,7 +2,8 @@
  * The bytes that members exchange; all numbers big-endian.
  *
  *   version:8 type:8 term:64, then
- *   vote, pre-vote    last_index:64 last_term:64
+ *   pre-vote          last_index:64 last_term:64
+ *   vote              last_index:64 last_term:64 handover:8
  *   their replies     granted:8
  *   append            prev_index:64 prev_term:64 commit:64 read_seq:64
  *                     count:32, count times { term:64 type:8 size:32 data }
@@ -11,6 +12,7 @@
  *   snapshot          index:64 term:64 size:64 offset:64
  *                     membership: size:32 bytes, chunk: size:32 bytes
  *   snapshot reply    index:64 offset:64
+ *   timeout now       nothing more
  *
  * The term of a pre-vote, and of its reply if granted, is the one that the
  * sender would start. */
@@ -43,7 +45,8 @@ enum message_type {
     MESSAGE_APPEND = 5,
     MESSAGE_APPEND_REPLY = 6,
     MESSAGE_SNAPSHOT = 7,
-    MESSAGE_SNAPSHOT_REPLY = 8
+    MESSAGE_SNAPSHOT_REPLY = 8,
+    MESSAGE_TIMEOUT_NOW = 9
 };
 
 struct message {
@@ -54,6 +57,7 @@ struct message {
                              reply: its last entry */
     uint64_t index_term;  /* vote, append, snapshot: the term at `index` */
     bool is_granted;      /* vote reply: yes; append reply: matched */
+    bool is_handover;     /* vote: the leader itself wants it */
     uint64_t commit;      /* append: the leader's commit index */
     uint64_t read_seq;    /* append: round of reads; reply: the same again */
     uint64_t hint_index;  /* append reply: try a prev not above this, */

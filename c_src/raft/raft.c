@@ -117,6 +117,7 @@ static void begin_step(struct raft *raft, const struct raft_event *event)
     raft->chunk.snapshot_index = 0;
     raft->is_finish_due = false;
     raft->is_restored = false;
+    raft->is_handover_failed = false;
 }
 
 static void handle_tick(struct raft *raft)
@@ -154,6 +155,8 @@ static int handle_message(struct raft *raft, const struct raft_event *event)
         return 0;
     case MESSAGE_APPEND:
         return follower_handle_append(raft, from, &message);
+    case MESSAGE_TIMEOUT_NOW:
+        return handover_handle(raft, from, &message);
     case MESSAGE_SNAPSHOT:
         return snapshot_handle_chunk(raft, from, &message);
     case MESSAGE_APPEND_REPLY:
@@ -178,7 +181,8 @@ static int handle_propose(struct raft *raft, struct bytes bytes,
     if (bytes.size > RAFT_PROPOSAL_SIZE_MAX) {
         return ERR_LIMIT;
     }
-    if (raft->uncommitted_bytes + bytes.size > RAFT_UNCOMMITTED_MAX) {
+    if (raft->handover.to != 0 ||
+        raft->uncommitted_bytes + bytes.size > RAFT_UNCOMMITTED_MAX) {
         return ERR_BUSY;
     }
     rv = raft_reserve(raft, 1, bytes.size);
@@ -223,6 +227,8 @@ static int handle(struct raft *raft, const struct raft_event *event,
         return read_add(raft, event->read_id);
     case RAFT_CHANGE:
         return change_begin(raft, event->target);
+    case RAFT_HANDOVER:
+        return handover_begin(raft, event->successor);
     case RAFT_PERSISTED:
         handle_persisted(raft, event->persisted_seq);
         return 0;
@@ -321,6 +327,9 @@ int raft_step(struct raft *raft, const struct raft_event *event,
     if (raft->is_changing) {
         change_advance(raft);
     }
+    if (raft->handover.to != 0) {
+        handover_advance(raft);
+    }
     send_due(raft);
     gather_persist(raft, &effects->persist);
     outbox_end_step(raft, effects);
@@ -330,6 +339,7 @@ int raft_step(struct raft *raft, const struct raft_event *event,
     effects->finish = raft->is_finish_due ? &raft->incoming.snapshot : NULL;
     effects->restore = raft->is_restored ? &raft->snapshot : NULL;
     effects->change = raft->change_report;
+    effects->handover_failed = raft->is_handover_failed;
     effects->membership_changed = raft->is_membership_changed;
     effects->role_changed =
         raft->role != role || raft->leader != leader || raft->term != term;

@@ -29,6 +29,7 @@
 enum {
     RAFT_VOTERS_MAX = 7,
     RAFT_LEARNERS_MAX = 7,
+    RAFT_RANK_MAX = 7,
     RAFT_MESSAGE_SIZE_MAX = 1024 * 1024,     /* bytes of entries a message */
     RAFT_WINDOW_MAX = 64,                    /* messages in flight a peer */
     RAFT_PROPOSAL_SIZE_MAX = 1024 * 1024,    /* bytes of one entry */
@@ -62,7 +63,10 @@ struct raft_config {
     uint32_t voter_count;
     uint32_t election_timeout_ms;   /* drawn from [1x, 2x) */
     uint32_t heartbeat_interval_ms; /* < election_timeout_ms / 2 */
-    uint64_t seed;                  /* of the election jitter */
+    /* Campaigns so many election timeouts later than those of rank 0, and so
+     * rarely becomes leader while one of them can. */
+    uint32_t election_rank;
+    uint64_t seed; /* of the election jitter */
     /* What stays in the log behind a snapshot, for peers that are late; 0: the
      * default (8192 entries, 16 MiB). */
     uint32_t trailing_entries;
@@ -115,6 +119,7 @@ enum raft_event_type {
     RAFT_MESSAGE,   /* bytes from another member */
     RAFT_PROPOSE,   /* a command; leader only */
     RAFT_READ,      /* a linearizable read; leader only */
+    RAFT_HANDOVER,  /* another leader; the one of now only */
     RAFT_CHANGE,    /* other voters and learners; leader only, one at a time */
     RAFT_PERSISTED, /* the write with this sequence, and all before it, are
                        on disk */
@@ -133,9 +138,10 @@ struct raft_event {
     uint64_t read_id;       /* READ: chosen by the caller, comes back */
     uint64_t persisted_seq; /* PERSISTED */
     const struct raft_membership *target; /* CHANGE: not joint; borrowed */
-    uint64_t snapshot_index;              /* SNAPSHOT_*, CHUNK_*: which one */
-    uint64_t snapshot_size; /* SNAPSHOT_TAKEN: bytes, at least 1 */
-    uint64_t chunk_end;     /* CHUNK_STORED: the offset where it ends */
+    uint64_t successor;      /* HANDOVER: a voter; 0: whoever is nearest */
+    uint64_t snapshot_index; /* SNAPSHOT_*, CHUNK_*: which one */
+    uint64_t snapshot_size;  /* SNAPSHOT_TAKEN: bytes, at least 1 */
+    uint64_t chunk_end;      /* CHUNK_STORED: the offset where it ends */
 };
 
 struct raft_send {
@@ -228,6 +234,7 @@ struct raft_effects {
     uint64_t proposed_term;
     struct raft_change_report change; /* of the change that was asked for */
     bool role_changed;       /* role, leader or term differ from before */
+    bool handover_failed;    /* it did not come about; still leader */
     bool commit_changed;     /* raft_commit_index() grew */
     bool membership_changed; /* raft_membership() differs */
 };
@@ -239,10 +246,11 @@ int raft_new(const struct raft_config *config,
              struct raft **ret_raft) MUST_USE;
 void raft_free(struct raft *raft);
 
-/* 0, or: ERR_NOT_LEADER and ERR_BUSY (PROPOSE, READ, CHANGE), ERR_MALFORMED
- * (MESSAGE: the sender is at fault, cut it off), ERR_LIMIT (PROPOSE: too big;
- * CHANGE: too many learners), ERR_BADARG (CHANGE), ERR_NOMEM. On failure
- * nothing changed and `effects` is empty. */
+/* 0, or: ERR_NOT_LEADER and ERR_BUSY (PROPOSE, READ, CHANGE, HANDOVER),
+ * ERR_MALFORMED (MESSAGE: the sender is at fault, cut it off), ERR_LIMIT
+ * (PROPOSE: too big; CHANGE: too many learners), ERR_BADARG (CHANGE),
+ * ERR_NOT_FOUND (HANDOVER: no such voter), ERR_NOMEM. On failure nothing
+ * changed and `effects` is empty. */
 int raft_step(struct raft *raft, const struct raft_event *event,
               struct raft_effects *effects) MUST_USE;
 

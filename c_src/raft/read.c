@@ -41,7 +41,8 @@ static bool is_confirmed(const struct raft *raft)
 {
     uint64_t round = raft->reads.round;
 
-    return quorum_reach(raft, QUORUM_READ_SEQ, round) >= round;
+    return RAFT_IS_MUTATED(STALE_READ) ||
+           quorum_reach(raft, QUORUM_READ_SEQ, round) >= round;
 }
 
 static void take(struct raft *raft, size_t count)

@@ -13,6 +13,7 @@ static int config_check(const struct raft_config *config)
     if (config->id == 0 || config->voter_count > RAFT_VOTERS_MAX ||
         config->election_timeout_ms == 0 ||
         config->election_timeout_ms > ELECTION_TIMEOUT_MAX_MS ||
+        config->election_rank > RAFT_RANK_MAX ||
         config->chunk_size > RAFT_CHUNK_SIZE_MAX ||
         config->heartbeat_interval_ms == 0 ||
         config->heartbeat_interval_ms >=
@@ -191,6 +192,9 @@ int raft_new(const struct raft_config *config,
         raft->voted_for = 0;
     }
     writes_init(&raft->writes, log_last(&raft->log));
+    if (RAFT_IS_MUTATED(FORGET_VOTE)) {
+        raft->voted_for = 0;
+    }
     raft->role = RAFT_FOLLOWER;
     raft->now_ms = now_ms;
     members_recover(raft);

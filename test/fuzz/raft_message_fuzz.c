@@ -97,7 +97,7 @@ static void act(struct target *target, uint8_t action)
         event.bytes = bytes_of("command", 7);
         break;
     case 3:
-        event.type = RAFT_READ;
+        event.type = (action & 8) != 0 ? RAFT_HANDOVER : RAFT_READ;
         event.read_id = action;
         break;
     case 4:

@@ -341,6 +341,14 @@ int cluster_read(struct cluster *cluster, int node)
     return (int)id;
 }
 
+int cluster_hand_over(struct cluster *cluster, int node, int to)
+{
+    struct raft_event event = {.type = RAFT_HANDOVER,
+                               .successor = (uint64_t)(to + 1)};
+
+    return cluster_step(cluster, &cluster->nodes[node], &event);
+}
+
 int cluster_inject(struct cluster *cluster, int node, uint64_t from,
                    struct bytes bytes)
 {

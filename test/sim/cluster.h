@@ -159,6 +159,9 @@ int cluster_change(struct cluster *cluster, int node, unsigned voters,
 enum raft_change_phase cluster_run_until_changed(struct cluster *cluster,
                                                  int node, uint64_t ms);
 
+/* Asks that node to hand over to another one (-1: to whom it likes). */
+int cluster_hand_over(struct cluster *cluster, int node, int to);
+
 /* The node begins to write a snapshot of its state. */
 void cluster_snapshot(struct cluster *cluster, int node);
 

@@ -72,11 +72,21 @@ static void change_members(struct cluster *cluster)
     }
 }
 
+static void hand_over(struct cluster *cluster)
+{
+    int leader = cluster_leader(cluster);
+    int to = (int)draw(cluster, cluster->node_count + 1) - 1;
+
+    if (leader >= 0) {
+        (void)cluster_hand_over(cluster, leader, to);
+    }
+}
+
 static void disturb(struct cluster *cluster)
 {
     int node = (int)draw(cluster, cluster->node_count);
 
-    switch (draw(cluster, 14)) {
+    switch (draw(cluster, 16)) {
     case 0:
     case 1:
         toggle_node(cluster, node);
@@ -114,6 +124,10 @@ static void disturb(struct cluster *cluster)
     case 12:
         change_members(cluster);
         return;
+    case 13:
+    case 14:
+        hand_over(cluster);
+        return;
     default:
         if (cluster->nodes[node].raft == NULL) {
             cluster_restart(cluster, node);
@@ -149,7 +163,10 @@ static void load(struct cluster *cluster)
             continue;
         }
         for (uint32_t count = draw(cluster, 4); count > 0; count--) {
-            if (propose(cluster, (int)i) != 0) {
+            int rv = propose(cluster, (int)i);
+
+            /* Busy: it hands over. */
+            if (rv != 0 && rv != ERR_BUSY) {
                 cluster_fail(cluster, "a proposal is refused");
             }
         }
@@ -191,6 +208,22 @@ static bool run_until_members_are_final(struct cluster *cluster)
     return false;
 }
 
+/* A handover that leads nowhere is over after an election timeout. */
+static int propose_last(struct cluster *cluster)
+{
+    int leader = cluster_run_until_leader(cluster, SETTLE_MS);
+
+    if (leader >= 0 && cluster_propose(cluster, leader, "last") == 0) {
+        return leader;
+    }
+    cluster_run(cluster, 2 * CLUSTER_ELECTION_MS);
+    leader = cluster_run_until_leader(cluster, SETTLE_MS);
+    if (leader < 0 || cluster_propose(cluster, leader, "last") != 0) {
+        return -1;
+    }
+    return leader;
+}
+
 /* All nodes up and connected: one leader, and all commit what it proposes. */
 static void settle(struct cluster *cluster)
 {
@@ -215,8 +248,8 @@ static void settle(struct cluster *cluster)
         cluster_fail(cluster, "a change of members does not come to its end");
         return;
     }
-    leader = cluster_run_until_leader(cluster, SETTLE_MS);
-    if (leader < 0 || cluster_propose(cluster, leader, "last") != 0 ||
+    leader = propose_last(cluster);
+    if (leader < 0 ||
         !cluster_run_until_committed(
             cluster, raft_last_index(cluster->nodes[leader].raft), SETTLE_MS)) {
         cluster_fail(cluster, "the members do not come to agree");

@@ -4,12 +4,12 @@
 
 #include <string.h>
 
-enum { MESSAGES = 8 };
+enum { MESSAGES = 9 };
 
 static const struct message messages[MESSAGES] = {
     {.type = MESSAGE_PRE_VOTE, .term = 8, .index = 7, .index_term = 6},
     {.type = MESSAGE_PRE_VOTE_REPLY, .term = 8, .is_granted = true},
-    {.type = MESSAGE_VOTE, .term = 8, .index = 0, .index_term = 0},
+    {.type = MESSAGE_VOTE, .term = 8, .is_handover = true},
     {.type = MESSAGE_VOTE_REPLY, .term = 8},
     {.type = MESSAGE_APPEND,
      .term = 8,
@@ -34,6 +34,7 @@ static const struct message messages[MESSAGES] = {
      .membership = {(const uint8_t *)"\1\1\0\0\0\0\0\0\0\7\0\0", 12},
      .entries = {(const uint8_t *)"chunk", 5}},
     {.type = MESSAGE_SNAPSHOT_REPLY, .term = 8, .index = 7, .offset = 305},
+    {.type = MESSAGE_TIMEOUT_NOW, .term = 8},
 };
 
 static const struct raft_entry entries[3] = {
@@ -79,6 +80,7 @@ static void every_message_comes_back(void **state)
         assert_int_equal(got.hint_index, messages[i].hint_index);
         assert_int_equal(got.hint_term, messages[i].hint_term);
         assert_int_equal(got.entry_count, messages[i].entry_count);
+        assert_int_equal(got.is_handover, messages[i].is_handover);
         assert_int_equal(got.size, messages[i].size);
         assert_int_equal(got.offset, messages[i].offset);
         assert_true(bytes_equal(got.membership, messages[i].membership));
@@ -161,7 +163,7 @@ static void other_versions_and_types_are_malformed(void **state)
     assert_err(with_byte(0, 0, 0), ERR_MALFORMED);
     assert_err(with_byte(0, 0, MESSAGE_VERSION + 1), ERR_MALFORMED);
     assert_err(with_byte(0, 1, 0), ERR_MALFORMED);
-    assert_err(with_byte(0, 1, 9), ERR_MALFORMED);
+    assert_err(with_byte(0, 1, 10), ERR_MALFORMED);
 }
 
 static void absurd_numbers_are_malformed(void **state)
