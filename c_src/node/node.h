@@ -8,11 +8,11 @@
  *                       ├──agent messages──▶ agents ◀──events──┘   │
  *                       └──replica─────────▶ states         controller
  *
- * Files: node.c (life), node_log.c (the log's shell), links.c (peers, members),
- * agents.c (attached workers), orders.c (starts and stops), controller.c (the
- * leader's work), requests.c (calls under way),
- * access.c (what a peer may), secrets.c (cookies), and one file per family of
- * calls. This header is private to the folder. */
+ * Files: node.c (life), node_log.c (the log's shell), node_log_disk.c (its
+ * disk), links.c (peers, members), agents.c (attached workers), orders.c
+ * (starts and stops), controller.c (the leader's work), requests.c (calls under
+ * way), access.c (what a peer may), secrets.c (cookies), and one file per
+ * family of calls. This header is private to the folder. */
 #ifndef QUORATE_NODE_NODE_H
 #define QUORATE_NODE_NODE_H
 
@@ -129,6 +129,8 @@ struct node {
     struct raft *raft;
     _Atomic uint64_t wal_done_seq; /* written by the writer thread */
     _Atomic int wal_done_status;   /* idem */
+    _Atomic bool wal_is_full;      /* idem: it waits for room on the disk */
+    bool is_log_full;              /* the same, as it was told */
     uint64_t wal_seen_seq;         /* told to the core */
     struct buf batch;              /* commands to propose */
     uint32_t batch_count;
@@ -188,6 +190,9 @@ void node_fail(struct node *node, int exit_code, const char *event,
 int node_log_open(struct node *node, struct buf *error) MUST_USE;
 void node_log_close(struct node *node); /* also half-open */
 void node_log_drain(struct node *node); /* finished writes */
+/* node_log_disk.c: what is on disk by now; false: the disk failed, and with it
+ * the member. */
+bool node_log_disk(struct node *node, uint64_t *ret_seq);
 void node_log_flush(struct node *node); /* proposes the batch, starts reads */
 void node_log_apply(struct node *node); /* applies what is committed */
 void node_log_tick(struct node *node);

@@ -9,75 +9,10 @@
 #include "node/requests.h"
 
 enum {
-    OUTGOING_SIZE_MAX = 1024 * 1024,
     APPLY_ENTRIES_A_TURN = 4096, /* then other work gets its turn */
     EXIT_IOERR = 74,
     EXIT_SOFTWARE = 70,
 };
-
-static void wal_done(void *arg, uint64_t seq, int status)
-{
-    struct node *node = (struct node *)arg;
-
-    if (status != 0) {
-        atomic_store(&node->wal_done_status, status);
-    } else {
-        atomic_store(&node->wal_done_seq, seq);
-    }
-    loop_wake(node->loop);
-}
-
-static int open_raft(struct node *node, const struct wal_recovery *recovery)
-{
-    struct raft_config config = {
-        .id = node->self->id,
-        .election_timeout_ms = node->settings->election_timeout_ms,
-        .heartbeat_interval_ms = node->settings->heartbeat_interval_ms,
-        .seed = rng_next(&node->rng),
-    };
-    struct raft_recovered recovered = {.term = recovery->term,
-                                       .voted_for = recovery->voted_for,
-                                       .entries = recovery->entries,
-                                       .entry_count = recovery->entry_count};
-    uint32_t count = node->members.count;
-
-    ensure(count <= RAFT_VOTERS_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        config.voters[i] = members_at(&node->members, i)->id;
-    }
-    config.voter_count = count;
-    return raft_new(&config, &recovered, node->now_ms, &node->raft);
-}
-
-int node_log_open(struct node *node, struct buf *error)
-{
-    struct wal_config config = {
-        .dir = node->settings->data_dir, .done = wal_done, .done_arg = node};
-    struct wal_recovery recovery = {0};
-    int rv = wal_open(&config, &recovery, error, &node->wal);
-
-    buf_init(&node->batch, RAFT_PROPOSAL_SIZE_MAX);
-    buf_init(&node->outgoing, OUTGOING_SIZE_MAX);
-    list_init(&node->batch_proposals);
-    list_init(&node->proposals);
-    list_init(&node->reads);
-    list_init(&node->reads_pending);
-    list_init(&node->reads_confirmed);
-    if (rv != 0) {
-        return rv;
-    }
-    rv = open_raft(node, &recovery);
-    if (rv != 0) {
-        buf_printf(error, "the log cannot be used: %s", err_text(rv));
-    } else {
-        log_line(LOG_INFO, "log_recovered",
-                 "entries=%zu term=%llu torn_bytes=%llu", recovery.entry_count,
-                 (unsigned long long)recovery.term,
-                 (unsigned long long)recovery.torn_bytes);
-    }
-    wal_recovery_close(&recovery);
-    return rv;
-}
 
 static void proposals_drop(struct node *node, struct list *proposals)
 {
@@ -245,14 +180,9 @@ void node_log_drain(struct node *node)
 {
     struct raft_event event = {.type = RAFT_PERSISTED};
     struct raft_effects effects;
-    int status = atomic_load(&node->wal_done_status);
-    uint64_t seq = atomic_load(&node->wal_done_seq);
+    uint64_t seq;
 
-    if (status != 0) {
-        node_fail(node, EXIT_IOERR, "log_write_failed", err_text(status));
-        return;
-    }
-    if (seq > node->wal_seen_seq) {
+    if (node_log_disk(node, &seq) && seq > node->wal_seen_seq) {
         node->wal_seen_seq = seq;
         event.persisted_seq = seq;
         step_surely(node, &event, &effects);
@@ -295,6 +225,9 @@ int node_log_propose(struct node *node, const struct command *command,
 
     if (!node_log_is_leader(node)) {
         return ERR_NOT_LEADER;
+    }
+    if (node->is_log_full) {
+        return ERR_NO_SPACE;
     }
     if (done != NULL) {
         proposal = mem_alloc(sizeof(*proposal));

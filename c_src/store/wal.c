@@ -3,23 +3,20 @@
  *   wal_submit ──> queue ──swap──> writing ──> pwrite, fdatasync ──> done
  *   (any thread)    mutex          (writer thread)
  *
- * What is queued while a flush is under way goes out with the next one. The
- * next file is prepared in small parts between the flushes, in step with how
- * far the present one is filled. */
+ * What is queued while a flush is under way goes out with the next one. */
 #include "store/wal.h"
 
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/wal_record.h"
 #include "store/wal_recover.h"
-#include "store/wal_segment.h"
+#include "store/wal_writer.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -30,7 +27,6 @@ enum {
 
 struct wal {
     struct wal_config config;
-    int dir_fd;
     pthread_t thread;
 
     pthread_mutex_t mutex; /* of what follows up to the next empty line */
@@ -39,151 +35,45 @@ struct wal {
     uint64_t queue_seq;     /* of the last one in it */
     uint64_t sequence_next; /* of the next record */
     int status;             /* of the first failed write */
+    uint64_t released;      /* a snapshot covers up to here */
     bool is_closing;
 
-    struct buf writing; /* the writer thread's own */
-    uint64_t written_sequence;
-    struct wal_segment segment;
-    struct wal_segment next; /* fd -1: not needed yet */
-    bool is_next_failing;
-
-    atomic_uint_fast64_t flush_count;
-    atomic_uint_fast64_t record_count;
+    struct buf writing; /* the thread's own, like the next one */
+    struct wal_writer writer;
 };
 
-/* --- The writer thread --------------------------------------------------- */
+/* --- The thread ----------------------------------------------------------- */
 
-/* How much of the next file should be ready: nothing until this one is half
- * full, all of it when this one is full. */
-static size_t preparation_due(const struct wal *wal)
+static void deadline_after(uint32_t ms, struct timespec *ret_deadline)
 {
-    size_t half = wal->segment.size / 2;
-    size_t over = wal->segment.offset < half ? 0 : wal->segment.offset - half;
-
-    return over == 0 ? 0 : over * 2 + half / 8;
-}
-
-static bool is_preparation_due(const struct wal *wal)
-{
-    if (preparation_due(wal) == 0 || wal->is_next_failing) {
-        return false;
+    (void)clock_gettime(CLOCK_MONOTONIC, ret_deadline); /* cannot fail */
+    ret_deadline->tv_sec += ms / 1000;
+    ret_deadline->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (ret_deadline->tv_nsec >= 1000000000) {
+        ret_deadline->tv_nsec -= 1000000000;
+        ret_deadline->tv_sec++;
     }
-    return wal->next.fd < 0 || (!wal_segment_is_prepared(&wal->next) &&
-                                wal->next.prepared < preparation_due(wal));
 }
 
-static int prepare_next(struct wal *wal)
+static bool wait_for_room(void *arg)
 {
-    int rv;
-
-    if (wal->next.fd < 0) {
-        rv =
-            wal_segment_create(&wal->next, wal->dir_fd, wal->segment.number + 1,
-                               wal->config.segment_size);
-        if (rv != 0) {
-            return rv;
-        }
-    }
-    return wal_segment_prepare(&wal->next, wal->dir_fd);
-}
-
-/* Goes on in the next file, which has room for `size` bytes of records. */
-static int change_segment(struct wal *wal, size_t size)
-{
-    size_t wanted = WAL_SEGMENT_HEADER_SIZE + size;
+    struct wal *wal = arg;
+    struct timespec deadline;
+    uint64_t released;
+    bool is_closing;
     int rv = 0;
 
-    if (wal->next.fd < 0) {
-        rv = prepare_next(wal);
+    deadline_after(wal->config.retry_ms, &deadline);
+    pthread_mutex_lock(&wal->mutex);
+    while (!wal->is_closing && rv == 0) {
+        rv = pthread_cond_timedwait(&wal->wake, &wal->mutex, &deadline);
     }
-    if (rv == 0 && wal->next.size < wanted) {
-        wal_segment_extend(&wal->next, wanted);
+    is_closing = wal->is_closing;
+    released = wal->released;
+    pthread_mutex_unlock(&wal->mutex);
+    while (wal_writer_cut(&wal->writer, released)) {
     }
-    while (rv == 0 && !wal_segment_is_prepared(&wal->next)) {
-        rv = wal_segment_prepare(&wal->next, wal->dir_fd);
-    }
-    if (rv == 0) {
-        rv = wal_segment_begin(&wal->next, wal->written_sequence + 1);
-    }
-    if (rv != 0) {
-        return rv;
-    }
-    wal_segment_close(&wal->segment);
-    wal->segment = wal->next;
-    wal_segment_init(&wal->next);
-    wal->is_next_failing = false;
-    return 0;
-}
-
-/* Seals the records from `data` on that fit into this file; returns their
- * size. */
-static size_t seal_fitting(struct wal *wal, uint8_t *data, size_t size)
-{
-    uint64_t flushed = wal->written_sequence + 1;
-    size_t room = wal->segment.size - wal->segment.offset;
-    size_t end = 0;
-
-    if (wal->segment.fd < 0) {
-        return 0;
-    }
-    while (end < size) {
-        size_t record_size = wal_record_size(data + end);
-
-        if (record_size > room - end) {
-            break;
-        }
-        wal_record_seal(data + end, flushed);
-        end += record_size;
-        wal->written_sequence++;
-    }
-    return end;
-}
-
-static int write_part(struct wal *wal, struct bytes bytes)
-{
-    int rv;
-
-    rv = wal_segment_write(&wal->segment, bytes, wal->segment.offset);
-    if (rv == 0) {
-        rv = wal_segment_flush(&wal->segment);
-    }
-    if (rv != 0) {
-        return rv;
-    }
-    wal->segment.offset += bytes.size;
-    atomic_fetch_add(&wal->flush_count, 1);
-    return 0;
-}
-
-static int write_records(struct wal *wal)
-{
-    uint64_t before = wal->written_sequence;
-    size_t done = 0;
-    int rv = 0;
-
-    while (rv == 0 && done < wal->writing.size) {
-        uint8_t *data = wal->writing.data + done;
-        size_t size = seal_fitting(wal, data, wal->writing.size - done);
-
-        if (size == 0) {
-            rv = change_segment(wal, wal_record_size(data));
-            continue;
-        }
-        rv = write_part(wal, bytes_of(data, size));
-        done += size;
-    }
-    if (rv == 0) {
-        atomic_fetch_add(&wal->record_count, wal->written_sequence - before);
-    }
-    return rv;
-}
-
-static void prepare_ahead(struct wal *wal)
-{
-    while (is_preparation_due(wal)) {
-        /* Not needed yet: a failure counts when the file has to be there. */
-        wal->is_next_failing = prepare_next(wal) != 0;
-    }
+    return !is_closing;
 }
 
 static void give_back_memory(struct buf *buf)
@@ -193,13 +83,22 @@ static void give_back_memory(struct buf *buf)
     }
 }
 
-/* Waits until there is something to write; false: the log is being closed. */
-static bool take_queue(struct wal *wal, uint64_t *ret_seq, int *ret_status)
+struct work {
+    uint64_t seq;
+    int status;
+    uint64_t released;
+};
+
+/* Waits until there is something to write or (`is_cut`) to cut; false: the log
+ * is being closed. */
+static bool take_work(struct wal *wal, struct work *work, bool is_cut)
 {
     struct buf empty = wal->writing;
+    bool is_closing;
 
     pthread_mutex_lock(&wal->mutex);
-    while (wal->queue.size == 0 && !wal->is_closing) {
+    while (wal->queue.size == 0 && !wal->is_closing && is_cut &&
+           wal->released == work->released) {
         give_back_memory(&wal->queue);
         give_back_memory(&empty);
         pthread_cond_wait(&wal->wake, &wal->mutex);
@@ -207,10 +106,12 @@ static bool take_queue(struct wal *wal, uint64_t *ret_seq, int *ret_status)
     wal->writing = wal->queue;
     wal->queue = empty;
     buf_clear(&wal->queue);
-    *ret_seq = wal->queue_seq;
-    *ret_status = wal->status;
+    work->seq = wal->queue_seq;
+    work->status = wal->status;
+    work->released = wal->released;
+    is_closing = wal->is_closing;
     pthread_mutex_unlock(&wal->mutex);
-    return wal->writing.size > 0;
+    return wal->writing.size > 0 || !is_closing;
 }
 
 static void set_status(struct wal *wal, int status)
@@ -220,23 +121,33 @@ static void set_status(struct wal *wal, int status)
     pthread_mutex_unlock(&wal->mutex);
 }
 
+static void write_queue(struct wal *wal, struct work *work)
+{
+    if (work->status == 0) {
+        work->status = wal_writer_run(&wal->writer, &wal->writing);
+        if (work->status != 0) {
+            set_status(wal, work->status);
+        }
+    }
+    wal->config.done(wal->config.arg, work->seq, work->status);
+    buf_clear(&wal->writing);
+}
+
 static void *writer_main(void *arg)
 {
     struct wal *wal = arg;
-    uint64_t seq;
-    int status;
+    struct work work = {.seq = 0};
+    bool is_cut = true;
 
-    while (take_queue(wal, &seq, &status)) {
-        if (status == 0) {
-            status = write_records(wal);
-            if (status != 0) {
-                set_status(wal, status);
-            }
+    while (take_work(wal, &work, is_cut)) {
+        if (wal->writing.size > 0) {
+            write_queue(wal, &work);
         }
-        wal->config.done(wal->config.done_arg, seq, status);
-        buf_clear(&wal->writing);
-        if (status == 0) {
-            prepare_ahead(wal);
+        /* One at a time: writes that wait go first. */
+        is_cut =
+            work.status != 0 || !wal_writer_cut(&wal->writer, work.released);
+        if (work.status == 0) {
+            wal_writer_prepare(&wal->writer);
         }
     }
     return NULL;
@@ -270,16 +181,23 @@ static int start_thread(struct wal *wal)
 
 static void free_wal(struct wal *wal)
 {
-    wal_segment_close(&wal->segment);
-    wal_segment_close(&wal->next);
-    if (wal->dir_fd >= 0) {
-        (void)close(wal->dir_fd); /* only read from */
-    }
+    wal_writer_close(&wal->writer);
     (void)pthread_cond_destroy(&wal->wake);
     (void)pthread_mutex_destroy(&wal->mutex);
     buf_close(&wal->queue);
     buf_close(&wal->writing);
     mem_free(wal);
+}
+
+/* None of it can fail on Linux. */
+static void init_wake(struct wal *wal)
+{
+    pthread_condattr_t attributes;
+
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&wal->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
 }
 
 static struct wal *new_wal(const struct wal_config *config)
@@ -296,13 +214,17 @@ static struct wal *new_wal(const struct wal_config *config)
     if (wal->config.segment_size < WAL_SEGMENT_SIZE_MIN) {
         wal->config.segment_size = WAL_SEGMENT_SIZE_MIN;
     }
-    wal_segment_init(&wal->segment);
-    wal_segment_init(&wal->next);
+    if (wal->config.retry_ms == 0) {
+        wal->config.retry_ms = WAL_RETRY_MS;
+    }
+    wal_writer_init(&wal->writer, &wal->config);
+    wal->writer.wait = wait_for_room;
+    wal->writer.wait_arg = wal;
     buf_init(&wal->queue, QUEUE_SIZE_MAX);
     buf_init(&wal->writing, QUEUE_SIZE_MAX);
     (void)pthread_mutex_init(&wal->mutex, NULL); /* cannot fail on Linux */
-    (void)pthread_cond_init(&wal->wake, NULL);   /* nor this */
-    wal->dir_fd = open(config->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    init_wake(wal);
+    wal->writer.dir_fd = open(config->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return wal;
 }
 
@@ -317,19 +239,15 @@ int wal_open(const struct wal_config *config, struct wal_recovery *ret_recovery,
     if (wal == NULL) {
         return ERR_NOMEM;
     }
-    rv = wal->dir_fd < 0 ? ERR_IO
-                         : wal_recover(&wal->config, wal->dir_fd, &recovery,
-                                       ret_error, &tail);
+    rv = wal->writer.dir_fd < 0 ? ERR_IO
+                                : wal_recover(&wal->config, wal->writer.dir_fd,
+                                              &recovery, ret_error, &tail);
     if (rv != 0) {
         free_wal(wal);
         return rv;
     }
-    wal->segment = tail.segment;
     wal->sequence_next = tail.sequence;
-    wal->written_sequence = tail.sequence - 1;
-    if (wal->segment.fd < 0) {
-        rv = change_segment(wal, 0);
-    }
+    rv = wal_writer_start(&wal->writer, &recovery, &tail);
     if (rv == 0) {
         rv = start_thread(wal);
     }
@@ -355,7 +273,7 @@ int wal_submit(struct wal *wal, const struct raft_persist *persist)
     size = wal->queue.size;
     if (rv == 0) {
         wal_record_put(&wal->queue, wal->sequence_next, persist);
-        rv = buf_error(&wal->queue) == 0 ? 0 : ERR_NOMEM;
+        rv = buf_error(&wal->queue);
     }
     if (rv == 0) {
         wal->sequence_next++;
@@ -369,6 +287,16 @@ int wal_submit(struct wal *wal, const struct raft_persist *persist)
     }
     pthread_mutex_unlock(&wal->mutex);
     return rv;
+}
+
+void wal_release(struct wal *wal, uint64_t index)
+{
+    pthread_mutex_lock(&wal->mutex);
+    if (index > wal->released) {
+        wal->released = index;
+        (void)pthread_cond_signal(&wal->wake); /* cannot fail */
+    }
+    pthread_mutex_unlock(&wal->mutex);
 }
 
 void wal_close(struct wal *wal)
@@ -387,6 +315,6 @@ void wal_close(struct wal *wal)
 void wal_counters(const struct wal *wal, uint64_t *ret_flushes,
                   uint64_t *ret_records)
 {
-    *ret_flushes = atomic_load(&wal->flush_count);
-    *ret_records = atomic_load(&wal->record_count);
+    *ret_flushes = atomic_load(&wal->writer.flush_count);
+    *ret_records = atomic_load(&wal->writer.record_count);
 }

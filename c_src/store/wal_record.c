@@ -5,6 +5,8 @@
 #include "base/ensure.h"
 #include "base/err.h"
 
+enum { FLAG_BASE = 1 };
+
 static const uint8_t padding[WAL_RECORD_ALIGNMENT];
 
 static size_t padded(size_t size)
@@ -37,6 +39,10 @@ static uint64_t get_u64(const uint8_t *data)
 
 static void put_payload(struct buf *buf, const struct raft_persist *persist)
 {
+    if (persist->is_log_reset) {
+        buf_put_u64(buf, persist->base_index);
+        buf_put_u64(buf, persist->base_term);
+    }
     buf_put_u64(buf, persist->term);
     buf_put_u64(buf, persist->voted_for);
     buf_put_u64(buf, persist->truncate_from);
@@ -60,7 +66,8 @@ void wal_record_put(struct buf *buf, uint64_t sequence,
     buf_put_u32(buf, 0);
     buf_put_u64(buf, sequence);
     buf_put_u64(buf, 0);
-    buf_put_u64(buf, 0);
+    buf_put_u32(buf, 0);
+    buf_put_u32(buf, persist->is_log_reset ? FLAG_BASE : 0);
     put_payload(buf, persist);
     if (buf_error(buf) != 0) {
         return;
@@ -69,6 +76,24 @@ void wal_record_put(struct buf *buf, uint64_t sequence,
     ensure(size - WAL_RECORD_HEADER_SIZE <= WAL_RECORD_PAYLOAD_MAX);
     buf_put(buf, padding, padded(size) - size);
     buf_patch_u32(buf, start + 4, (uint32_t)(size - WAL_RECORD_HEADER_SIZE));
+}
+
+void wal_record_peek(const uint8_t *data, struct wal_payload *ret_payload)
+{
+    const uint8_t *next = data + WAL_RECORD_HEADER_SIZE;
+    struct wal_payload payload = {.has_base = get_u32(data + 28) == FLAG_BASE};
+
+    if (payload.has_base) {
+        payload.base.index = get_u64(next);
+        payload.base.term = get_u64(next + 8);
+        next += 16;
+    }
+    payload.term = get_u64(next);
+    payload.voted_for = get_u64(next + 8);
+    payload.truncate_from = get_u64(next + 16);
+    payload.first_index = get_u64(next + 24);
+    payload.entry_count = get_u32(next + 32);
+    *ret_payload = payload;
 }
 
 size_t wal_record_size(const uint8_t *data)
@@ -108,6 +133,7 @@ int wal_record_read(struct bytes bytes, struct wal_record *ret_record)
     }
     record.sequence = get_u64(data + 8);
     record.flushed = get_u64(data + 16);
+    record.flags = get_u32(data + 28);
     record.payload = bytes_of(data + WAL_RECORD_HEADER_SIZE, size);
     *ret_record = record;
     return get_u32(data + 24) == crc32c(0, record.payload) ? 0 : ERR_CORRUPT;
@@ -126,11 +152,19 @@ static int entry_decode(struct cursor *cursor, struct raft_entry *entry)
     return 0;
 }
 
-int wal_payload_decode(struct bytes bytes, struct wal_payload *ret_payload)
+int wal_payload_decode(const struct wal_record *record,
+                       struct wal_payload *ret_payload)
 {
-    struct cursor cursor = cursor_of(bytes);
-    struct wal_payload payload;
+    struct cursor cursor = cursor_of(record->payload);
+    struct wal_payload payload = {.has_base = record->flags == FLAG_BASE};
 
+    if (record->flags != 0 && record->flags != FLAG_BASE) {
+        return ERR_MALFORMED;
+    }
+    if (payload.has_base && (cursor_u64(&cursor, &payload.base.index) != 0 ||
+                             cursor_u64(&cursor, &payload.base.term) != 0)) {
+        return ERR_MALFORMED;
+    }
     if (cursor_u64(&cursor, &payload.term) != 0 ||
         cursor_u64(&cursor, &payload.voted_for) != 0 ||
         cursor_u64(&cursor, &payload.truncate_from) != 0 ||

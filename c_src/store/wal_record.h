@@ -7,9 +7,13 @@
  *   flushed:64      all records below this sequence were on disk before this
  *                   one was written
  *   payload_crc:32  of the payload
- *   reserved:32     0
- *   payload         term:64 voted_for:64 truncate_from:64 first_index:64
+ *   flags:32        1: the payload begins with a base
+ *   payload         [base_index:64 base_term:64]
+ *                   term:64 voted_for:64 truncate_from:64 first_index:64
  *                   count:32, count times { term:64 type:8 size:32 data }
+ *
+ * A base: all entries so far are void, the next one follows the entry of that
+ * index and term, which is the last that a snapshot covers.
  *
  * Numbers are big-endian; records begin at multiples of 8, padded by zeros.
  * `flushed` tells a torn tail from damage: a bad record may be cut only if no
@@ -22,6 +26,7 @@
 #include "base/bytes.h"
 #include "raft/raft.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,14 +36,23 @@ enum {
     WAL_RECORD_PAYLOAD_MAX = 16 * 1024 * 1024
 };
 
+/* Where a log goes on without what was before. */
+struct wal_base {
+    uint64_t index; /* of the entry before the next one */
+    uint64_t term;
+};
+
 struct wal_record {
     uint64_t sequence;
     uint64_t flushed;
+    uint32_t flags;
     struct bytes payload; /* borrowed */
     size_t size;          /* of the whole record with its padding */
 };
 
 struct wal_payload {
+    bool has_base;
+    struct wal_base base;
     uint64_t term;
     uint64_t voted_for;
     uint64_t truncate_from;
@@ -50,6 +64,9 @@ struct wal_payload {
 /* Appends a record; its checksums are set by wal_record_seal(). */
 void wal_record_put(struct buf *buf, uint64_t sequence,
                     const struct raft_persist *persist);
+
+/* The fields of the unsealed record at `data`; its entries are not decoded. */
+void wal_record_peek(const uint8_t *data, struct wal_payload *ret_payload);
 
 /* The size of the unsealed record that begins at `data`, padding included. */
 size_t wal_record_size(const uint8_t *data);
@@ -63,7 +80,7 @@ void wal_record_seal(uint8_t *data, uint64_t flushed);
 int wal_record_read(struct bytes bytes, struct wal_record *ret_record) MUST_USE;
 
 /* What is in a record's payload: 0 or ERR_MALFORMED. */
-int wal_payload_decode(struct bytes bytes,
+int wal_payload_decode(const struct wal_record *record,
                        struct wal_payload *ret_payload) MUST_USE;
 
 /* The next of the entries of a decoded payload; `index` is the caller's. */

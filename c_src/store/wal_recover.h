@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reads the write-ahead log back. All files are read before any is changed.
- *
- * Where a record is not good:
- *   nothing valid follows                  torn tail: cut, filled with zeros
- *   a later record says that this one      damage: ERR_CORRUPT
- *     was on disk, or a file follows
- *   only records of the same write follow  torn if a disk sector of it was
- *     (never reported as done, if torn)    never written, else damage */
+ * Reads the write-ahead log back into memory and repairs its tail. All files
+ * are read (store/wal_walk.h) before any is changed. */
 #ifndef QUORATE_STORE_WAL_RECOVER_H
 #define QUORATE_STORE_WAL_RECOVER_H
 
 #include "base/attr.h"
 #include "base/buf.h"
 #include "store/wal.h"
+#include "store/wal_files.h"
 #include "store/wal_segment.h"
 
 #include <stddef.h>
@@ -21,6 +16,7 @@
 /* Where writing goes on. */
 struct wal_tail {
     struct wal_segment segment; /* open; fd is -1 if there is no file yet */
+    struct wal_files files;     /* those that hold records, with this one */
     uint64_t sequence;          /* of the next record */
 };
 

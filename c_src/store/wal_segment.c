@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 enum {
-    HEADER_FIELDS_SIZE = 32, /* what the checksum covers */
+    HEADER_FIELDS_SIZE = 56,    /* what the checksum covers */
+    HEADER_FIELDS_SIZE_V1 = 32, /* in version 1 */
     ZEROS_SIZE = 64 * 1024,
     ZEROS_PER_STEP = 8 /* 512 KiB at a time */
 };
@@ -85,6 +86,18 @@ void wal_segment_close(struct wal_segment *segment)
         (void)close(segment->fd); /* all that matters was flushed */
     }
     wal_segment_init(segment);
+}
+
+void wal_segment_discard(struct wal_segment *segment, int dir_fd)
+{
+    char name[WAL_SEGMENT_NAME_SIZE];
+
+    if (segment->fd >= 0) {
+        wal_segment_name(segment->number, name);
+        /* If it stays, it is one that has not begun: that is allowed. */
+        (void)unlinkat(dir_fd, name, 0);
+    }
+    wal_segment_close(segment);
 }
 
 int wal_segment_create(struct wal_segment *segment, int dir_fd, uint64_t number,
@@ -159,7 +172,6 @@ int wal_segment_prepare(struct wal_segment *segment, int dir_fd)
     }
     if (fsync(segment->fd) != 0 || fsync(dir_fd) != 0) {
         rv = wal_segment_status(errno);
-        segment->prepared = 0;
     }
     return rv;
 }
@@ -170,48 +182,67 @@ void wal_segment_extend(struct wal_segment *segment, size_t size)
     segment->size = size;
 }
 
-int wal_segment_begin(struct wal_segment *segment, uint64_t first_sequence)
+int wal_segment_begin(struct wal_segment *segment,
+                      const struct wal_segment_header *header)
 {
-    struct buf header;
+    struct buf bytes;
     int rv;
 
     ensure(wal_segment_is_prepared(segment));
-    buf_init(&header, WAL_SEGMENT_HEADER_SIZE);
-    buf_put_u64(&header, MAGIC);
-    buf_put_u32(&header, WAL_VERSION);
-    buf_put_u32(&header, 0);
-    buf_put_u64(&header, segment->number);
-    buf_put_u64(&header, first_sequence);
-    buf_put_u32(&header, crc32c(0, buf_bytes(&header)));
-    rv = buf_error(&header);
+    buf_init(&bytes, WAL_SEGMENT_HEADER_SIZE);
+    buf_put_u64(&bytes, MAGIC);
+    buf_put_u32(&bytes, WAL_VERSION);
+    buf_put_u32(&bytes, 0);
+    buf_put_u64(&bytes, segment->number);
+    buf_put_u64(&bytes, header->first_sequence);
+    buf_put_u64(&bytes, header->term);
+    buf_put_u64(&bytes, header->voted_for);
+    buf_put_u64(&bytes, header->last_index);
+    buf_put_u32(&bytes, crc32c(0, buf_bytes(&bytes)));
+    rv = buf_error(&bytes);
     if (rv == 0) {
-        rv = wal_segment_write(segment, buf_bytes(&header), 0);
+        rv = wal_segment_write(segment, buf_bytes(&bytes), 0);
     }
-    buf_close(&header);
+    buf_close(&bytes);
     return rv != 0 ? rv : wal_segment_flush(segment);
+}
+
+/* Whether the checksum behind `size` bytes of fields is right. */
+static bool is_intact(struct bytes bytes, size_t size)
+{
+    struct cursor cursor = cursor_of(bytes);
+    struct bytes fields;
+    uint32_t crc;
+
+    return cursor_take(&cursor, size, &fields) == 0 &&
+           cursor_u32(&cursor, &crc) == 0 && crc == crc32c(0, fields);
 }
 
 int wal_segment_header_decode(struct bytes bytes,
                               struct wal_segment_header *ret_header)
 {
     struct cursor cursor = cursor_of(bytes);
-    struct wal_segment_header header;
+    struct wal_segment_header header = {.version = 0};
     uint64_t magic;
-    uint32_t version;
     uint32_t reserved;
-    uint32_t crc;
 
-    if (cursor_u64(&cursor, &magic) != 0 ||
-        cursor_u32(&cursor, &version) != 0 ||
+    if (cursor_u64(&cursor, &magic) != 0 || magic != MAGIC ||
+        cursor_u32(&cursor, &header.version) != 0 ||
         cursor_u32(&cursor, &reserved) != 0 ||
         cursor_u64(&cursor, &header.number) != 0 ||
         cursor_u64(&cursor, &header.first_sequence) != 0 ||
-        cursor_u32(&cursor, &crc) != 0 || magic != MAGIC ||
-        crc != crc32c(0, bytes_of(bytes.data, HEADER_FIELDS_SIZE))) {
+        !is_intact(bytes, header.version == 1 ? HEADER_FIELDS_SIZE_V1
+                                              : HEADER_FIELDS_SIZE)) {
         return ERR_MALFORMED;
     }
-    if (version != WAL_VERSION || reserved != 0) {
+    if (header.version < WAL_VERSION_MIN || header.version > WAL_VERSION ||
+        reserved != 0) {
         return ERR_UNSUPPORTED;
+    }
+    if (header.version > 1 && (cursor_u64(&cursor, &header.term) != 0 ||
+                               cursor_u64(&cursor, &header.voted_for) != 0 ||
+                               cursor_u64(&cursor, &header.last_index) != 0)) {
+        return ERR_MALFORMED;
     }
     *ret_header = header;
     return 0;

@@ -2,13 +2,17 @@
  * One file of the write-ahead log, `%016x.wal` by its number (1, 2, ...).
  *
  *   header of 64 bytes   magic:64 version:32 0:32 number:64 first_sequence:64
+ *                        term:64 voted_for:64 last_index:64
  *                        crc:32 (of the fields before it), zeros
  *   records              one after the other (store/wal_record.h)
  *   zeros                up to the end
  *
  * A file is first prepared: allocated, filled with zeros, flushed, its name
  * too. So a later flush has no metadata to write, and what was never written
- * reads as zeros. It begins when its header is written and flushed. */
+ * reads as zeros. It begins when its header is written and flushed. The last
+ * three fields repeat where the file before it ended, so that it can be read
+ * when that one is gone. Version 1 had the checksum in their place; later ones
+ * keep magic, version and checksum where they are. */
 #ifndef QUORATE_STORE_WAL_SEGMENT_H
 #define QUORATE_STORE_WAL_SEGMENT_H
 
@@ -23,7 +27,8 @@ enum {
     WAL_SEGMENT_HEADER_SIZE = 64,
     WAL_SEGMENT_SIZE_MIN = 4096,
     WAL_SEGMENT_NAME_SIZE = 21, /* with the terminating zero */
-    WAL_VERSION = 1
+    WAL_VERSION = 2,
+    WAL_VERSION_MIN = 1 /* that is still read */
 };
 
 struct wal_segment {
@@ -35,8 +40,12 @@ struct wal_segment {
 };
 
 struct wal_segment_header {
-    uint64_t number;
+    uint32_t version; /* set by decoding */
+    uint64_t number;  /* set by encoding: the file's */
     uint64_t first_sequence;
+    uint64_t term; /* the hard state, and the log's end; 0 in version 1 */
+    uint64_t voted_for;
+    uint64_t last_index;
 };
 
 /* ERR_NO_SPACE or ERR_IO by errno. */
@@ -53,11 +62,15 @@ void wal_segment_init(struct wal_segment *segment);
 /* Closes the file. */
 void wal_segment_close(struct wal_segment *segment);
 
+/* Closes the file and removes it; it was never needed. */
+void wal_segment_discard(struct wal_segment *segment, int dir_fd);
+
 /* Creates the file of `size` bytes, to be prepared. ERR_NO_SPACE, ERR_IO. */
 int wal_segment_create(struct wal_segment *segment, int dir_fd, uint64_t number,
                        size_t size) MUST_USE;
 
-/* Fills the next part; flushes file and directory after the last one. */
+/* Fills the next part; flushes file and directory after the last one. After an
+ * error it can only be discarded. */
 int wal_segment_prepare(struct wal_segment *segment, int dir_fd) MUST_USE;
 
 bool wal_segment_is_prepared(const struct wal_segment *segment);
@@ -67,7 +80,7 @@ void wal_segment_extend(struct wal_segment *segment, size_t size);
 
 /* Writes and flushes the header. */
 int wal_segment_begin(struct wal_segment *segment,
-                      uint64_t first_sequence) MUST_USE;
+                      const struct wal_segment_header *header) MUST_USE;
 
 /* 0; ERR_MALFORMED: no header; ERR_UNSUPPORTED: of another version. */
 int wal_segment_header_decode(struct bytes bytes,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Targets: wal_record_read, wal_payload_decode, wal_payload_next,
- * wal_record_put, wal_record_seal, state_record_decode.
+ * wal_record_put, wal_record_peek, wal_record_seal, wal_segment_header_decode,
+ * state_record_decode.
  *
  * The input is the payload of a record: it is sealed, so that what is behind
  * the checksums is reached, and read back. What decodes gives just the entries
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "store/state_db_record.h"
 #include "store/wal_record.h"
+#include "store/wal_segment.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -19,12 +21,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { INPUT_MAX = 32 * 1024 };
 
-static void read_payload(struct bytes bytes)
+static void read_payload(struct bytes bytes, uint32_t flags)
 {
     struct wal_payload payload;
     struct cursor cursor;
     size_t total = 0;
-    int rv = wal_payload_decode(bytes, &payload);
+    struct wal_record record = {.payload = bytes, .flags = flags};
+    int rv = wal_payload_decode(&record, &payload);
 
     ensure(rv == 0 || rv == ERR_MALFORMED);
     if (rv != 0) {
@@ -44,6 +47,7 @@ static void read_payload(struct bytes bytes)
 /* As it stands, whatever the checksums say. */
 static void read_raw(struct bytes bytes)
 {
+    struct wal_segment_header header;
     struct state_replica replica;
     struct wal_record record;
     int rv = wal_record_read(bytes, &record);
@@ -52,8 +56,11 @@ static void read_raw(struct bytes bytes)
            rv == ERR_CORRUPT);
     if (rv == 0) {
         ensure(record.size <= bytes.size);
-        read_payload(record.payload);
+        read_payload(record.payload, record.flags);
     }
+    rv = wal_segment_header_decode(bytes, &header);
+    ensure(rv == 0 || rv == ERR_MALFORMED || rv == ERR_UNSUPPORTED);
+    ensure(rv != 0 || header.version <= WAL_VERSION);
     rv = state_record_decode(bytes, bytes_of_string("id"), &replica);
     ensure(rv == 0 || rv == ERR_CORRUPT);
 }
@@ -62,8 +69,10 @@ static void read_raw(struct bytes bytes)
 static void read_sealed(struct bytes bytes, uint8_t change)
 {
     struct raft_entry entry = {.index = 1, .term = 1, .data = bytes};
-    struct raft_persist persist = {
-        .term = 1, .entries = &entry, .entry_count = 1};
+    struct raft_persist persist = {.term = 1,
+                                   .is_log_reset = change % 2 == 1,
+                                   .entries = &entry,
+                                   .entry_count = 1};
     struct wal_record record;
     struct wal_payload payload;
     struct buf buf;
@@ -72,11 +81,14 @@ static void read_sealed(struct bytes bytes, uint8_t change)
     buf_init(&buf, WAL_RECORD_PAYLOAD_MAX);
     wal_record_put(&buf, 1, &persist);
     ensure(buf_error(&buf) == 0);
+    wal_record_peek(buf.data, &payload);
+    ensure(payload.has_base == (change % 2 == 1));
+    ensure(payload.entry_count == 1 && payload.first_index == 1);
     ensure(wal_record_size(buf.data) == buf.size);
     wal_record_seal(buf.data, 1);
     ensure(wal_record_read(buf_bytes(&buf), &record) == 0);
     ensure(record.sequence == 1 && record.size == buf.size);
-    ensure(wal_payload_decode(record.payload, &payload) == 0);
+    ensure(wal_payload_decode(&record, &payload) == 0);
     ensure(payload.entry_count == 1);
     for (size_t cut = 0; cut < WAL_RECORD_HEADER_SIZE + 1; cut++) {
         ensure(wal_record_read(bytes_of(buf.data, cut), &record) ==
@@ -96,7 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     bytes = bytes_of(data + 1, size - 1);
-    read_payload(bytes);
+    read_payload(bytes, 0);
+    read_payload(bytes, 1);
     read_raw(bytes);
     read_sealed(bytes, data[0]);
     return 0;

@@ -27,6 +27,8 @@ struct fixture {
     pthread_cond_t changed;
     uint64_t done_seq;
     int done_status;
+    uint64_t covered; /* by a snapshot */
+    bool is_full;
 };
 
 static inline void fixture_done(void *arg, uint64_t seq, int status)
@@ -36,6 +38,16 @@ static inline void fixture_done(void *arg, uint64_t seq, int status)
     pthread_mutex_lock(&fixture->mutex);
     fixture->done_seq = seq;
     fixture->done_status = status;
+    pthread_cond_signal(&fixture->changed);
+    pthread_mutex_unlock(&fixture->mutex);
+}
+
+static inline void fixture_full(void *arg, bool is_full)
+{
+    struct fixture *fixture = arg;
+
+    pthread_mutex_lock(&fixture->mutex);
+    fixture->is_full = is_full;
     pthread_cond_signal(&fixture->changed);
     pthread_mutex_unlock(&fixture->mutex);
 }
@@ -66,8 +78,11 @@ static inline int fixture_open(struct fixture *fixture)
 {
     struct wal_config config = {.dir = fixture->dir,
                                 .segment_size = fixture->segment_size,
+                                .covered_index = fixture->covered,
                                 .done = fixture_done,
-                                .done_arg = fixture};
+                                .full = fixture_full,
+                                .retry_ms = 1,
+                                .arg = fixture};
     int rv;
 
     buf_clear(&fixture->error);
@@ -76,7 +91,7 @@ static inline int fixture_open(struct fixture *fixture)
     fixture->done_status = 0;
     fixture->seq = 0;
     if (rv == 0) {
-        fixture->index = fixture->recovery.entry_count;
+        fixture->index = fixture->recovery.last_index;
     }
     return rv;
 }
@@ -128,6 +143,15 @@ static inline int fixture_wait(struct fixture *fixture)
     return status;
 }
 
+static inline void fixture_wait_full(struct fixture *fixture)
+{
+    pthread_mutex_lock(&fixture->mutex);
+    while (!fixture->is_full) {
+        pthread_cond_wait(&fixture->changed, &fixture->mutex);
+    }
+    pthread_mutex_unlock(&fixture->mutex);
+}
+
 /* Submits one entry of `size` bytes that tell its index. */
 static inline int fixture_submit(struct fixture *fixture, uint64_t term,
                                  size_t size)
@@ -155,20 +179,30 @@ static inline int fixture_submit(struct fixture *fixture, uint64_t term,
     return rv;
 }
 
-/* The entries that were recovered are those of fixture_submit(). */
+/* They are those of fixture_submit(), up to the end of the log. */
+static inline void assert_entries(const struct fixture *fixture, size_t size)
+{
+    const struct wal_recovery *recovery = &fixture->recovery;
+
+    for (size_t i = 0; i < recovery->entry_count; i++) {
+        const struct raft_entry *entry = &recovery->entries[i];
+
+        assert_int_equal(entry->index,
+                         recovery->last_index - recovery->entry_count + 1 + i);
+        assert_int_equal(entry->data.size, size);
+        for (size_t j = 0; j < size; j++) {
+            assert_int_equal(entry->data.data[j], 'a' + entry->index % 26);
+        }
+    }
+}
+
+/* All that were written were recovered. */
 static inline void assert_recovered(const struct fixture *fixture, size_t count,
                                     size_t size)
 {
+    assert_int_equal(fixture->recovery.last_index, count);
     assert_int_equal(fixture->recovery.entry_count, count);
-    for (size_t i = 0; i < count; i++) {
-        const struct raft_entry *entry = &fixture->recovery.entries[i];
-
-        assert_int_equal(entry->index, i + 1);
-        assert_int_equal(entry->data.size, size);
-        for (size_t j = 0; j < size; j++) {
-            assert_int_equal(entry->data.data[j], 'a' + (i + 1) % 26);
-        }
-    }
+    assert_entries(fixture, size);
 }
 
 static inline void file_write(const struct fixture *fixture, uint64_t number,

@@ -252,6 +252,33 @@ static void a_wiped_end_of_a_full_file_is_damage(void **state)
     assert_err(fixture_open(fixture), ERR_CORRUPT);
 }
 
+static void a_file_that_disagrees_with_the_one_before_is_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf header;
+
+    fill_files(fixture);
+    buf_init(&header, 64);
+    buf_put_u64(&header, UINT64_C(0x51554f5257414c0a));
+    buf_put_u32(&header, WAL_VERSION);
+    buf_put_u32(&header, 0);
+    buf_put_u64(&header, 2);
+    buf_put_u64(&header, (4096 - 64) / RECORD_SIZE + 1); /* as it was */
+    buf_put_u64(&header, 1);
+    buf_put_u64(&header, 7);
+    buf_put_u64(&header, (4096 - 64) / RECORD_SIZE);
+    buf_put_u32(&header, crc32c(0, buf_bytes(&header)));
+    file_write(fixture, 2, 0, buf_bytes(&header));
+    assert_ok(fixture_open(fixture));
+    fixture_close(fixture);
+    header.data[47] ^= 1; /* another vote */
+    header.size -= 4;
+    buf_put_u32(&header, crc32c(0, buf_bytes(&header)));
+    file_write(fixture, 2, 0, buf_bytes(&header));
+    buf_close(&header);
+    assert_err(fixture_open(fixture), ERR_CORRUPT);
+}
+
 static void a_damaged_file_header_is_damage(void **state)
 {
     struct fixture *fixture = *state;
@@ -261,25 +288,54 @@ static void a_damaged_file_header_is_damage(void **state)
     assert_err(fixture_open(fixture), ERR_CORRUPT);
 }
 
+/* Another header for the first file. */
+static void write_header(struct fixture *fixture, uint32_t version)
+{
+    struct buf header;
+
+    buf_init(&header, 64);
+    buf_put_u64(&header, UINT64_C(0x51554f5257414c0a));
+    buf_put_u32(&header, version);
+    buf_put_u32(&header, 0);
+    buf_put_u64(&header, 1); /* number */
+    buf_put_u64(&header, 1); /* first sequence */
+    for (int i = 0; version > 1 && i < 3; i++) {
+        buf_put_u64(&header, 0);
+    }
+    buf_put_u32(&header, crc32c(0, buf_bytes(&header)));
+    while (header.size < 64) {
+        buf_put_u8(&header, 0);
+    }
+    file_write(fixture, 1, 0, buf_bytes(&header));
+    buf_close(&header);
+}
+
 static void another_format_version_is_named_as_such(void **state)
 {
     struct fixture *fixture = *state;
-    /* magic, version 2, number 1, first sequence 1, its checksum */
-    struct wal_segment segment;
-    struct buf header;
 
     fill(fixture, 1, false);
-    wal_segment_init(&segment);
-    buf_init(&header, 64);
-    buf_put_u64(&header, UINT64_C(0x51554f5257414c0a));
-    buf_put_u32(&header, WAL_VERSION + 1);
-    buf_put_u32(&header, 0);
-    buf_put_u64(&header, 1);
-    buf_put_u64(&header, 1);
-    buf_put_u32(&header, crc32c(0, buf_bytes(&header)));
-    file_write(fixture, 1, 0, buf_bytes(&header));
-    buf_close(&header);
+    write_header(fixture, WAL_VERSION + 1);
     assert_err(fixture_open(fixture), ERR_UNSUPPORTED);
+}
+
+static void a_log_of_version_1_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fill(fixture, 60, false);
+    write_header(fixture, 1);
+    fixture->segment_size = SEGMENT_SIZE;
+    for (size_t count = 60; count < 300; count += 60) {
+        assert_ok(fixture_open(fixture));
+        assert_recovered(fixture, count, ENTRY_SIZE);
+        for (int i = 0; i < 60; i++) {
+            assert_ok(fixture_submit(fixture, 1, ENTRY_SIZE));
+        }
+        assert_ok(fixture_wait(fixture));
+        fixture_close(fixture);
+    }
+    assert_true(file_count(fixture) > 1);
 }
 
 /* --- Killed writers ------------------------------------------------------ */
@@ -304,7 +360,7 @@ static void write_for_ever(const struct fixture *fixture,
     struct wal_config config = {.dir = fixture->dir,
                                 .segment_size = fixture->segment_size,
                                 .done = promise_done,
-                                .done_arg = promise};
+                                .arg = promise};
     struct wal_recovery recovery;
     struct wal *wal;
     uint64_t index;
@@ -387,6 +443,8 @@ int main(void)
         TEST(a_wiped_end_of_a_full_file_is_damage),
         TEST(a_damaged_file_header_is_damage),
         TEST(another_format_version_is_named_as_such),
+        TEST(a_log_of_version_1_goes_on),
+        TEST(a_file_that_disagrees_with_the_one_before_is_damage),
         TEST(a_killed_writer_loses_nothing_that_was_done),
     };
 

@@ -191,52 +191,75 @@ static void a_prepared_file_that_was_not_begun_is_no_damage(void **state)
     assert_ok(fixture_wait(fixture));
 }
 
-/* Child: fills the log until the disk takes no more; the exit code tells. */
-static void fill_limited(struct fixture *fixture)
+static void set_file_limit(rlim_t size)
 {
-    struct rlimit limit = {.rlim_cur = 6000, .rlim_max = 6000};
-    int rv = 0;
-    int status = 0;
+    struct rlimit limit;
 
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Child: a file of the log cannot grow, and then it can. */
+static void write_in_little_room(struct fixture *fixture, bool is_to_end)
+{
     (void)signal(SIGXFSZ, SIG_IGN);
     fixture->segment_size = 4096;
-    if (fixture_open(fixture) != 0 || setrlimit(RLIMIT_FSIZE, &limit) != 0) {
-        _exit(1);
-    }
-    for (int i = 0; i < 3 && status == 0; i++) {
-        rv = fixture_submit(fixture, 1, 1000);
-        status = fixture_wait(fixture);
-    }
-    if (rv != 0 || status != 0) {
-        _exit(2);
+    assert_ok(fixture_open(fixture));
+    set_file_limit(6000);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(fixture_submit(fixture, 1, 1000));
+        assert_ok(fixture_wait(fixture));
     }
     /* Needs a file that is bigger than the limit. */
-    rv = fixture_submit(fixture, 1, 20000);
-    if (rv != 0 || fixture_wait(fixture) != ERR_NO_SPACE) {
-        _exit(3);
+    assert_ok(fixture_submit(fixture, 1, 20000));
+    fixture_wait_full(fixture);
+    assert_ok(fixture_submit(fixture, 1, 1000));
+    assert_int_equal(fixture->done_seq, 3);
+    if (is_to_end) {
+        fixture_close(fixture);
+        assert_int_equal(fixture->done_status, ERR_NO_SPACE);
+        _exit(0);
     }
-    if (fixture_submit(fixture, 1, 10) != ERR_NO_SPACE) {
-        _exit(4);
-    }
+    set_file_limit(RLIM_INFINITY);
+    assert_ok(fixture_wait(fixture));
+    assert_int_equal(fixture->done_seq, 5);
+    assert_false(fixture->is_full);
     fixture_close(fixture);
     _exit(0);
 }
 
-static void a_full_disk_is_reported_and_stays_reported(void **state)
+static void run_in_little_room(struct fixture *fixture, bool is_to_end)
 {
-    struct fixture *fixture = *state;
     int status;
     pid_t child = fork();
 
     assert_true(child >= 0);
     if (child == 0) {
-        fill_limited(fixture);
+        write_in_little_room(fixture, is_to_end);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
     fixture->segment_size = 4096;
     assert_ok(fixture_open(fixture));
+}
+
+static void a_full_disk_delays_and_loses_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+
+    run_in_little_room(fixture, false);
+    assert_int_equal(fixture->recovery.entry_count, 5);
+    assert_int_equal(fixture->recovery.entries[3].data.size, 20000);
+    assert_int_equal(fixture->recovery.entries[4].data.size, 1000);
+}
+
+static void a_log_on_a_full_disk_can_be_closed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    run_in_little_room(fixture, true);
     assert_recovered(fixture, 3, 1000);
 }
 
@@ -294,7 +317,8 @@ int main(void)
         TEST(a_suffix_is_cut_and_replaced_as_one_write),
         TEST(a_vote_alone_is_kept),
         TEST(a_prepared_file_that_was_not_begun_is_no_damage),
-        TEST(a_full_disk_is_reported_and_stays_reported),
+        TEST(a_full_disk_delays_and_loses_nothing),
+        TEST(a_log_on_a_full_disk_can_be_closed),
         TEST(opening_survives_lack_of_memory),
         TEST(a_refused_submission_leaves_no_trace),
     };

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The disk of the replicated log: opening it, and what its thread reports. */
+#include "base/ensure.h"
+#include "base/err.h"
+#include "node/node.h"
+
+enum {
+    OUTGOING_SIZE_MAX = 1024 * 1024,
+    EXIT_IOERR = 74,
+};
+
+static void wal_done(void *arg, uint64_t seq, int status)
+{
+    struct node *node = (struct node *)arg;
+
+    if (status != 0) {
+        atomic_store(&node->wal_done_status, status);
+    } else {
+        atomic_store(&node->wal_done_seq, seq);
+    }
+    loop_wake(node->loop);
+}
+
+static void wal_full(void *arg, bool is_full)
+{
+    struct node *node = (struct node *)arg;
+
+    atomic_store(&node->wal_is_full, is_full);
+    loop_wake(node->loop);
+}
+
+static int open_raft(struct node *node, const struct wal_recovery *recovery)
+{
+    struct raft_config config = {
+        .id = node->self->id,
+        .election_timeout_ms = node->settings->election_timeout_ms,
+        .heartbeat_interval_ms = node->settings->heartbeat_interval_ms,
+        .seed = rng_next(&node->rng),
+    };
+    struct raft_recovered recovered = {.term = recovery->term,
+                                       .voted_for = recovery->voted_for,
+                                       .entries = recovery->entries,
+                                       .entry_count = recovery->entry_count};
+    uint32_t count = node->members.count;
+
+    ensure(count <= RAFT_VOTERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        config.voters[i] = members_at(&node->members, i)->id;
+    }
+    config.voter_count = count;
+    return raft_new(&config, &recovered, node->now_ms, &node->raft);
+}
+
+int node_log_open(struct node *node, struct buf *error)
+{
+    struct wal_config config = {.dir = node->settings->data_dir,
+                                .done = wal_done,
+                                .full = wal_full,
+                                .arg = node};
+    struct wal_recovery recovery = {0};
+    int rv = wal_open(&config, &recovery, error, &node->wal);
+
+    buf_init(&node->batch, RAFT_PROPOSAL_SIZE_MAX);
+    buf_init(&node->outgoing, OUTGOING_SIZE_MAX);
+    list_init(&node->batch_proposals);
+    list_init(&node->proposals);
+    list_init(&node->reads);
+    list_init(&node->reads_pending);
+    list_init(&node->reads_confirmed);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = open_raft(node, &recovery);
+    if (rv != 0) {
+        buf_printf(error, "the log cannot be used: %s", err_text(rv));
+    } else {
+        log_line(LOG_INFO, "log_recovered",
+                 "entries=%zu term=%llu torn_bytes=%llu", recovery.entry_count,
+                 (unsigned long long)recovery.term,
+                 (unsigned long long)recovery.torn_bytes);
+    }
+    wal_recovery_close(&recovery);
+    return rv;
+}
+
+/* A follower waits for room: it acknowledges nothing and votes for nobody
+ * meanwhile. A leader makes way for another one. */
+static void full_changed(struct node *node, bool is_full)
+{
+    node->is_log_full = is_full;
+    if (!is_full) {
+        log_line(LOG_INFO, "log_has_room", "waiting=no");
+        return;
+    }
+    log_line(LOG_WARN, "log_full", "dir=%s", node->settings->data_dir);
+    if (node_log_is_leader(node) && node->members.count > 1) {
+        node_fail(node, EXIT_IOERR, "log_write_failed", err_text(ERR_NO_SPACE));
+    }
+}
+
+bool node_log_disk(struct node *node, uint64_t *ret_seq)
+{
+    int status = atomic_load(&node->wal_done_status);
+    bool is_full = atomic_load(&node->wal_is_full);
+
+    if (status != 0) {
+        node_fail(node, EXIT_IOERR, "log_write_failed", err_text(status));
+        return false;
+    }
+    if (is_full != node->is_log_full) {
+        full_changed(node, is_full);
+    }
+    *ret_seq = atomic_load(&node->wal_done_seq);
+    return true;
+}
