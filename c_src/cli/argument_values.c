@@ -74,12 +74,34 @@ static int add_text(const char *text, const char **texts, size_t texts_max,
     return 0;
 }
 
+static int set_number(struct options_local *local, enum cli_option_id id,
+                      const char *text, struct buf *error)
+{
+    uint64_t most = id == CLI_OPTION_DAYS    ? PKI_DAYS_MAX
+                    : id == CLI_OPTION_LIMIT ? OPTIONS_LIMIT_MAX
+                                             : INT64_MAX;
+    uint64_t value;
+    int rv = value_number(bytes_of_string(text), 1, most, &value, error);
+
+    if (rv != 0) {
+        return rv;
+    }
+    if (id == CLI_OPTION_DAYS) {
+        local->days = (uint32_t)value;
+    } else if (id == CLI_OPTION_LIMIT) {
+        local->limit = (uint32_t)value;
+    } else {
+        ensure(id == CLI_OPTION_FROM);
+        local->from = value;
+    }
+    return 0;
+}
+
 /* The options of commands that talk to nobody. */
 static int set_local(struct options_local *local, enum cli_option_id id,
                      const char *text, struct buf *error)
 {
     char name[SETTINGS_NAME_SIZE_MAX + 1];
-    uint64_t days;
     int rv = 0;
 
     if (id == CLI_OPTION_DIR) {
@@ -104,11 +126,7 @@ static int set_local(struct options_local *local, enum cli_option_id id,
                      : add_text(text, local->words, OPTIONS_WORDS_MAX,
                                 &local->word_count, error);
     } else {
-        ensure(id == CLI_OPTION_DAYS);
-        rv = value_number(bytes_of_string(text), 1, PKI_DAYS_MAX, &days, error);
-        if (rv == 0) {
-            local->days = (uint32_t)days;
-        }
+        rv = set_number(local, id, text, error);
     }
     return rv;
 }
@@ -143,6 +161,8 @@ int arguments_set_option(struct options *options, enum cli_option_id id,
     case CLI_OPTION_OUT:
     case CLI_OPTION_FORCE:
     case CLI_OPTION_FILE:
+    case CLI_OPTION_FROM:
+    case CLI_OPTION_LIMIT:
         return set_local(&options->local, id, text, error);
     case CLI_OPTION_HELP:
     case CLI_OPTION_COUNT:

@@ -119,9 +119,10 @@ static void put_command(struct buf *text, const struct cli_command *command)
 static void put_exit_codes(struct buf *text)
 {
     buf_printf(text, "\n`quorate help COMMAND` has the options of a command.\n"
-                     "Exit codes: 0 done, 64 usage, 69 no member answers, "
-                     "70 internal error,\n74 input or output failed, "
-                     "75 no answer in time, 78 a setting is wrong.\n");
+                     "Exit codes: 0 done, 64 usage, 65 data is damaged, "
+                     "69 no member answers,\n70 internal error, "
+                     "74 input or output failed, 75 no answer in time,\n"
+                     "78 a setting is wrong.\n");
 }
 
 static void put_overview(struct buf *text)

@@ -16,6 +16,9 @@ int pki_show_run(const struct options *options, int64_t now_s);
 /* Runs `cookie new`. */
 int cookie_run(const struct options *options);
 
+/* Runs `log inspect` or `log verify`. */
+int log_run(const struct options *options);
+
 /* The exit code for an error of the services that these commands call. */
 int local_exit_code(int err);
 

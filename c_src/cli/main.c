@@ -49,6 +49,9 @@ static int run(const struct options *options)
         return pki_run(options);
     case OPTIONS_COOKIE_NEW:
         return cookie_run(options);
+    case OPTIONS_LOG_INSPECT:
+    case OPTIONS_LOG_VERIFY:
+        return log_run(options);
     case OPTIONS_STATUS:
     case OPTIONS_MEMBERS:
     case OPTIONS_WORKERS:

@@ -19,6 +19,7 @@
 enum cli_exit {
     CLI_EXIT_OK = 0,
     CLI_EXIT_USAGE = 64,       /* the command line is wrong */
+    CLI_EXIT_DATAERR = 65,     /* what a file holds is damaged or foreign */
     CLI_EXIT_UNAVAILABLE = 69, /* no member answers */
     CLI_EXIT_SOFTWARE = 70,    /* our own mistake */
     CLI_EXIT_IOERR = 74,       /* a file cannot be read or written */
@@ -36,6 +37,8 @@ enum options_command {
     OPTIONS_PKI_ISSUE,
     OPTIONS_PKI_SHOW,
     OPTIONS_COOKIE_NEW,
+    OPTIONS_LOG_INSPECT,
+    OPTIONS_LOG_VERIFY,
     OPTIONS_VERSION,
     OPTIONS_HELP
 };
@@ -52,6 +55,7 @@ struct options_target {
 enum {
     OPTIONS_WORDS_MAX = 64, /* names or paths behind a command */
     OPTIONS_SANS_MAX = 32,  /* --san */
+    OPTIONS_LIMIT_MAX = 100000,
 };
 
 /* What commands take that talk to nobody; all borrowed from the arguments,
@@ -67,6 +71,8 @@ struct options_local {
     const char *cluster;
     const char *role; /* member, worker or client */
     uint32_t days;
+    uint64_t from;  /* the first index to show */
+    uint32_t limit; /* how many rows; 0: the default */
     bool force;
 };
 
@@ -79,7 +85,7 @@ struct options {
     struct options_target target; /* status, members, workers, sandboxes */
     const char *config_file;      /* borrowed from the arguments; NULL: none */
     struct settings settings;     /* start: all; else the cookie file only */
-    struct options_local local;   /* pki and cookie */
+    struct options_local local;   /* pki, cookie and log */
 };
 
 /* Reads everything. `argv` and `environment` end with NULL and must outlive

@@ -10,6 +10,7 @@
 
 enum {
     SHOWN_FILES_MAX = 1,
+    READ_DIRS_MAX = 1,
 };
 
 #define CLIENT                                                 \
@@ -45,6 +46,14 @@ static const struct cli_command commands[] = {
                           "what certificates say, and how long they last"},
     [OPTIONS_COOKIE_NEW] = {"cookie new", false, CLI_BIT(CLI_OPTION_FILE), 0,
                             NULL, 0, "make a random cookie"},
+    [OPTIONS_LOG_INSPECT] = {"log inspect", false,
+                             CLI_BIT(CLI_OPTION_OUTPUT) |
+                                 CLI_BIT(CLI_OPTION_FROM) |
+                                 CLI_BIT(CLI_OPTION_LIMIT),
+                             0, "DIR", READ_DIRS_MAX,
+                             "what is in the log of a data directory"},
+    [OPTIONS_LOG_VERIFY] = {"log verify", false, CLI_BIT(CLI_OPTION_OUTPUT), 0,
+                            "DIR", READ_DIRS_MAX, "whether all of it is whole"},
     [OPTIONS_VERSION] = {"version", false, CLI_BIT(CLI_OPTION_OUTPUT), 0, NULL,
                          0, "the version of this program"},
     [OPTIONS_HELP] = {"help", false, 0, 0, "[COMMAND]", 0,
@@ -54,6 +63,7 @@ static const struct cli_command commands[] = {
 static const struct cli_group groups[] = {
     {"pki", "certificates for TLS between the nodes"},
     {"cookie", "the secret that all nodes of a cluster share"},
+    {"log", "the replicated log in a data directory that no member uses"},
 };
 
 static const struct cli_option cli_options[] = {
@@ -75,6 +85,9 @@ static const struct cli_option cli_options[] = {
                           "renew: replace the key and the certificate"},
     [CLI_OPTION_FILE] = {"file", 0, "PATH", NULL,
                          "a new file for it (default: print it)"},
+    [CLI_OPTION_FROM] = {"from", 0, "INDEX", NULL,
+                         "the first entry to show (default: all)"},
+    [CLI_OPTION_LIMIT] = {"limit", 0, "N", NULL, "how many rows (default 100)"},
     [CLI_OPTION_TARGET] = {"target", 't', "NAME@HOST[=ADDR:PORT]",
                            "QUORATE_TARGET", "the member to ask"},
     [CLI_OPTION_OUTPUT] = {"output", 'o', "table|json", "QUORATE_OUTPUT",

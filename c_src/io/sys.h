@@ -45,6 +45,13 @@ int sys_lock_dir(const char *dir, struct sys_lock *ret_lock,
                  struct buf *error) MUST_USE;
 void sys_unlock_dir(struct sys_lock *lock);
 
+/* Keeps members off a directory that is only read: makes nothing, waits for
+ * nobody. A directory without the file `lock` (a copy) needs none. Ended by
+ * sys_unlock_dir(). 0, ERR_NOT_FOUND (no directory), ERR_BADARG, ERR_IN_USE,
+ * ERR_IO. */
+int sys_lock_dir_to_read(const char *dir, struct sys_lock *ret_lock,
+                         struct buf *error) MUST_USE;
+
 /* Writes a file so that it is there whole or not at all: temporary name,
  * fsync, rename, fsync of the directory. */
 int sys_write_file(const char *path, struct bytes content) MUST_USE;

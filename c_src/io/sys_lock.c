@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -148,6 +149,58 @@ int sys_lock_dir(const char *dir, struct sys_lock *ret_lock, struct buf *error)
     }
     ret_lock->fd = fd;
     return 0;
+}
+
+/* Locks the open file for readers, and closes it if that fails. */
+static int lock_to_read(int fd, const char *dir, struct buf *error)
+{
+    bool is_taken;
+
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
+        return 0;
+    }
+    is_taken = errno == EWOULDBLOCK;
+    if (is_taken) {
+        buf_printf(error,
+                   "a member runs on %s and writes to it; stop it, or look at "
+                   "a copy of the directory",
+                   dir);
+    } else {
+        buf_printf(error, "cannot lock %s: %s", dir, strerror(errno));
+    }
+    (void)close(fd); /* only read from */
+    return is_taken ? ERR_IN_USE : ERR_IO;
+}
+
+int sys_lock_dir_to_read(const char *dir, struct sys_lock *ret_lock,
+                         struct buf *error)
+{
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof(path), "%s/lock", dir);
+    struct stat status;
+    int rv = 0;
+    int fd;
+
+    if (size < 0 || (size_t)size >= sizeof(path)) {
+        buf_printf(error, "the name of the directory is too long");
+        return ERR_BADARG;
+    }
+    if (stat(dir, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        buf_printf(error, "%s is no directory that can be read", dir);
+        return ERR_NOT_FOUND;
+    }
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT) {
+        buf_printf(error, "cannot open %s: %s", path, strerror(errno));
+        return ERR_IO;
+    }
+    if (fd >= 0) {
+        rv = lock_to_read(fd, dir, error);
+    }
+    if (rv == 0) {
+        ret_lock->fd = fd;
+    }
+    return rv;
 }
 
 void sys_unlock_dir(struct sys_lock *lock)

@@ -405,7 +405,14 @@ damaged_log(Config) ->
                                 ct_counter:spec(#{padding => rand:bytes(2000)})])
      || N <- lists:seq(1, 20)],
     ok = quorate_ct:kill_node(Context, Worker),
+    {75, Busy} = log(Config, ["verify", Dir]),
+    ?assertNotEqual(nomatch, binary:match(Busy, <<"a member runs on">>)),
     ok = quorate_ct:kill_member(Context, Member),
+    {0, Whole} = log(Config, ["verify", Dir]),
+    ?assertNotEqual(nomatch, binary:match(Whole, <<"all of it is whole">>)),
+    {0, Json} = log(Config, ["inspect", "-o", "json", "--limit", "1000", Dir]),
+    #{<<"schema">> := <<"quorate.log/1">>, <<"rows">> := Rows} = ct_json:decode(Json),
+    ?assertEqual(20, lists:sum([maps:get(<<"claim">>, C, 0) || #{<<"commands">> := C} <- Rows])),
     [File | _] = lists:sort(filelib:wildcard(filename:join(Dir, "*.wal"))),
     {ok, Good} = file:read_file(File),
     [begin
@@ -413,7 +420,9 @@ damaged_log(Config) ->
          ok = file:write_file(File, [Before, B bxor 16#55, After]),
          {Status, Text} = start(Config, "damaged@127.0.0.1", Dir, "127.0.0.1:0"),
          ?assertEqual({At, true}, {At, lists:member(Status, [74, 78])}),
-         says(Text, "start_failed", [filename:basename(File)])
+         says(Text, "start_failed", [filename:basename(File)]),
+         {65, Bad} = log(Config, ["verify", Dir]),
+         ?assertNotEqual(nomatch, binary:match(Bad, list_to_binary(filename:basename(File))))
      end || At <- [5000, 12345, 20000]],
     %% With the byte as it was, everything is there.
     ok = file:write_file(File, Good),
@@ -422,6 +431,11 @@ damaged_log(Config) ->
     Sandboxes = quorate_ct:ask(Client, Member, {quorate, sandboxes}, []),
     ?assertEqual(20, length(Sandboxes)),
     quorate_ct:kill_member(Context, Member).
+
+%% Exit code and all output of `quorate log`.
+log(Config, Args) ->
+    {Code, Out, Error} = quorate_ct:run(?config(context, Config), quorate, ["log" | Args], #{}),
+    {Code, <<Out/binary, Error/binary>>}.
 
 directory_of_another(Config) ->
     Context = ?config(context, Config),
