@@ -20,6 +20,9 @@ make demo       a cluster on this machine, killed and healed before your eyes;
 make test       every test that must pass
 make unit       the unit tests alone
 make check      format, ranks, purity, linters, analyzers, sanitized tests
+make sim        SEEDS random runs of clusters in virtual time, from SEED on;
+                SEED=n alone: that one again, and what of its faults it needs
+make sim-mutations  whether the simulator finds known faults of the log
 make fuzz       every fuzz target for SECS seconds (T=name: one of them)
 make soak       SECS seconds or MESSAGES messages at full speed; memory stays
 make bench      measures, side by side with plain Erlang and Mnesia
@@ -180,6 +183,21 @@ $(UNIT_TESTS): %: %.o $(UNIT_ARCHIVE) $B/link
 .PHONY: unit
 unit: $(UNIT_TESTS)
 	$(Q)test/check/unit.sh $(sort $(UNIT_TESTS))
+
+# --- Simulation --------------------------------------------------------------
+
+# SEED alone runs that seed again, and shrinks what fails.
+SEEDS ?= $(if $(SEED),1,1000)
+SIM_OBJECTS := $(call objects,$(wildcard test/sim/*.c test/sim/program/*.c))
+$B/sim/sim: $(SIM_OBJECTS) $B/libquorate_core.a $B/link
+	@mkdir -p $(@D)
+	$(call link)
+
+.PHONY: sim sim-mutations
+sim: deps-test $B/sim/sim
+	$(Q)$B/sim/sim '$(or $(SEED),0)' '$(SEEDS)'
+sim-mutations: deps-test
+	$(Q)test/sim/mutations.sh '$B/sim'
 
 # --- Fuzzing -----------------------------------------------------------------
 

@@ -100,6 +100,7 @@ struct due_reply {
 
 /* A snapshot on its way in. */
 struct incoming {
+    uint64_t transfer; /* grows by one each time that one begins */
     uint64_t from;
     struct raft_snapshot snapshot; /* index 0: none */
     uint64_t received;             /* bytes handed to the shell */
@@ -187,7 +188,7 @@ struct raft {
     size_t read_done_count;
     struct raft_change_report change_report;
     bool is_membership_changed;
-    struct raft_chunk chunk; /* to store; snapshot_index 0: none */
+    struct raft_chunk chunk; /* to store; transfer 0: none */
     bool is_finish_due;
     bool is_restored;
     bool is_handover_failed;
@@ -285,9 +286,10 @@ void follower_refuse_stale(struct raft *raft, uint64_t from,
 void snapshot_taken(struct raft *raft, uint64_t index, uint64_t size);
 int snapshot_handle_chunk(struct raft *raft, uint64_t from,
                           const struct message *message) MUST_USE;
-void snapshot_chunk_stored(struct raft *raft, uint64_t index, uint64_t offset);
-void snapshot_stored(struct raft *raft, uint64_t index);
-void snapshot_failed(struct raft *raft, uint64_t index);
+void snapshot_chunk_stored(struct raft *raft, uint64_t transfer,
+                           uint64_t offset);
+void snapshot_stored(struct raft *raft, uint64_t transfer);
+void snapshot_failed(struct raft *raft, uint64_t transfer);
 
 /* snapshot_send.c */
 void snapshot_begin(struct raft *raft, struct peer *peer);

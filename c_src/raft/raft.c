@@ -114,7 +114,7 @@ static void begin_step(struct raft *raft, const struct raft_event *event)
     raft->read_done_count = 0;
     raft->change_report.phase = RAFT_CHANGE_NONE;
     raft->is_membership_changed = false;
-    raft->chunk.snapshot_index = 0;
+    raft->chunk.transfer = 0;
     raft->is_finish_due = false;
     raft->is_restored = false;
     raft->is_handover_failed = false;
@@ -236,13 +236,13 @@ static int handle(struct raft *raft, const struct raft_event *event,
         snapshot_taken(raft, event->snapshot_index, event->snapshot_size);
         return 0;
     case RAFT_CHUNK_STORED:
-        snapshot_chunk_stored(raft, event->snapshot_index, event->chunk_end);
+        snapshot_chunk_stored(raft, event->transfer, event->chunk_end);
         return 0;
     case RAFT_SNAPSHOT_STORED:
-        snapshot_stored(raft, event->snapshot_index);
+        snapshot_stored(raft, event->transfer);
         return 0;
     case RAFT_SNAPSHOT_FAILED:
-        snapshot_failed(raft, event->snapshot_index);
+        snapshot_failed(raft, event->transfer);
         return 0;
     case RAFT_CHUNK_LOST:
         snapshot_lost(raft, event->from, event->snapshot_index);
@@ -337,6 +337,8 @@ int raft_step(struct raft *raft, const struct raft_event *event,
     effects->read_count = raft->read_done_count;
     effects->chunk = raft->chunk;
     effects->finish = raft->is_finish_due ? &raft->incoming.snapshot : NULL;
+    effects->finish_transfer =
+        raft->is_finish_due ? raft->incoming.transfer : 0;
     effects->restore = raft->is_restored ? &raft->snapshot : NULL;
     effects->change = raft->change_report;
     effects->handover_failed = raft->is_handover_failed;

@@ -139,9 +139,10 @@ struct raft_event {
     uint64_t persisted_seq; /* PERSISTED */
     const struct raft_membership *target; /* CHANGE: not joint; borrowed */
     uint64_t successor;      /* HANDOVER: a voter; 0: whoever is nearest */
-    uint64_t snapshot_index; /* SNAPSHOT_*, CHUNK_*: which one */
+    uint64_t snapshot_index; /* SNAPSHOT_TAKEN, CHUNK_LOST: which one */
     uint64_t snapshot_size;  /* SNAPSHOT_TAKEN: bytes, at least 1 */
     uint64_t chunk_end;      /* CHUNK_STORED: the offset where it ends */
+    uint64_t transfer; /* CHUNK_STORED, SNAPSHOT_STORED and _FAILED: of which */
 };
 
 struct raft_send {
@@ -171,7 +172,8 @@ struct raft_chunk_send {
 /* A chunk of a snapshot to store beside the own one; the one at offset 0
  * begins it anew. RAFT_CHUNK_STORED answers. */
 struct raft_chunk {
-    uint64_t snapshot_index; /* 0: nothing to store */
+    uint64_t transfer; /* 0: nothing to store; else comes back in events */
+    uint64_t snapshot_index;
     uint64_t snapshot_size;
     uint64_t offset;
     struct bytes data;
@@ -226,6 +228,7 @@ struct raft_effects {
     /* Not NULL: all its chunks are stored. Check it and make it durable, with
      * its index, term and membership; then RAFT_SNAPSHOT_STORED or _FAILED. */
     const struct raft_snapshot *finish;
+    uint64_t finish_transfer;
     /* Not NULL: take the state from it, now. */
     const struct raft_snapshot *restore;
     const struct raft_read *reads;

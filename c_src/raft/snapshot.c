@@ -88,7 +88,8 @@ static bool is_in_log(const struct raft *raft, uint64_t index, uint64_t term)
 
 static void forget_incoming(struct raft *raft)
 {
-    raft->incoming = (struct incoming){.from = 0};
+    /* What is still said about this transfer is void. */
+    raft->incoming = (struct incoming){.transfer = raft->incoming.transfer + 1};
 }
 
 /* A snapshot is of what was committed: so is the log up to there. */
@@ -128,7 +129,9 @@ static void begin(struct raft *raft, uint64_t from,
     struct incoming *incoming = &raft->incoming;
     int rv;
 
-    *incoming = (struct incoming){.from = from,
+    forget_incoming(raft);
+    *incoming = (struct incoming){.transfer = incoming->transfer,
+                                  .from = from,
                                   .snapshot = {.index = message->index,
                                                .term = message->index_term,
                                                .size = message->size}};
@@ -148,7 +151,8 @@ static void take_chunk(struct raft *raft, const struct message *message)
         }
         return;
     }
-    raft->chunk = (struct raft_chunk){.snapshot_index = message->index,
+    raft->chunk = (struct raft_chunk){.transfer = incoming->transfer,
+                                      .snapshot_index = message->index,
                                       .snapshot_size = message->size,
                                       .offset = message->offset,
                                       .data = message->entries};
@@ -181,11 +185,12 @@ int snapshot_handle_chunk(struct raft *raft, uint64_t from,
     return 0;
 }
 
-void snapshot_chunk_stored(struct raft *raft, uint64_t index, uint64_t offset)
+void snapshot_chunk_stored(struct raft *raft, uint64_t transfer,
+                           uint64_t offset)
 {
     struct incoming *incoming = &raft->incoming;
 
-    if (incoming->snapshot.index != index || offset <= incoming->stored ||
+    if (incoming->transfer != transfer || offset <= incoming->stored ||
         incoming->is_finishing) {
         return;
     }
@@ -197,7 +202,7 @@ void snapshot_chunk_stored(struct raft *raft, uint64_t index, uint64_t offset)
         return;
     }
     if (raft->leader == incoming->from) {
-        reply(raft, incoming->from, index, offset);
+        reply(raft, incoming->from, incoming->snapshot.index, offset);
     }
 }
 
@@ -215,14 +220,15 @@ static void restore(struct raft *raft)
     adoption_of_newest(raft, raft->snapshot.index);
 }
 
-void snapshot_stored(struct raft *raft, uint64_t index)
+void snapshot_stored(struct raft *raft, uint64_t transfer)
 {
-    struct raft_snapshot snapshot = raft->incoming.snapshot;
+    uint64_t index = raft->incoming.snapshot.index;
 
-    if (!raft->incoming.is_finishing || snapshot.index != index) {
+    if (raft->incoming.transfer != transfer) {
         return;
     }
-    if (!is_in_log(raft, index, snapshot.term)) {
+    ensure(raft->incoming.is_finishing);
+    if (!is_in_log(raft, index, raft->incoming.snapshot.term)) {
         restore(raft);
     }
     forget_incoming(raft);
@@ -231,9 +237,9 @@ void snapshot_stored(struct raft *raft, uint64_t index)
     }
 }
 
-void snapshot_failed(struct raft *raft, uint64_t index)
+void snapshot_failed(struct raft *raft, uint64_t transfer)
 {
-    if (raft->incoming.snapshot.index == index) {
+    if (raft->incoming.transfer == transfer) {
         forget_incoming(raft);
     }
 }

@@ -23,7 +23,7 @@ struct target {
     uint64_t seq; /* of the last persist effect */
     uint64_t now_ms;
     struct raft_chunk chunk; /* of the last step */
-    uint64_t finish_index;
+    uint64_t finish;         /* the transfer to end; 0: none */
 };
 
 static int step(struct target *target, struct raft_event event)
@@ -35,7 +35,7 @@ static int step(struct target *target, struct raft_event event)
     rv = raft_step(target->raft, &event, &effects);
     raft_check(target->raft);
     target->chunk = effects.chunk;
-    target->finish_index = effects.finish == NULL ? 0 : effects.finish->index;
+    target->finish = effects.finish_transfer;
     if (rv != 0) {
         ensure(effects.persist.seq == 0);
         ensure(effects.send_count == 0);
@@ -123,22 +123,22 @@ static void act(struct target *target, uint8_t action)
 static void store(struct target *target, struct raft_chunk chunk, bool is_whole)
 {
     struct raft_event stored = {.type = RAFT_CHUNK_STORED,
-                                .snapshot_index = chunk.snapshot_index,
+                                .transfer = chunk.transfer,
                                 .chunk_end = chunk.offset + chunk.data.size};
 
     if (is_whole) {
         stored.type = RAFT_SNAPSHOT_STORED;
-        stored.snapshot_index = target->finish_index;
+        stored.transfer = target->finish;
     }
     (void)step(target, stored);
 }
 
 static void store_all(struct target *target)
 {
-    if (target->chunk.snapshot_index != 0) {
+    if (target->chunk.transfer != 0) {
         store(target, target->chunk, false);
     }
-    if (target->finish_index != 0) {
+    if (target->finish != 0) {
         store(target, target->chunk, true);
     }
 }

@@ -59,7 +59,7 @@ int cluster_step(struct cluster *cluster, struct cluster_node *node,
     struct raft_effects effects;
     int rv;
 
-    event->now_ms = cluster->now_ms;
+    event->now_ms = clock_of(cluster, node);
     cluster->step_count++;
     node->membership = *raft_membership(node->raft);
     rv = raft_step(node->raft, event, &effects);
@@ -80,6 +80,7 @@ int cluster_step(struct cluster *cluster, struct cluster_node *node,
     }
     if (effects.change.phase != RAFT_CHANGE_NONE) {
         node->change = effects.change;
+        cluster->change_count += effects.change.phase == RAFT_CHANGE_DONE;
     }
     snapshots_carry_out(cluster, node, &effects);
     oracle_step(cluster, node, &effects);
@@ -121,6 +122,11 @@ static void handle_event(struct cluster *cluster, struct cluster_event *event)
 {
     struct cluster_node *node = &cluster->nodes[event->node];
 
+    if (clock_is_paused(cluster, node)) {
+        event->time_ms = node->paused_until_ms;
+        event_push(cluster, *event);
+        return;
+    }
     if (event->type == EVENT_DISK) {
         handle_disk(cluster, event);
         return;
@@ -158,7 +164,10 @@ static struct cluster_node *next_timer(struct cluster *cluster,
         if (node->raft == NULL) {
             continue;
         }
-        deadline_ms = raft_deadline_ms(node->raft);
+        deadline_ms = clock_when(cluster, node, raft_deadline_ms(node->raft));
+        if (deadline_ms < node->paused_until_ms) {
+            deadline_ms = node->paused_until_ms;
+        }
         if (deadline_ms < time_ms) {
             time_ms = deadline_ms;
             next = node;
@@ -234,7 +243,7 @@ static bool is_settled(const struct cluster *cluster, int leader)
         return false;
     }
     raft = cluster->nodes[leader].raft;
-    return raft_has_quorum(raft, cluster->now_ms) &&
+    return raft_has_quorum(raft, clock_of(cluster, &cluster->nodes[leader])) &&
            raft_entry_get(raft, raft_commit_index(raft), &entry) == 0 &&
            entry.term == raft_term(raft);
 }
@@ -298,6 +307,15 @@ enum raft_change_phase cluster_run_until_changed(struct cluster *cluster,
     return asked->change.phase;
 }
 
+/* Who stands still takes no request. */
+static int request(struct cluster *cluster, int node, struct raft_event *event)
+{
+    if (clock_is_paused(cluster, &cluster->nodes[node])) {
+        return ERR_BUSY;
+    }
+    return cluster_step(cluster, &cluster->nodes[node], event);
+}
+
 int cluster_change(struct cluster *cluster, int node, unsigned voters,
                    unsigned learners)
 {
@@ -312,7 +330,7 @@ int cluster_change(struct cluster *cluster, int node, unsigned voters,
         }
     }
     cluster->nodes[node].change.phase = RAFT_CHANGE_NONE;
-    return cluster_step(cluster, &cluster->nodes[node], &event);
+    return request(cluster, node, &event);
 }
 
 int cluster_propose(struct cluster *cluster, int node, const char *text)
@@ -320,7 +338,7 @@ int cluster_propose(struct cluster *cluster, int node, const char *text)
     struct raft_event event = {.type = RAFT_PROPOSE,
                                .bytes = bytes_of_string(text)};
 
-    return cluster_step(cluster, &cluster->nodes[node], &event);
+    return request(cluster, node, &event);
 }
 
 int cluster_read(struct cluster *cluster, int node)
@@ -334,7 +352,7 @@ int cluster_read(struct cluster *cluster, int node)
     cluster->reads[id] = (struct cluster_read){
         .node = (uint64_t)node, .committed = cluster->committed_count};
     cluster->read_count++;
-    if (cluster_step(cluster, &cluster->nodes[node], &event) != 0) {
+    if (request(cluster, node, &event) != 0) {
         cluster->read_count--;
         return -1;
     }
@@ -346,7 +364,7 @@ int cluster_hand_over(struct cluster *cluster, int node, int to)
     struct raft_event event = {.type = RAFT_HANDOVER,
                                .successor = (uint64_t)(to + 1)};
 
-    return cluster_step(cluster, &cluster->nodes[node], &event);
+    return request(cluster, node, &event);
 }
 
 int cluster_inject(struct cluster *cluster, int node, uint64_t from,
@@ -355,7 +373,7 @@ int cluster_inject(struct cluster *cluster, int node, uint64_t from,
     struct raft_event event = {
         .type = RAFT_MESSAGE, .from = from, .bytes = bytes};
 
-    return cluster_step(cluster, &cluster->nodes[node], &event);
+    return request(cluster, node, &event);
 }
 
 void cluster_crash(struct cluster *cluster, int node)
@@ -411,7 +429,8 @@ void cluster_restart(struct cluster *cluster, int node)
     victim->change.phase = RAFT_CHANGE_NONE;
     snapshots_restart(cluster, victim);
     victim->write_done_ms = 0;
-    rv = raft_new(&config, &recovered, cluster->now_ms, &victim->raft);
+    rv =
+        raft_new(&config, &recovered, clock_of(cluster, victim), &victim->raft);
     if (rv != 0) {
         (void)fprintf(stderr,
                       "node %" PRIu64 ": %s: snapshot %" PRIu64
@@ -437,6 +456,9 @@ void cluster_mend(struct cluster *cluster)
 {
     memset(cluster->is_cut, 0, sizeof(cluster->is_cut));
     memset(cluster->is_disk_stuck, 0, sizeof(cluster->is_disk_stuck));
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        cluster->nodes[i].paused_until_ms = 0;
+    }
 }
 
 struct cluster *cluster_new(uint32_t node_count, uint64_t seed)
@@ -454,11 +476,13 @@ struct cluster *cluster_new_with(uint32_t node_count, uint32_t voter_count,
     cluster->now_ms = 1000;
     cluster->node_count = node_count;
     cluster->voter_count = voter_count;
+    clients_new(cluster);
     cluster->trailing_entries = 1 + (uint32_t)(seed % 37);
     cluster->faults.delay_max_ms = 1;
     cluster->faults.is_ordered = true;
     for (uint32_t i = 0; i < node_count; i++) {
         cluster->nodes[i].id = i + 1;
+        cluster_set_clock(cluster, (int)i, 1000);
         cluster_restart(cluster, (int)i);
     }
     return cluster;
@@ -479,8 +503,10 @@ void cluster_free(struct cluster *cluster)
     }
     for (size_t i = 0; i < cluster->event_count; i++) {
         free(cluster->events[i].data);
+        free(cluster->events[i].about);
     }
     free(cluster->events);
     free(cluster->committed);
+    clients_free(cluster);
     free(cluster);
 }

@@ -23,6 +23,9 @@ enum {
     CLUSTER_ELECTION_MS = 100,
     CLUSTER_HEARTBEAT_MS = 20,
     CLUSTER_CHUNK_SIZE = 64,
+    CLIENTS = 4,
+    CLIENT_REGISTERS = 3,
+    CLIENT_OPS_MAX = 2000,
     CLUSTER_TERMS_MAX = 4096,
     CLUSTER_READS_MAX = 4096
 };
@@ -73,15 +76,20 @@ struct cluster_node {
     struct cluster_snapshot snapshot_before; /* kept for whom it is sent to */
     struct cluster_snapshot incoming;        /* not on disk yet */
     bool is_taking;
+    uint64_t clock_then_ms;  /* what its clock showed at ... */
+    uint64_t clock_since_ms; /* ... this time */
+    uint32_t clock_rate;     /* thousandths */
+    uint64_t paused_until_ms;
     uint64_t refused_count; /* messages that its core called malformed */
     struct raft_change_report change;  /* the last one */
     struct raft_membership membership; /* in use before the last step */
 };
 
 struct cluster_committed {
-    uint64_t term;        /* of the entry */
-    uint64_t leader_term; /* of the leader that committed it */
-    uint64_t hash;        /* of the state after it */
+    uint64_t term;                        /* of the entry */
+    uint64_t leader_term;                 /* of the leader that committed it */
+    uint64_t registers[CLIENT_REGISTERS]; /* after it */
+    uint64_t hash;                        /* of the state after it */
 };
 
 struct cluster_read {
@@ -94,6 +102,7 @@ struct cluster_read {
 };
 
 struct cluster_event;
+struct clients;
 
 struct cluster {
     uint64_t seed;
@@ -120,7 +129,15 @@ struct cluster {
     struct cluster_read reads[CLUSTER_READS_MAX];
     size_t read_count;
     uint64_t sent_count;
-    char failure[200]; /* "": none */
+    struct clients *clients; /* owned */
+    size_t answered_count;   /* calls of clients, once checked */
+    size_t election_count;
+    size_t change_count;   /* changes of members that were done */
+    size_t handover_count; /* votes asked for by way of one */
+    size_t restore_count;  /* snapshots that were installed */
+    uint64_t live_ms;      /* how long it took to agree at the end */
+    bool is_quiet;         /* a failure is kept, but not printed */
+    char failure[200];     /* "": none */
 };
 
 /* Starts all nodes with empty disks. Aborts if memory is short. */
@@ -159,6 +176,12 @@ int cluster_change(struct cluster *cluster, int node, unsigned voters,
 enum raft_change_phase cluster_run_until_changed(struct cluster *cluster,
                                                  int node, uint64_t ms);
 
+/* Its clock runs at `rate` thousandths of the true one. */
+void cluster_set_clock(struct cluster *cluster, int node, uint32_t rate);
+
+/* It stands still, its clock does not. */
+void cluster_pause(struct cluster *cluster, int node, uint64_t ms);
+
 /* Asks that node to hand over to another one (-1: to whom it likes). */
 int cluster_hand_over(struct cluster *cluster, int node, int to);
 
@@ -177,8 +200,15 @@ void cluster_mend(struct cluster *cluster);
 int cluster_inject(struct cluster *cluster, int node, uint64_t from,
                    struct bytes bytes);
 
-/* A random run: faults, crashes, partitions, proposals and reads for `ms`,
- * then all is mended and the cluster must come to agree. False: `failure`. */
+/* A random run for `ms`: faults, crashes, pauses, clocks that run wrong,
+ * partitions, changes of members, handovers, snapshots, and clients. Then all
+ * is mended, and the cluster must soon agree; what the clients saw must be
+ * linearizable. False: `failure`. */
 bool cluster_swarm(struct cluster *cluster, uint64_t ms);
+
+/* The same by a plan that was drawn before (test/sim/plan.h). */
+struct plan;
+bool cluster_swarm_by(struct cluster *cluster, const struct plan *plan,
+                      uint64_t ms);
 
 #endif

@@ -33,12 +33,12 @@ struct cluster_event {
     uint64_t order;
     enum cluster_event_type type;
     uint32_t node;
-    uint64_t incarnation;       /* all but MESSAGE */
-    uint64_t seq;               /* DISK */
-    uint64_t from;              /* MESSAGE; CHUNK_LOST: receiver */
-    uint64_t end;               /* CHUNK_STORED */
-    struct raft_snapshot about; /* of snapshots */
-    uint8_t *data;              /* MESSAGE, TAKEN; owned */
+    uint64_t incarnation; /* all but MESSAGE */
+    uint64_t seq;         /* DISK; CHUNK_STORED, STORED: of the transfer */
+    uint64_t from;        /* MESSAGE; CHUNK_LOST: receiver */
+    uint64_t end;         /* CHUNK_STORED */
+    struct raft_snapshot *about; /* of snapshots; owned */
+    uint8_t *data;               /* MESSAGE, TAKEN; owned */
     size_t size;
 };
 
@@ -72,6 +72,25 @@ int cluster_step(struct cluster *cluster, struct cluster_node *node,
                  struct raft_event *event);
 void cluster_send(struct cluster *cluster, uint64_t from, uint64_t to,
                   struct bytes bytes);
+
+bool clock_is_paused(const struct cluster *cluster,
+                     const struct cluster_node *node);
+uint64_t clock_of(const struct cluster *cluster,
+                  const struct cluster_node *node);
+uint64_t clock_when(const struct cluster *cluster,
+                    const struct cluster_node *node, uint64_t local_ms);
+
+void clients_new(struct cluster *cluster);
+void clients_free(struct cluster *cluster);
+void clients_begin(struct cluster *cluster, uint32_t client, uint32_t node);
+void clients_give_up(struct cluster *cluster, uint32_t client);
+/* An entry is committed for the first time; the registers after it. */
+void clients_committed(struct cluster *cluster, const struct raft_entry *entry,
+                       uint64_t *ret_registers);
+/* Some node has applied more. */
+void clients_look(struct cluster *cluster);
+void clients_read_done(struct cluster *cluster, const struct raft_read *done);
+void clients_check(struct cluster *cluster);
 
 /* What a step asks for about snapshots, and what came of it. */
 void snapshots_carry_out(struct cluster *cluster, struct cluster_node *node,

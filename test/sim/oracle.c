@@ -18,6 +18,9 @@ void cluster_fail(struct cluster *cluster, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(cluster->failure, sizeof(cluster->failure), format, args);
     va_end(args);
+    if (cluster->is_quiet) {
+        return;
+    }
     (void)fprintf(
         stderr, "seed %" PRIu64 ", step %" PRIu64 ", %" PRIu64 " ms: %s\n",
         cluster->seed, cluster->step_count, cluster->now_ms, cluster->failure);
@@ -84,6 +87,7 @@ static void check_send(struct cluster *cluster, const struct cluster_node *node,
                      node->id, message.term);
     }
     if (message.type == MESSAGE_VOTE) {
+        cluster->handover_count += message.is_handover ? 1 : 0;
         check_vote(cluster, node, message.term, node->id);
     }
     if (message.type == MESSAGE_VOTE_REPLY && message.is_granted) {
@@ -170,6 +174,8 @@ static void remember_commit(struct cluster *cluster,
         (struct cluster_committed){.term = entry->term,
                                    .leader_term = raft_term(node->raft),
                                    .hash = node->hash};
+    clients_committed(cluster, entry,
+                      cluster->committed[cluster->committed_count].registers);
     cluster->committed_count++;
 }
 
@@ -257,6 +263,7 @@ static void check_new_leader(struct cluster *cluster,
         cluster_fail(cluster, "term %" PRIu64 " has two leaders", term);
     }
     cluster->leaders[term] = node->id;
+    cluster->election_count++;
     check_completeness(cluster, node);
 }
 
@@ -265,8 +272,13 @@ static void check_reads(struct cluster *cluster,
 {
     for (size_t i = 0; i < effects->read_count; i++) {
         const struct raft_read *done = &effects->reads[i];
-        struct cluster_read *read = &cluster->reads[done->read_id];
+        struct cluster_read *read;
 
+        if (done->read_id >= CLUSTER_READS_MAX) {
+            clients_read_done(cluster, done);
+            continue;
+        }
+        read = &cluster->reads[done->read_id];
         if (read->is_answered) {
             cluster_fail(cluster, "a read is answered twice");
         }
@@ -289,6 +301,10 @@ void oracle_step(struct cluster *cluster, struct cluster_node *node,
     }
     check_commit(cluster, node);
     check_reads(cluster, effects);
+    if (effects->commit_changed || effects->read_count > 0 ||
+        effects->restore != NULL) {
+        clients_look(cluster);
+    }
 }
 
 static void check_pair(struct cluster *cluster, const struct cluster_node *a,
@@ -300,7 +316,8 @@ static void check_pair(struct cluster *cluster, const struct cluster_node *a,
     if (raft_last_index(b->raft) < index) {
         index = raft_last_index(b->raft);
     }
-    for (; index > 0; index--) {
+    /* What both have committed was compared entry by entry. */
+    for (; index > a->committed || index > b->committed; index--) {
         struct raft_entry left;
         struct raft_entry right;
 

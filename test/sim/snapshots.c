@@ -50,8 +50,11 @@ static bool is_whole(const struct cluster_snapshot *snapshot)
 }
 
 static void push_later(struct cluster *cluster, const struct cluster_node *node,
-                       struct cluster_event event)
+                       struct cluster_event event,
+                       const struct raft_snapshot *about)
 {
+    event.about = cluster_must(malloc(sizeof(*event.about)));
+    *event.about = *about;
     event.time_ms = cluster->now_ms +
                     rng_below(&cluster->rng, cluster->faults.disk_max_ms + 2);
     event.node = (uint32_t)node->id - 1;
@@ -63,18 +66,19 @@ void cluster_snapshot(struct cluster *cluster, int node)
 {
     struct cluster_node *taker = &cluster->nodes[node];
     struct cluster_event event = {.type = EVENT_TAKEN};
+    struct raft_snapshot about;
 
     if (taker->raft == NULL || taker->is_taking ||
-        raft_snapshot_at(taker->raft, taker->committed, &event.about) != 0) {
+        raft_snapshot_at(taker->raft, taker->committed, &about) != 0) {
         return;
     }
     taker->is_taking = true;
-    event.about.size = size_of_state(taker->hash);
-    event.data = cluster_must(malloc(event.about.size));
-    for (size_t i = 0; i < event.about.size; i++) {
+    about.size = size_of_state(taker->hash);
+    event.data = cluster_must(malloc(about.size));
+    for (size_t i = 0; i < about.size; i++) {
         event.data[i] = byte_at(taker->hash, i);
     }
-    push_later(cluster, taker, event);
+    push_later(cluster, taker, event, &about);
 }
 
 /* --- What a step asks for ------------------------------------------------ */
@@ -99,9 +103,8 @@ static void send_chunk(struct cluster *cluster, struct cluster_node *node,
     if (snapshot == NULL) {
         push_later(
             cluster, node,
-            (struct cluster_event){.type = EVENT_CHUNK_LOST,
-                                   .from = chunk->to,
-                                   .about = {.index = chunk->snapshot_index}});
+            (struct cluster_event){.type = EVENT_CHUNK_LOST, .from = chunk->to},
+            &(struct raft_snapshot){.index = chunk->snapshot_index});
         return;
     }
     bytes = cluster_must(malloc(size));
@@ -131,8 +134,9 @@ static void store_chunk(struct cluster *cluster, struct cluster_node *node,
     memcpy(incoming->data + chunk->offset, chunk->data.data, chunk->data.size);
     push_later(cluster, node,
                (struct cluster_event){.type = EVENT_CHUNK_STORED,
-                                      .about = incoming->about,
-                                      .end = chunk->offset + chunk->data.size});
+                                      .seq = chunk->transfer,
+                                      .end = chunk->offset + chunk->data.size},
+               &incoming->about);
 }
 
 static void take_state(struct cluster *cluster, struct cluster_node *node)
@@ -154,15 +158,17 @@ void snapshots_carry_out(struct cluster *cluster, struct cluster_node *node,
     for (size_t i = 0; i < effects->chunk_send_count; i++) {
         send_chunk(cluster, node, &effects->chunk_sends[i]);
     }
-    if (effects->chunk.snapshot_index != 0) {
+    if (effects->chunk.transfer != 0) {
         store_chunk(cluster, node, &effects->chunk);
     }
     if (effects->finish != NULL) {
         push_later(cluster, node,
                    (struct cluster_event){.type = EVENT_STORED,
-                                          .about = *effects->finish});
+                                          .seq = effects->finish_transfer},
+                   effects->finish);
     }
     if (effects->restore != NULL) {
+        cluster->restore_count++;
         if (effects->restore->index < node->committed) {
             cluster_fail(cluster,
                          "node %" PRIu64 " goes back from %" PRIu64
@@ -197,12 +203,12 @@ static void handle_taken(struct cluster *cluster, struct cluster_node *node,
                          const struct cluster_event *event)
 {
     struct raft_event taken = {.type = RAFT_SNAPSHOT_TAKEN,
-                               .snapshot_index = event->about.index,
-                               .snapshot_size = event->about.size};
+                               .snapshot_index = event->about->index,
+                               .snapshot_size = event->about->size};
 
     node->is_taking = false;
-    keep(node,
-         (struct cluster_snapshot){.about = event->about, .data = event->data});
+    keep(node, (struct cluster_snapshot){.about = *event->about,
+                                         .data = event->data});
     (void)cluster_step(cluster, node, &taken);
     /* The file may be cut later, or never; but not while a write is under way
      * that may itself cut what is to stay. */
@@ -215,9 +221,9 @@ static void handle_stored(struct cluster *cluster, struct cluster_node *node,
                           const struct cluster_event *event)
 {
     struct raft_event stored = {.type = RAFT_SNAPSHOT_STORED,
-                                .snapshot_index = event->about.index};
+                                .transfer = event->seq};
 
-    node->incoming.about = event->about;
+    node->incoming.about = *event->about;
     if (!is_whole(&node->incoming)) {
         cluster_fail(cluster, "a snapshot arrives damaged");
         return;
@@ -227,11 +233,11 @@ static void handle_stored(struct cluster *cluster, struct cluster_node *node,
     (void)cluster_step(cluster, node, &stored);
 }
 
-void snapshots_handle(struct cluster *cluster,
-                      const struct cluster_event *event)
+static void handle(struct cluster *cluster, const struct cluster_event *event)
 {
     struct cluster_node *node = &cluster->nodes[event->node];
-    struct raft_event done = {.snapshot_index = event->about.index,
+    struct raft_event done = {.transfer = event->seq,
+                              .snapshot_index = event->about->index,
                               .from = event->from,
                               .chunk_end = event->end};
 
@@ -250,6 +256,13 @@ void snapshots_handle(struct cluster *cluster,
     done.type =
         event->type == EVENT_CHUNK_STORED ? RAFT_CHUNK_STORED : RAFT_CHUNK_LOST;
     (void)cluster_step(cluster, node, &done);
+}
+
+void snapshots_handle(struct cluster *cluster,
+                      const struct cluster_event *event)
+{
+    handle(cluster, event);
+    free(event->about);
 }
 
 void snapshots_crash(struct cluster_node *node)

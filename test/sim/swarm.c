@@ -2,6 +2,7 @@
  * The random run: every seed draws its own mixture of faults. */
 #include "base/err.h"
 #include "sim/cluster_internal.h"
+#include "sim/plan.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +10,9 @@
 
 enum {
     SLICE_MS = 10,
-    SETTLE_MS = 20000,
+    /* All is mended: from here on it must take no longer to agree. */
+    LIVE_TIMEOUTS = 60,
+    SETTLE_MS = LIVE_TIMEOUTS * CLUSTER_ELECTION_MS,
     /* Probes carry 64 KiB: with such entries a log is caught up in steps. */
     BIG_SIZE = 70 * 1000
 };
@@ -17,123 +20,6 @@ enum {
 static uint32_t draw(struct cluster *cluster, uint32_t bound)
 {
     return (uint32_t)rng_below(&cluster->rng, bound);
-}
-
-static void draw_faults(struct cluster *cluster)
-{
-    struct cluster_faults *faults = &cluster->faults;
-
-    faults->drop_percent = draw(cluster, 2) == 0 ? 0 : draw(cluster, 30);
-    faults->duplicate_percent = draw(cluster, 2) == 0 ? 0 : draw(cluster, 20);
-    faults->delay_max_ms = 1 + draw(cluster, draw(cluster, 2) == 0 ? 4 : 60);
-    faults->is_ordered = draw(cluster, 2) == 0;
-    faults->snapshot_permille =
-        draw(cluster, 2) == 0 ? 0 : 1 + draw(cluster, 50);
-    faults->disk_max_ms = draw(cluster, draw(cluster, 2) == 0 ? 3 : 80);
-}
-
-static void toggle_node(struct cluster *cluster, int node)
-{
-    if (cluster->nodes[node].raft == NULL) {
-        cluster_restart(cluster, node);
-    } else {
-        cluster_crash(cluster, node);
-    }
-}
-
-static void cut_some_link(struct cluster *cluster)
-{
-    uint32_t from = draw(cluster, cluster->node_count);
-    uint32_t to = draw(cluster, cluster->node_count);
-
-    cluster->is_cut[from][to] = !cluster->is_cut[from][to];
-}
-
-static void cut_in_two(struct cluster *cluster)
-{
-    uint32_t sides = draw(cluster, 1U << cluster->node_count);
-
-    for (uint32_t i = 0; i < cluster->node_count; i++) {
-        for (uint32_t j = 0; j < cluster->node_count; j++) {
-            cluster->is_cut[i][j] = (sides >> i & 1) != (sides >> j & 1);
-        }
-    }
-}
-
-/* Some other voters and learners. Seeds without spare nodes change nothing. */
-static void change_members(struct cluster *cluster)
-{
-    int leader = cluster_leader(cluster);
-    unsigned all = (1U << cluster->node_count) - 1;
-    unsigned voters = draw(cluster, all) + 1;
-
-    if (leader >= 0 && cluster->voter_count < cluster->node_count) {
-        (void)cluster_change(cluster, leader, voters, draw(cluster, all + 1));
-    }
-}
-
-static void hand_over(struct cluster *cluster)
-{
-    int leader = cluster_leader(cluster);
-    int to = (int)draw(cluster, cluster->node_count + 1) - 1;
-
-    if (leader >= 0) {
-        (void)cluster_hand_over(cluster, leader, to);
-    }
-}
-
-static void disturb(struct cluster *cluster)
-{
-    int node = (int)draw(cluster, cluster->node_count);
-
-    switch (draw(cluster, 16)) {
-    case 0:
-    case 1:
-        toggle_node(cluster, node);
-        return;
-    case 2:
-        cluster_isolate(cluster, node, true);
-        return;
-    case 3:
-        cut_some_link(cluster);
-        return;
-    case 4:
-        cut_in_two(cluster);
-        return;
-    case 5:
-    case 6:
-    case 7:
-        cluster_mend(cluster);
-        return;
-    case 8:
-        cluster->is_disk_stuck[node] = !cluster->is_disk_stuck[node];
-        return;
-    case 9:
-        node = cluster_leader(cluster);
-        if (node >= 0) {
-            cluster_crash(cluster, node);
-        }
-        return;
-    case 10:
-        node = cluster_leader(cluster);
-        if (node >= 0) {
-            cluster_isolate(cluster, node, true);
-        }
-        return;
-    case 11:
-    case 12:
-        change_members(cluster);
-        return;
-    case 13:
-    case 14:
-        hand_over(cluster);
-        return;
-    default:
-        if (cluster->nodes[node].raft == NULL) {
-            cluster_restart(cluster, node);
-        }
-        return;
-    }
 }
 
 static int propose(struct cluster *cluster, int node)
@@ -159,7 +45,8 @@ static void load(struct cluster *cluster)
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         const struct raft *raft = cluster->nodes[i].raft;
 
-        if (raft == NULL || raft_role(raft) != RAFT_LEADER) {
+        if (raft == NULL || raft_role(raft) != RAFT_LEADER ||
+            clock_is_paused(cluster, &cluster->nodes[i])) {
             continue;
         }
         for (uint32_t count = draw(cluster, 4); count > 0; count--) {
@@ -173,6 +60,12 @@ static void load(struct cluster *cluster)
         if (draw(cluster, 3) == 0) {
             (void)cluster_read(cluster, (int)i);
         }
+        if (draw(cluster, 2) == 0) {
+            clients_begin(cluster, draw(cluster, CLIENTS), i);
+        }
+    }
+    if (draw(cluster, 20) == 0) {
+        clients_give_up(cluster, draw(cluster, CLIENTS));
     }
 }
 
@@ -227,18 +120,20 @@ static int propose_last(struct cluster *cluster)
 /* All nodes up and connected: one leader, and all commit what it proposes. */
 static void settle(struct cluster *cluster)
 {
+    uint64_t since_ms = cluster->now_ms;
     int leader;
 
     cluster_mend(cluster);
     cluster->faults = (struct cluster_faults){
         .delay_max_ms = 2, .is_ordered = true, .disk_max_ms = 2};
     for (uint32_t i = 0; i < cluster->node_count; i++) {
+        cluster_set_clock(cluster, (int)i, 1000);
         if (cluster->nodes[i].raft == NULL) {
             cluster_restart(cluster, (int)i);
         }
     }
     /* What was on its way under the old faults arrives first. */
-    cluster_run(cluster, 500);
+    cluster_run(cluster, CLUSTER_ELECTION_MS);
     leader = cluster_run_until_leader(cluster, SETTLE_MS);
     if (leader < 0) {
         cluster_fail(cluster, "no leader comes up after all was mended");
@@ -254,27 +149,39 @@ static void settle(struct cluster *cluster)
             cluster, raft_last_index(cluster->nodes[leader].raft), SETTLE_MS)) {
         cluster_fail(cluster, "the members do not come to agree");
     }
+    cluster->live_ms = cluster->now_ms - since_ms;
     oracle_logs_match(cluster);
+    clients_check(cluster);
 }
 
-bool cluster_swarm(struct cluster *cluster, uint64_t ms)
+bool cluster_swarm_by(struct cluster *cluster, const struct plan *plan,
+                      uint64_t ms)
 {
-    uint64_t end_ms = cluster->now_ms + ms;
-    uint32_t calm = 5 + draw(cluster, 40);
-    draw_faults(cluster);
-    while (cluster->now_ms < end_ms && cluster->failure[0] == '\0') {
+    uint64_t start_ms = cluster->now_ms;
+    size_t next = 0;
+
+    while (cluster->now_ms < start_ms + ms && cluster->failure[0] == '\0') {
+        for (; next < plan->count &&
+               plan->faults[next].ms <= cluster->now_ms - start_ms;
+             next++) {
+            if (!plan->faults[next].is_left_out) {
+                plan_carry_out(cluster, &plan->faults[next]);
+            }
+        }
         load(cluster);
         take_snapshots(cluster);
-        if (draw(cluster, calm) == 0) {
-            disturb(cluster);
-        }
-        if (draw(cluster, 200) == 0) {
-            draw_faults(cluster);
-        }
         cluster_run(cluster, 1 + draw(cluster, SLICE_MS));
     }
     if (cluster->failure[0] == '\0') {
         settle(cluster);
     }
     return cluster->failure[0] == '\0';
+}
+
+bool cluster_swarm(struct cluster *cluster, uint64_t ms)
+{
+    static struct plan plan;
+
+    plan_draw(&plan, cluster, ms);
+    return cluster_swarm_by(cluster, &plan, ms);
 }

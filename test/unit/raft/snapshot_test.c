@@ -17,6 +17,7 @@ static const struct raft_membership three = {.voters = {1, 2, 3},
                                              .voter_count = 3};
 
 static uint8_t state_bytes[SIZE];
+static uint64_t transfer; /* of the last chunk to store */
 
 static void start_small(struct fixture *fixture,
                         const struct raft_snapshot *snapshot)
@@ -31,6 +32,7 @@ static int report(struct fixture *fixture, enum raft_event_type type,
                   uint64_t index, uint64_t end)
 {
     return step(fixture, (struct raft_event){.type = type,
+                                             .transfer = transfer,
                                              .snapshot_index = index,
                                              .snapshot_size = SIZE,
                                              .chunk_end = end});
@@ -270,7 +272,8 @@ static int receive_chunk(struct fixture *fixture, uint64_t from, uint64_t term,
     rv = step(fixture, (struct raft_event){.type = RAFT_MESSAGE,
                                            .from = from,
                                            .bytes = buf_bytes(&buf)});
-    if (rv == 0 && fixture->effects.chunk.snapshot_index != 0) {
+    if (rv == 0 && fixture->effects.chunk.transfer != 0) {
+        transfer = fixture->effects.chunk.transfer;
         /* Borrowed: of no use when `buf` is closed. */
         assert_true(bytes_equal(fixture->effects.chunk.data, chunk));
     }
@@ -339,12 +342,12 @@ static void chunks_out_of_order_are_told_the_place(void **state)
 
     start_small(fixture, NULL);
     assert_ok(receive_chunk(fixture, 2, 3, 10, CHUNK));
-    assert_int_equal(fixture->effects.chunk.snapshot_index, 0);
+    assert_int_equal(fixture->effects.chunk.transfer, 0);
     assert_progress(fixture, 0);
     assert_ok(receive_chunk(fixture, 2, 3, 10, 0));
     assert_ok(report(fixture, RAFT_CHUNK_STORED, 10, CHUNK));
     assert_ok(receive_chunk(fixture, 2, 3, 10, 0));
-    assert_int_equal(fixture->effects.chunk.snapshot_index, 0);
+    assert_int_equal(fixture->effects.chunk.transfer, 0);
     assert_progress(fixture, CHUNK);
     /* In a later term of the same leader it goes on there. */
     assert_ok(receive_chunk(fixture, 2, 5, 10, CHUNK));
@@ -356,10 +359,33 @@ static void chunks_out_of_order_are_told_the_place(void **state)
     assert_int_equal(fixture->sent[0].offset, 0);
     /* One of an old term learns of the new one. */
     assert_ok(receive_chunk(fixture, 2, 5, 10, 2 * CHUNK));
-    assert_int_equal(fixture->effects.chunk.snapshot_index, 0);
+    assert_int_equal(fixture->effects.chunk.transfer, 0);
     assert_int_equal(fixture->sent[0].type, MESSAGE_APPEND_REPLY);
     assert_false(fixture->sent[0].is_granted);
     assert_int_equal(fixture->sent[0].term, 6);
+}
+
+/* The same index from another leader: what the disk says of the first transfer
+ * must not count for the second. */
+static void what_is_said_of_an_older_transfer_is_void(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t first;
+
+    start_small(fixture, NULL);
+    assert_ok(receive_chunk(fixture, 2, 3, 10, 0));
+    first = transfer;
+    assert_ok(receive_chunk(fixture, 3, 4, 10, 0));
+    assert_true(transfer != first);
+    assert_ok(persisted(fixture));
+    assert_ok(step(fixture, (struct raft_event){.type = RAFT_CHUNK_STORED,
+                                                .transfer = first,
+                                                .chunk_end = CHUNK}));
+    assert_int_equal(fixture->effects.send_count, 0);
+    assert_ok(report(fixture, RAFT_CHUNK_STORED, 10, CHUNK));
+    assert_int_equal(fixture->effects.send_count, 1);
+    assert_int_equal(fixture->effects.sends[0].to, 3);
+    assert_int_equal(fixture->sent[0].offset, CHUNK);
 }
 
 static void what_the_log_has_is_not_installed(void **state)
@@ -371,7 +397,7 @@ static void what_the_log_has_is_not_installed(void **state)
     assert_ok(persisted(fixture));
     assert_int_equal(raft_commit_index(fixture->raft), 0);
     assert_ok(receive_chunk(fixture, 2, 3, 10, 0));
-    assert_int_equal(fixture->effects.chunk.snapshot_index, 0);
+    assert_int_equal(fixture->effects.chunk.transfer, 0);
     assert_int_equal(fixture->sent[0].index, 12);
     assert_true(fixture->sent[0].is_granted);
     assert_int_equal(raft_commit_index(fixture->raft), 10);
@@ -421,7 +447,7 @@ static void one_that_is_of_no_use_begins_anew(void **state)
     store_from(fixture, 10, 0);
     /* While it is looked at, nothing else is taken. */
     assert_ok(receive_chunk(fixture, 2, 3, 11, 0));
-    assert_int_equal(fixture->effects.chunk.snapshot_index, 0);
+    assert_int_equal(fixture->effects.chunk.transfer, 0);
     assert_ok(report(fixture, RAFT_SNAPSHOT_FAILED, 10, 0));
     assert_ok(report(fixture, RAFT_SNAPSHOT_STORED, 10, 0));
     assert_null(fixture->effects.restore);
@@ -550,6 +576,7 @@ int main(void)
         TEST(a_transfer_goes_on_while_a_newer_snapshot_is_taken),
         TEST(a_snapshot_is_acknowledged_when_it_is_on_disk),
         TEST(chunks_out_of_order_are_told_the_place),
+        TEST(what_is_said_of_an_older_transfer_is_void),
         TEST(what_the_log_has_is_not_installed),
         TEST(entries_that_came_meanwhile_are_not_overwritten),
         TEST(another_history_gives_way_to_a_snapshot),

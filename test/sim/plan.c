@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/plan.h"
+
+#include "sim/cluster_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { PLAN_SALT = 0x51a7 };
+
+static uint32_t draw(struct rng *rng, uint32_t bound)
+{
+    return (uint32_t)rng_below(rng, bound);
+}
+
+/* --- Drawing ------------------------------------------------------------- */
+
+/* Half of them hit whoever leads. */
+static struct plan_fault draw_of_node(struct rng *rng, uint32_t nodes)
+{
+    static const enum plan_type types[] = {
+        PLAN_TOGGLE, PLAN_BOUNCE, PLAN_ISOLATE, PLAN_ISOLATE,
+        PLAN_STICK,  PLAN_PAUSE,  PLAN_CLOCK};
+    struct plan_fault fault = {.type = types[draw(rng, 7)]};
+
+    fault.node = draw(rng, 2) == 0 ? PLAN_LEADER : draw(rng, nodes);
+    if (fault.type == PLAN_PAUSE) {
+        fault.a = draw(rng, 4 * CLUSTER_ELECTION_MS);
+    }
+    if (fault.type == PLAN_CLOCK) {
+        fault.a = 300 + draw(rng, 1700);
+    }
+    return fault;
+}
+
+static struct plan_fault draw_fault(struct rng *rng, uint32_t nodes)
+{
+    struct plan_fault fault = {.node = draw(rng, nodes)};
+
+    switch (draw(rng, 16)) {
+    case 0:
+        fault.type = PLAN_CUT;
+        fault.a = draw(rng, nodes);
+        return fault;
+    case 1:
+        fault.type = PLAN_SPLIT;
+        fault.a = draw(rng, 1U << nodes);
+        return fault;
+    case 2:
+    case 3:
+        fault.type = PLAN_MEND;
+        return fault;
+    case 4:
+    case 5:
+        fault.type = PLAN_CHANGE;
+        fault.a = draw(rng, (1U << nodes) - 1) + 1;
+        fault.b = draw(rng, 1U << nodes);
+        return fault;
+    case 6:
+    case 7:
+        fault.type = PLAN_HAND_OVER;
+        fault.a = draw(rng, nodes + 1);
+        return fault;
+    case 8:
+    case 9:
+        fault.type = PLAN_START;
+        return fault;
+    case 10:
+        fault.type = PLAN_RATES;
+        fault.a = draw(rng, 1U << 30);
+        return fault;
+    default:
+        return draw_of_node(rng, nodes);
+    }
+}
+
+void plan_draw(struct plan *plan, const struct cluster *cluster, uint64_t ms)
+{
+    uint64_t now_ms = 0;
+    uint32_t calm_ms;
+    struct rng rng;
+
+    rng_init(&rng, cluster->seed ^ PLAN_SALT);
+    calm_ms = 20 + draw(&rng, 300);
+    plan->count = 0;
+    while (now_ms < ms && plan->count < PLAN_FAULTS_MAX) {
+        struct plan_fault fault = draw_fault(&rng, cluster->node_count);
+
+        if (plan->count == 0) {
+            fault = (struct plan_fault){.type = PLAN_RATES,
+                                        .a = draw(&rng, 1U << 30)};
+        }
+        fault.ms = now_ms;
+        plan->faults[plan->count] = fault;
+        plan->count++;
+        now_ms += 1 + draw(&rng, 2 * calm_ms);
+    }
+}
+
+/* --- Carrying out -------------------------------------------------------- */
+
+static void set_rates(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_faults *faults = &cluster->faults;
+    struct rng rng;
+
+    rng_init(&rng, number);
+    faults->drop_percent = draw(&rng, 2) == 0 ? 0 : draw(&rng, 30);
+    faults->duplicate_percent = draw(&rng, 2) == 0 ? 0 : draw(&rng, 20);
+    faults->delay_max_ms = 1 + draw(&rng, draw(&rng, 2) == 0 ? 4 : 60);
+    faults->is_ordered = draw(&rng, 2) == 0;
+    faults->snapshot_permille = draw(&rng, 2) == 0 ? 0 : 1 + draw(&rng, 50);
+    faults->disk_max_ms = draw(&rng, draw(&rng, 2) == 0 ? 3 : 80);
+}
+
+static void split(struct cluster *cluster, uint32_t sides)
+{
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        for (uint32_t j = 0; j < cluster->node_count; j++) {
+            cluster->is_cut[i][j] = (sides >> i & 1) != (sides >> j & 1);
+        }
+    }
+}
+
+static void hit_node(struct cluster *cluster, int node,
+                     const struct plan_fault *fault)
+{
+    bool is_down = cluster->nodes[node].raft == NULL;
+
+    if (fault->type == PLAN_BOUNCE ||
+        (fault->type == PLAN_TOGGLE && !is_down)) {
+        cluster_crash(cluster, node);
+    }
+    if (fault->type == PLAN_BOUNCE ||
+        (is_down &&
+         (fault->type == PLAN_TOGGLE || fault->type == PLAN_START))) {
+        cluster_restart(cluster, node);
+    }
+    if (fault->type == PLAN_ISOLATE) {
+        cluster_isolate(cluster, node, true);
+    }
+    if (fault->type == PLAN_STICK) {
+        cluster->is_disk_stuck[node] = true;
+    }
+    if (fault->type == PLAN_PAUSE) {
+        cluster_pause(cluster, node, fault->a);
+    }
+    if (fault->type == PLAN_CLOCK) {
+        cluster_set_clock(cluster, node, fault->a);
+    }
+}
+
+void plan_carry_out(struct cluster *cluster, const struct plan_fault *fault)
+{
+    int leader = cluster_leader(cluster);
+    int node = fault->node == PLAN_LEADER ? leader : (int)fault->node;
+
+    switch (fault->type) {
+    case PLAN_RATES:
+        set_rates(cluster, fault->a);
+        return;
+    case PLAN_CUT:
+        cluster->is_cut[fault->node][fault->a] = true;
+        return;
+    case PLAN_SPLIT:
+        split(cluster, fault->a);
+        return;
+    case PLAN_MEND:
+        cluster_mend(cluster);
+        return;
+    case PLAN_CHANGE:
+        /* Seeds without spare nodes change nothing. */
+        if (leader >= 0 && cluster->voter_count < cluster->node_count) {
+            (void)cluster_change(cluster, leader, fault->a, fault->b);
+        }
+        return;
+    case PLAN_HAND_OVER:
+        if (leader >= 0) {
+            (void)cluster_hand_over(cluster, leader, (int)fault->a - 1);
+        }
+        return;
+    case PLAN_TOGGLE:
+    case PLAN_BOUNCE:
+    case PLAN_ISOLATE:
+    case PLAN_STICK:
+    case PLAN_PAUSE:
+    case PLAN_CLOCK:
+    case PLAN_START:
+        if (node >= 0) {
+            hit_node(cluster, node, fault);
+        }
+        return;
+    }
+}
+
+/* --- Describing ---------------------------------------------------------- */
+
+void plan_describe(const struct plan_fault *fault, char *text)
+{
+    static const char *const names[] = {
+        "rates", "toggle", "bounce", "isolate", "stick",     "pause", "clock",
+        "cut",   "split",  "mend",   "change",  "hand over", "start"};
+    char node[16] = "leader";
+
+    if (fault->node != PLAN_LEADER) {
+        (void)snprintf(node, sizeof(node), "%" PRIu32, fault->node + 1);
+    }
+    (void)snprintf(text, PLAN_TEXT_SIZE,
+                   "%6" PRIu64 " ms  %-9s node=%s a=%" PRIu32 " b=%" PRIu32,
+                   fault->ms, names[fault->type], node, fault->a, fault->b);
+}
