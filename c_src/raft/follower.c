@@ -157,13 +157,13 @@ static void accept_append(struct raft *raft, const struct message *message,
     }
 }
 
-void follower_refuse_stale(struct raft *raft, uint64_t from,
-                           const struct message *message)
+/* It names no index: the sender may be leader of our term by now, and take the
+ * answer for one about its log of today. */
+void follower_refuse_stale(struct raft *raft, uint64_t from)
 {
-    raft_reply(raft, from,
-               &(struct message){.type = MESSAGE_APPEND_REPLY,
-                                 .term = raft->term,
-                                 .index = message->index});
+    raft_reply(
+        raft, from,
+        &(struct message){.type = MESSAGE_APPEND_REPLY, .term = raft->term});
 }
 
 int follower_handle_append(struct raft *raft, uint64_t from,
@@ -174,7 +174,7 @@ int follower_handle_append(struct raft *raft, uint64_t from,
 
     if (message->term < raft->term) {
         /* The old leader learns the new term from the answer. */
-        follower_refuse_stale(raft, from, message);
+        follower_refuse_stale(raft, from);
         return 0;
     }
     rv = plan_append(raft, from, message, &plan);

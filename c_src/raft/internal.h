@@ -279,8 +279,7 @@ void follower_send_ack(struct raft *raft);
 bool follower_is_forbidden(const struct raft *raft, uint64_t from,
                            const struct message *message);
 /* The old leader learns the new term from the answer. */
-void follower_refuse_stale(struct raft *raft, uint64_t from,
-                           const struct message *message);
+void follower_refuse_stale(struct raft *raft, uint64_t from);
 
 /* snapshot.c */
 void snapshot_taken(struct raft *raft, uint64_t index, uint64_t size);

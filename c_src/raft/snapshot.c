@@ -163,7 +163,7 @@ int snapshot_handle_chunk(struct raft *raft, uint64_t from,
                           const struct message *message)
 {
     if (message->term < raft->term) {
-        follower_refuse_stale(raft, from, message);
+        follower_refuse_stale(raft, from);
         return 0;
     }
     if (follower_is_forbidden(raft, from, message)) {

@@ -108,6 +108,20 @@ static void a_stale_leader_learns_the_new_term(void **state)
     assert_false(fixture->sent[0].is_granted);
 }
 
+/* By the time that the answer arrives, the same member may lead the new term,
+ * with a log that is shorter than its old one. */
+static void an_answer_to_an_old_term_names_no_place_in_the_log(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start_with(fixture, 3, 7, NULL, 0);
+    assert_ok(receive_append(
+        fixture, (struct message){.term = 6, .index = 525, .index_term = 6}, 0,
+        0));
+    assert_int_equal(fixture->sent[0].term, 7);
+    assert_int_equal(fixture->sent[0].index, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +130,7 @@ int main(void)
         TEST(s2_an_old_leaders_entries_are_not_acked_to_a_new_one),
         TEST(a_refusal_says_how_far_back_to_go),
         TEST(a_stale_leader_learns_the_new_term),
+        TEST(an_answer_to_an_old_term_names_no_place_in_the_log),
     };
 
     return cmocka_run_group_tests_name("raft/follower", tests, NULL, NULL);
