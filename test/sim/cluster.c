@@ -142,9 +142,7 @@ static void handle_event(struct cluster *cluster, struct cluster_event *event)
                                          bytes_of(event->data, event->size)};
 
         if (cluster_step(cluster, node, &message) == ERR_MALFORMED) {
-            cluster_fail(cluster,
-                         "node %" PRIu64 " refuses a message of node %" PRIu64,
-                         node->id, event->from);
+            oracle_refused(cluster, node, event->from, message.bytes);
         }
     }
     free(event->data);

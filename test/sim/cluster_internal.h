@@ -111,6 +111,10 @@ void cluster_describe(const struct cluster *cluster);
 void oracle_sends(struct cluster *cluster, struct cluster_node *node,
                   const struct raft_effects *effects);
 
+/* Its core refuses what another core has sent. */
+void oracle_refused(struct cluster *cluster, const struct cluster_node *node,
+                    uint64_t from, struct bytes bytes);
+
 /* Checks roles and commits after a step of a node's core. */
 void oracle_step(struct cluster *cluster, struct cluster_node *node,
                  const struct raft_effects *effects);

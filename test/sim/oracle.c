@@ -37,6 +37,23 @@ static uint64_t hash_after(uint64_t before, const struct raft_entry *entry)
            (uint64_t)entry->type << 40;
 }
 
+void oracle_refused(struct cluster *cluster, const struct cluster_node *node,
+                    uint64_t from, struct bytes bytes)
+{
+    struct message message = {.term = 0};
+
+    if (message_decode(bytes, &message) != 0) {
+        cluster_fail(cluster, "node %" PRIu64 " gets nonsense", node->id);
+        return;
+    }
+    cluster_fail(cluster,
+                 "node %" PRIu64 " refuses a message of node %" PRIu64
+                 ": type %d term %" PRIu64 " index %" PRIu64 "/%" PRIu64
+                 " entries %" PRIu32,
+                 node->id, from, (int)message.type, message.term, message.index,
+                 message.index_term, message.entry_count);
+}
+
 /* A snapshot says, too, that its term has come. */
 static uint64_t term_on_disk(const struct cluster_node *node)
 {

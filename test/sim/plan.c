@@ -74,8 +74,38 @@ static struct plan_fault draw_fault(struct rng *rng, uint32_t nodes)
     }
 }
 
+static void push(struct plan *plan, uint64_t ms, struct plan_fault fault)
+{
+    if (plan->count < PLAN_FAULTS_MAX) {
+        fault.ms = ms;
+        plan->faults[plan->count] = fault;
+        plan->count++;
+    }
+}
+
+/* One successor stands still while it is named, the next is named when the
+ * first is given up: then both campaign in the same term. Returns the time
+ * after. */
+static uint64_t push_two_successors(struct plan *plan, struct rng *rng,
+                                    uint64_t ms, uint32_t nodes)
+{
+    uint32_t first = draw(rng, nodes);
+
+    push(plan, ms,
+         (struct plan_fault){.type = PLAN_PAUSE,
+                             .node = first,
+                             .a = CLUSTER_ELECTION_MS + draw(rng, 60)});
+    push(plan, ms, (struct plan_fault){.type = PLAN_HAND_OVER, .a = first + 1});
+    ms += CLUSTER_ELECTION_MS + draw(rng, 2 * CLUSTER_HEARTBEAT_MS);
+    push(
+        plan, ms,
+        (struct plan_fault){.type = PLAN_HAND_OVER, .a = draw(rng, nodes) + 1});
+    return ms;
+}
+
 void plan_draw(struct plan *plan, const struct cluster *cluster, uint64_t ms)
 {
+    uint32_t nodes = cluster->node_count;
     uint64_t now_ms = 0;
     uint32_t calm_ms;
     struct rng rng;
@@ -84,15 +114,16 @@ void plan_draw(struct plan *plan, const struct cluster *cluster, uint64_t ms)
     calm_ms = 20 + draw(&rng, 300);
     plan->count = 0;
     while (now_ms < ms && plan->count < PLAN_FAULTS_MAX) {
-        struct plan_fault fault = draw_fault(&rng, cluster->node_count);
-
         if (plan->count == 0) {
-            fault = (struct plan_fault){.type = PLAN_RATES,
-                                        .a = draw(&rng, 1U << 30)};
+            push(plan, 0,
+                 (struct plan_fault){.type = PLAN_RATES,
+                                     .a = draw(&rng, 1U << 30)});
         }
-        fault.ms = now_ms;
-        plan->faults[plan->count] = fault;
-        plan->count++;
+        if (draw(&rng, 12) == 0) {
+            now_ms = push_two_successors(plan, &rng, now_ms, nodes);
+        } else {
+            push(plan, now_ms, draw_fault(&rng, nodes));
+        }
         now_ms += 1 + draw(&rng, 2 * calm_ms);
     }
 }
