@@ -126,7 +126,7 @@ static uint64_t ack_index(const struct raft *raft)
     if (RAFT_IS_MUTATED(ACK_LAST)) {
         return persisted;
     }
-    if (RAFT_IS_MUTATED(SEND_EARLY)) {
+    if (RAFT_IS_MUTATED(ACK_EARLY)) {
         return raft->verified;
     }
     return raft->verified < persisted ? raft->verified : persisted;

@@ -54,13 +54,15 @@ enum raft_mutation {
     RAFT_MUTATION_COMMIT_OLD_TERM, /* S1: counts copies of old-term entries */
     RAFT_MUTATION_ACK_LAST,        /* S2: acknowledges what was not matched */
     RAFT_MUTATION_VOTE_TWICE,      /* S3: two votes in a term */
-    RAFT_MUTATION_SEND_EARLY,      /* answers before its write is done */
+    RAFT_MUTATION_SEND_EARLY,      /* votes before its write is done */
     RAFT_MUTATION_LEARNER_COUNTS,  /* a learner is part of a majority */
     RAFT_MUTATION_FORGET_CONFIG,   /* at restart: the newest membership */
     RAFT_MUTATION_INSTALL_OVER,    /* a snapshot over newer entries */
     RAFT_MUTATION_HANDOVER_VOTE,   /* S3: a handover's vote beside another */
     RAFT_MUTATION_FORGET_VOTE,     /* at restart */
-    RAFT_MUTATION_STALE_READ       /* a read without a round */
+    RAFT_MUTATION_STALE_READ,      /* a read without a round */
+    RAFT_MUTATION_ACK_EARLY,       /* acknowledges before its write is done */
+    RAFT_MUTATION_ONE_HALF         /* a joint decision by the new half alone */
 };
 
 #ifdef RAFT_MUTATIONS

@@ -68,7 +68,7 @@ uint64_t quorum_reach(const struct raft *raft, enum quorum_of what,
     uint64_t reached = half_reach(raft, ROLE_VOTER, what, own);
     uint64_t reached_old;
 
-    if (!membership_is_joint(&raft->membership)) {
+    if (!membership_is_joint(&raft->membership) || RAFT_IS_MUTATED(ONE_HALF)) {
         return reached;
     }
     reached_old = half_reach(raft, ROLE_VOTER_OLD, what, own);

@@ -64,10 +64,30 @@ static void random_faults_break_no_promise(void **state)
     }
 }
 
+static void one_seed_gives_one_run(void **state)
+{
+    uint64_t steps[2];
+    uint64_t hashes[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct cluster *cluster = cluster_new_with(5, 4, 4242);
+
+        assert_true(cluster_swarm(cluster, RUN_MS));
+        assert_true(cluster->committed_count > 0);
+        steps[i] = cluster->step_count;
+        hashes[i] = cluster->committed[cluster->committed_count - 1].hash;
+        cluster_free(cluster);
+    }
+    assert_int_equal(steps[0], steps[1]);
+    assert_int_equal(hashes[0], hashes[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_faults_break_no_promise),
+        cmocka_unit_test(one_seed_gives_one_run),
     };
 
 #ifdef RAFT_MUTATIONS
