@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the files of the simulator share: cluster.c has time, network and
- * cores, event.c what is to happen, disk.c the disks, oracle.c the rules that
- * must hold, swarm.c the random run. */
+ * cores, lifecycle.c how nodes come and go, event.c what is to happen, disk.c
+ * and snapshots.c the disks, clocks.c clocks and pauses, oracle.c the rules
+ * that must hold, clients.c those who call, plan.c what goes wrong, swarm.c the
+ * random run, describe.c what a failure is told with. */
 #ifndef QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
 #define QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
 
