@@ -18,25 +18,66 @@ static void add_peer(struct raft *raft, uint64_t id)
     peer = &raft->peers[raft->peer_count];
     memset(peer, 0, sizeof(*peer));
     peer->id = id;
-    peer->progress_ms = raft->now_ms;
     if (raft->role == RAFT_LEADER) {
         peer_begin_term(peer, log_last(&raft->log) + 1);
     }
     raft->peer_count++;
 }
 
+static void drop_peer(struct raft *raft, uint32_t place)
+{
+    raft->peer_count--;
+    raft->peers[place] = raft->peers[raft->peer_count];
+}
+
+/* A leader keeps those that leave by this membership: adoption_forget_left().
+ */
 static void drop_peers(struct raft *raft)
 {
     uint32_t i = 0;
 
     while (i < raft->peer_count) {
-        if (membership_roles(&raft->membership, raft->peers[i].id) != 0) {
+        const struct peer *peer = &raft->peers[i];
+        bool is_leaving = raft->role == RAFT_LEADER && peer->roles != 0;
+
+        if (membership_roles(&raft->membership, peer->id) != 0 || is_leaving) {
             i++;
-            continue;
+        } else {
+            drop_peer(raft, i);
         }
-        raft->peer_count--;
-        raft->peers[i] = raft->peers[raft->peer_count];
     }
+}
+
+void adoption_forget_left(struct raft *raft)
+{
+    uint64_t index = raft->membership_index;
+    uint64_t patience_ms = 2 * (uint64_t)raft->config.election_timeout_ms;
+    uint32_t i = 0;
+
+    while (i < raft->peer_count) {
+        const struct peer *peer = &raft->peers[i];
+        bool is_told = peer->match >= index && peer->commit_sent >= index;
+
+        if (peer->roles == 0 &&
+            (is_told || raft->now_ms - peer->leaving_ms >= patience_ms)) {
+            drop_peer(raft, i);
+        } else {
+            i++;
+        }
+    }
+}
+
+/* What a peer is from now on. */
+static void set_roles(struct raft *raft, struct peer *peer)
+{
+    uint32_t roles = membership_roles(&raft->membership, peer->id);
+
+    if (roles == 0) {
+        peer->leaving_ms = raft->now_ms;
+    } else if (peer->roles == 0) {
+        peer->progress_ms = raft->now_ms;
+    }
+    peer->roles = roles;
 }
 
 static void adopt(struct raft *raft, const struct raft_membership *membership,
@@ -58,9 +99,7 @@ static void adopt(struct raft *raft, const struct raft_membership *membership,
         add_peer(raft, membership->learners[i]);
     }
     for (uint32_t i = 0; i < raft->peer_count; i++) {
-        struct peer *peer = &raft->peers[i];
-
-        peer->roles = membership_roles(membership, peer->id);
+        set_roles(raft, &raft->peers[i]);
     }
 }
 

@@ -103,7 +103,6 @@ static void check_membership(const struct raft *raft)
         const struct peer *peer = &raft->peers[i];
 
         ensure(peer->roles == membership_roles(membership, peer->id));
-        ensure(peer->roles != 0);
     }
     if (raft->membership_index > raft->snapshot.index &&
         raft->role == RAFT_LEADER) {

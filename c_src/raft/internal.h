@@ -38,7 +38,8 @@
 
 enum {
     CHUNKS_A_PEER = 2, /* of a snapshot, in flight */
-    PEERS_MAX = 2 * RAFT_VOTERS_MAX + RAFT_LEARNERS_MAX,
+    /* Two memberships: those that leave are still told so. */
+    PEERS_MAX = 2 * RAFT_VOTERS_MAX + 2 * RAFT_LEARNERS_MAX,
     REPLIES_MAX = PEERS_MAX + 4, /* strangers get answers, too */
     SENDS_MAX = PEERS_MAX * (RAFT_WINDOW_MAX + 4),
     CHUNKS_MAX = PEERS_MAX * (CHUNKS_A_PEER + 1), /* a step */
@@ -134,8 +135,10 @@ struct raft {
     struct raft_membership membership_first; /* before any in the log */
     uint64_t membership_first_index;         /* of the snapshot, or 0 */
     uint32_t own_roles;
-    bool was_voter;               /* in the membership before this one */
-    struct peer peers[PEERS_MAX]; /* all in `membership` but ourselves */
+    bool was_voter; /* in the membership before this one */
+    /* All in `membership` but ourselves; a leader's also those, without roles,
+     * that have just left. */
+    struct peer peers[PEERS_MAX];
     uint32_t peer_count;
 
     /* On disk, or on the way to it. */
@@ -210,6 +213,9 @@ void raft_reply(struct raft *raft, uint64_t to, const struct message *message);
 void adoption_of_entry(struct raft *raft, uint64_t index);
 /* The newest membership up to `last`, as if the log ended there. */
 void adoption_of_newest(struct raft *raft, uint64_t last);
+/* Of those that are left out, forgets who has the entry that says so and was
+ * told that it is committed, or could not be told for some time. */
+void adoption_forget_left(struct raft *raft);
 /* The newest membership up to `last`. */
 struct raft_membership adoption_find(const struct raft *raft, uint64_t last);
 /* A voter; or one that is no longer, as far as it knows without a majority. */

@@ -43,8 +43,10 @@ struct peer {
     uint64_t read_seq;    /* the last round of reads that it confirmed */
     uint64_t heard_ms;    /* its last answer to us as leader or candidate */
     uint64_t progress_ms; /* when it last got further, or came in */
-    bool is_heard;        /* heard_ms means something */
-    bool has_granted;     /* it voted for us in this (pre-)election */
+    uint64_t
+        leaving_ms;   /* when it was left out; means something without roles */
+    bool is_heard;    /* heard_ms means something */
+    bool has_granted; /* it voted for us in this (pre-)election */
     enum peer_state state;
     bool is_probe_sent;                          /* and not answered yet */
     struct transfer transfer;                    /* SNAPSHOT */

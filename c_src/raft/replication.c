@@ -97,6 +97,7 @@ void replication_lead(struct raft *raft)
     for (uint64_t i = raft->commit + 1; i <= last; i++) {
         raft->uncommitted_bytes += log_get(&raft->log, i).data.size;
     }
+    adoption_forget_left(raft);
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         peer_begin_term(&raft->peers[i], last + 1);
     }
@@ -136,6 +137,7 @@ void replication_tick(struct raft *raft)
     }
     raft->heartbeat_deadline_ms =
         raft->now_ms + raft->config.heartbeat_interval_ms;
+    adoption_forget_left(raft);
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         struct peer *peer = &raft->peers[i];
 

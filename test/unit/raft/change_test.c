@@ -333,6 +333,73 @@ static void a_leader_leads_its_own_removal_to_the_end(void **state)
     assert_true(raft_deadline_ms(fixture->raft) == UINT64_MAX);
 }
 
+static size_t sends_to(const struct fixture *fixture, uint64_t to)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < fixture->effects.send_count; i++) {
+        count += fixture->effects.sends[i].to == to ? 1 : 0;
+    }
+    return count;
+}
+
+static int heartbeat(struct fixture *fixture)
+{
+    fixture->now_ms += 20;
+    return step(fixture, (struct raft_event){.type = RAFT_TICK});
+}
+
+/* {1, 2, 3} becomes {1, 2}; the final entry, at 3, is committed. */
+static void remove_3(struct fixture *fixture)
+{
+    lead_committed(fixture, 3);
+    assert_ok(receive_ack(fixture, 3, 1, 0));
+    assert_ok(change(fixture, VOTERS(1, 2)));
+    assert_ok(persisted(fixture));
+    assert_ok(receive_ack(fixture, 2, 2, 0));
+    assert_phase(fixture, RAFT_CHANGE_FINAL);
+    assert_int_equal(sends_to(fixture, 3), 1);
+    assert_ok(persisted(fixture));
+    assert_ok(receive_ack(fixture, 3, 3, 0));
+    assert_int_equal(raft_commit_index(fixture->raft), 2);
+    assert_ok(receive_ack(fixture, 2, 3, 0));
+    assert_phase(fixture, RAFT_CHANGE_DONE);
+    assert_int_equal(raft_commit_index(fixture->raft), 3);
+}
+
+static void who_leaves_is_told_that_it_is_committed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    remove_3(fixture);
+    assert_int_equal(sends_to(fixture, 3), 1);
+    assert_int_equal(fixture->sent[fixture->effects.send_count - 1].commit, 3);
+    assert_ok(heartbeat(fixture));
+    assert_int_equal(sends_to(fixture, 3), 0);
+    assert_int_equal(sends_to(fixture, 2), 1);
+    assert_int_equal(raft_reachable_voters(fixture->raft, fixture->now_ms), 2);
+}
+
+static void who_leaves_in_silence_is_forgotten_after_a_while(void **state)
+{
+    struct fixture *fixture = *state;
+
+    lead_committed(fixture, 3);
+    assert_ok(change(fixture, VOTERS(1, 2)));
+    assert_ok(persisted(fixture));
+    assert_ok(receive_ack(fixture, 2, 2, 0));
+    assert_ok(persisted(fixture));
+    assert_ok(receive_ack(fixture, 2, 3, 0));
+    assert_phase(fixture, RAFT_CHANGE_DONE);
+    for (int i = 0; i < 2 * ELECTION_MS / 20 - 1; i++) {
+        assert_ok(heartbeat(fixture));
+        assert_int_equal(sends_to(fixture, 3), 1);
+        assert_ok(receive_ack(fixture, 2, 3, 0));
+    }
+    assert_ok(heartbeat(fixture));
+    assert_int_equal(sends_to(fixture, 3), 0);
+}
+
 /* An append from 2 in that term: one entry with this membership. */
 static int receive_membership(struct fixture *fixture, uint64_t prev,
                               uint64_t prev_term, uint64_t term,
@@ -500,6 +567,8 @@ int main(void)
         TEST(a_silent_newcomer_is_named_and_left_out),
         TEST(newcomers_that_cannot_keep_up_are_left_out),
         TEST(a_leader_leads_its_own_removal_to_the_end),
+        TEST(who_leaves_is_told_that_it_is_committed),
+        TEST(who_leaves_in_silence_is_forgotten_after_a_while),
         TEST(a_membership_that_is_cut_gives_way_to_the_one_before),
         TEST(an_uncommitted_membership_survives_a_restart),
         TEST(one_that_is_leaving_campaigns_until_that_is_committed),
