@@ -9,20 +9,19 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/thread.h"
 #include "store/wal_recover.h"
 #include "store/wal_writer.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     QUEUE_SIZE_MAX = 256 * 1024 * 1024,
-    QUEUE_SIZE_KEPT = 64 * 1024, /* across idle times */
-    STACK_SIZE = 256 * 1024
+    QUEUE_SIZE_KEPT = 64 * 1024 /* across idle times */
 };
 
 struct wal {
@@ -155,30 +154,6 @@ static void *writer_main(void *arg)
 
 /* --- Opening and closing ------------------------------------------------- */
 
-/* The thread takes no signals: they are the loop's. */
-static int start_thread(struct wal *wal)
-{
-    pthread_attr_t attributes;
-    sigset_t all;
-    sigset_t old;
-    int rv;
-
-    if (pthread_attr_init(&attributes) != 0) {
-        return ERR_NOMEM;
-    }
-    (void)sigfillset(&all);
-    rv = pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    if (rv == 0) {
-        rv = pthread_sigmask(SIG_SETMASK, &all, &old);
-    }
-    if (rv == 0) {
-        rv = pthread_create(&wal->thread, &attributes, writer_main, wal);
-        (void)pthread_sigmask(SIG_SETMASK, &old, NULL); /* it was valid */
-    }
-    (void)pthread_attr_destroy(&attributes); /* cannot fail */
-    return rv == 0 ? 0 : ERR_NOMEM;
-}
-
 static void free_wal(struct wal *wal)
 {
     wal_writer_close(&wal->writer);
@@ -249,7 +224,7 @@ int wal_open(const struct wal_config *config, struct wal_recovery *ret_recovery,
     wal->sequence_next = tail.sequence;
     rv = wal_writer_start(&wal->writer, &recovery, &tail);
     if (rv == 0) {
-        rv = start_thread(wal);
+        rv = thread_start(&wal->thread, writer_main, wal);
     }
     if (rv != 0) {
         wal_recovery_close(&recovery);
