@@ -6,6 +6,7 @@
 #include "cli/local.h"
 #include "cli/log_show.h"
 #include "io/sys.h"
+#include "store/snapshot_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,36 @@ static int exit_code(int rv)
                                                       : local_exit_code(rv);
 }
 
+/* Which snapshot the log goes on from, if there is one; `is_deep`: whether all
+ * of it is whole. */
+static int read_snapshot(struct wal_walk *walk, bool is_deep)
+{
+    struct snapshot_reader reader;
+    struct bytes data;
+    uint64_t index;
+    int rv = snapshot_newest(walk->dir, &index);
+
+    walk->is_cover_known = rv == 0;
+    if (rv != 0 || index == 0) {
+        return rv;
+    }
+    snapshot_reader_init(&reader);
+    rv = snapshot_reader_open(&reader, walk->dir_fd, walk->dir, index,
+                              walk->error);
+    if (rv != 0) {
+        return rv;
+    }
+    while (rv == 0 && is_deep) {
+        rv = snapshot_reader_next(&reader, &data);
+    }
+    if (rv == ERR_CORRUPT) {
+        snapshot_reader_tell(&reader, walk->dir, walk->error);
+    }
+    walk->covered = index;
+    snapshot_reader_close(&reader);
+    return rv == ERR_NOT_FOUND ? 0 : rv;
+}
+
 static int walk_log(struct log_show *show, struct wal_walk *walk)
 {
     struct wal_visitor visitor = {
@@ -36,7 +67,10 @@ static int walk_log(struct log_show *show, struct wal_walk *walk)
                    strerror(errno));
         return ERR_IO;
     }
-    rv = wal_walk(walk, &visitor);
+    rv = read_snapshot(walk, show->limit == 0);
+    if (rv == 0) {
+        rv = wal_walk(walk, &visitor);
+    }
     (void)close(walk->dir_fd); /* only read from */
     if (rv == 0 && walk->first_number == 0) {
         buf_printf(walk->error,

@@ -343,6 +343,7 @@ static void print_json(struct log_show *show, const struct wal_walk *walk,
 
     buf_printf(text, "{\"schema\":\"quorate.log/1\",\"directory\":");
     json_put_string(text, bytes_of_string(walk->dir));
+    buf_printf(text, ",\"snapshot\":%" PRIu64, walk->covered);
     buf_printf(text,
                ",\"term\":%" PRIu64 ",\"voted_for\":\"%016" PRIx64
                "\",\"first_index\":%" PRIu64 ",\"last_index\":%" PRIu64
@@ -375,6 +376,10 @@ static void print_summary(const struct log_show *show,
     } else {
         put_cell(&columns, "%" PRIu64 "..%" PRIu64, walk->first_index,
                  walk->last_index);
+    }
+    if (walk->covered != 0) {
+        columns_put(&columns, "snapshot");
+        put_cell(&columns, "up to entry %" PRIu64, walk->covered);
     }
     columns_put(&columns, "term");
     put_cell(&columns, "%" PRIu64, walk->term);

@@ -4,6 +4,7 @@
 #include "command/command.h"
 #include "io/sys.h"
 #include "raft/membership.h"
+#include "store/snapshot_writer.h"
 #include "unit/store/wal_fixture.h"
 
 #include <sys/file.h>
@@ -256,6 +257,51 @@ static void a_directory_in_use_is_left_alone(void **state)
     buf_close(&output.text);
 }
 
+/* The log may begin behind a snapshot, and only then. */
+static void a_snapshot_is_looked_at_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct snapshot_meta meta = {.index = 30, .term = 1};
+    struct snapshot_writer writer;
+    struct output output;
+    char path[128];
+    int dir_fd = open(fixture->dir, O_RDONLY | O_DIRECTORY);
+    int fd;
+
+    fixture->segment_size = 4096;
+    assert_ok(fixture_open(fixture));
+    for (int i = 0; i < 60; i++) {
+        assert_ok(fixture_submit(fixture, 1, 0));
+    }
+    assert_ok(fixture_wait(fixture));
+    fixture_close(fixture);
+    fixture_path(fixture, 1, path, sizeof(path));
+    assert_int_equal(unlink(path), 0);
+    output = verify(fixture);
+    assert_int_equal(output.code, CLI_EXIT_DATAERR);
+    assert_true(has(&output, "no whole snapshot covers"));
+    buf_close(&output.text);
+    snapshot_writer_init(&writer);
+    meta.index = 50;
+    assert_ok(snapshot_writer_begin(&writer, dir_fd, SNAPSHOT_OWN, &meta));
+    assert_ok(snapshot_writer_append(&writer, bytes_of("state", 5)));
+    assert_ok(snapshot_writer_finish(&writer, &meta));
+    output = verify(fixture);
+    assert_int_equal(output.code, CLI_EXIT_OK);
+    assert_true(has(&output, "snapshot   up to entry 50\n"));
+    buf_close(&output.text);
+    (void)snprintf(path, sizeof(path), "%s/%016x.snap", fixture->dir, 50);
+    fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, "X", 1, SNAPSHOT_HEADER_SIZE + 17), 1);
+    assert_int_equal(close(fd), 0);
+    output = verify(fixture);
+    assert_int_equal(output.code, CLI_EXIT_DATAERR);
+    assert_true(has(&output, "0000000000000032.snap: offset 4096: chunk 0 of "
+                             "this snapshot is damaged"));
+    buf_close(&output.text);
+    assert_int_equal(close(dir_fd), 0);
+}
+
 static void no_log_is_said_to_be_none(void **state)
 {
     struct fixture *fixture = *state;
@@ -278,6 +324,7 @@ int main(void)
         TEST(verify_tells_a_torn_tail_from_damage),
         TEST(nothing_is_changed),
         TEST(a_directory_in_use_is_left_alone),
+        TEST(a_snapshot_is_looked_at_too),
         TEST(no_log_is_said_to_be_none),
     };
 
