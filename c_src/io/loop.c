@@ -304,6 +304,7 @@ int loop_new(const struct loop_config *config, struct loop **ret_loop)
     list_init(&loop->hooks);
     /* A peer that goes away while we write is an error code. */
     (void)signal(SIGPIPE, SIG_IGN); /* fails for no valid signal number */
+    (void)signal(SIGXFSZ, SIG_IGN); /* idem; the write then fails instead */
     rv = start(loop);
     if (rv != 0) {
         loop_free(loop);

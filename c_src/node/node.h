@@ -131,6 +131,7 @@ struct node {
     _Atomic int wal_done_status;   /* idem */
     _Atomic bool wal_is_full;      /* idem: it waits for room on the disk */
     bool is_log_full;              /* the same, as it was told */
+    uint64_t make_way_ms;          /* when another leader may be asked for */
     uint64_t wal_seen_seq;         /* told to the core */
     struct buf batch;              /* commands to propose */
     uint32_t batch_count;
@@ -193,6 +194,7 @@ void node_log_drain(struct node *node); /* finished writes */
 /* node_log_disk.c: what is on disk by now; false: the disk failed, and with it
  * the member. */
 bool node_log_disk(struct node *node, uint64_t *ret_seq);
+void node_log_hand_over(struct node *node); /* to another leader, if it can */
 void node_log_flush(struct node *node); /* proposes the batch, starts reads */
 void node_log_apply(struct node *node); /* applies what is committed */
 void node_log_tick(struct node *node);

@@ -189,6 +189,15 @@ void node_log_drain(struct node *node)
     }
 }
 
+void node_log_hand_over(struct node *node)
+{
+    struct raft_event event = {.type = RAFT_HANDOVER};
+    struct raft_effects effects;
+
+    /* Refused: one is under way already, or there is nobody. */
+    (void)step(node, &event, &effects);
+}
+
 static void propose_batch(struct node *node)
 {
     struct raft_event event = {.type = RAFT_PROPOSE,

@@ -83,8 +83,18 @@ int node_log_open(struct node *node, struct buf *error)
     return rv;
 }
 
-/* A follower waits for room: it acknowledges nothing and votes for nobody
- * meanwhile. A leader makes way for another one. */
+/* Whoever waits for room acknowledges nothing and votes for nobody meanwhile.
+ * A leader makes way for another one; asked for again if that fails. */
+static void make_way(struct node *node)
+{
+    if (!node_log_is_leader(node) || node->members.count == 1 ||
+        node->now_ms < node->make_way_ms) {
+        return;
+    }
+    node->make_way_ms = node->now_ms + node->settings->election_timeout_ms;
+    node_log_hand_over(node);
+}
+
 static void full_changed(struct node *node, bool is_full)
 {
     node->is_log_full = is_full;
@@ -93,9 +103,6 @@ static void full_changed(struct node *node, bool is_full)
         return;
     }
     log_line(LOG_WARN, "log_full", "dir=%s", node->settings->data_dir);
-    if (node_log_is_leader(node) && node->members.count > 1) {
-        node_fail(node, EXIT_IOERR, "log_write_failed", err_text(ERR_NO_SPACE));
-    }
 }
 
 bool node_log_disk(struct node *node, uint64_t *ret_seq)
@@ -109,6 +116,9 @@ bool node_log_disk(struct node *node, uint64_t *ret_seq)
     }
     if (is_full != node->is_log_full) {
         full_changed(node, is_full);
+    }
+    if (is_full) {
+        make_way(node);
     }
     *ret_seq = atomic_load(&node->wal_done_seq);
     return true;

@@ -21,7 +21,8 @@ all() ->
      frame_of_four_gib, frame_that_never_ends, random_frames, deep_terms, truncated_terms,
      changed_terms, wrong_control_messages, too_many_atoms, id_of_256_bytes, unknown_option_keys,
      nonsense_arguments, member_messages_of_a_stranger, agent_messages_of_a_stranger,
-     memory_stays, data_directory_in_use, port_in_use, damaged_log, directory_of_another,
+     memory_stays, data_directory_in_use, port_in_use, damaged_log, full_log_disk,
+     full_log_disk_alone, directory_of_another,
      unreadable_cookie].
 
 init_per_suite(Config) ->
@@ -436,6 +437,70 @@ damaged_log(Config) ->
 log(Config, Args) ->
     {Code, Out, Error} = quorate_ct:run(?config(context, Config), quorate, ["log" | Args], #{}),
     {Code, <<Out/binary, Error/binary>>}.
+
+%% A disk without room, by a limit on the size of files: another leader, nothing
+%% lost, and when there is room all goes on without a restart.
+full_log_disk(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    Members = quorate_ct:members(Context, ["f1", "f2", "f3"]),
+    Full = quorate_ct:await_leader(Client, Members),
+    [One, Other] = Rest = Members -- [Full],
+    Worker = quorate_ct:worker(Context, "fworker", Members, #{}),
+    _ = quorate_ct:await_worker(Client, One, Worker),
+    limit_files(Full, "1024"),
+    true = quorate_ct:await(other_leader, fun() -> is_led_by(Client, One, Rest) end),
+    await_event(Context, Full, "log_full"),
+    nomatch = re:run(quorate_ct:log_of(Context, Full), "event=log_(has_room|write_failed)"),
+    {ok, _} = quorate_ct:call(Worker, quorate, create_sandbox, [<<"a">>, ct_counter:spec()]),
+    limit_files(Full, "unlimited"),
+    await_event(Context, Full, "log_has_room"),
+    %% It counts again: without one of the others there is still a majority.
+    ok = quorate_ct:kill_member(Context, Other),
+    _ = quorate_ct:await_leader(Client, [Full, One]),
+    ok = quorate_ct:kill_node(Context, Worker),
+    ok = quorate_ct:kill_member(Context, One),
+    ok = quorate_ct:kill_member(Context, Full).
+
+%% A member alone has nobody to hand over to: it says so, and waits.
+full_log_disk_alone(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    [Member] = quorate_ct:members(Context, ["fullalone"]),
+    _ = quorate_ct:await_leader(Client, [Member]),
+    Worker = quorate_ct:worker(Context, "fullworker", [Member], #{}),
+    _ = quorate_ct:await_worker(Client, Member, Worker),
+    limit_files(Member, "1024"),
+    await_event(Context, Member, "log_full"),
+    Create = fun() -> quorate_ct:call(Worker, quorate, create_sandbox,
+                                      [<<"a">>, ct_counter:spec()])
+             end,
+    ?assertEqual({error, no_space}, Create()),
+    limit_files(Member, "unlimited"),
+    await_event(Context, Member, "log_has_room"),
+    {ok, _} = Create(),
+    ok = quorate_ct:kill_node(Context, Worker),
+    ok = quorate_ct:kill_member(Context, Member).
+
+is_led_by(Client, Member, Leaders) ->
+    case quorate_ct:ask(Client, Member, {quorate, status}, []) of
+        #{leader := Leader, quorum := true} ->
+            lists:any(fun(#{node := N}) -> N =:= Leader end, Leaders);
+        _ ->
+            false
+    end.
+
+await_event(Context, Member, Event) ->
+    true = quorate_ct:await(Event, fun() ->
+        nomatch =/= re:run(quorate_ct:log_of(Context, Member), "event=" ++ Event)
+    end).
+
+%% Writes beyond that size get errors as from a full disk.
+limit_files(#{dir := Dir}, Size) ->
+    {ok, Pid} = file:read_file(filename:join(Dir, "lock")),
+    Command = "prlimit --pid " ++ string:trim(binary_to_list(Pid)) ++ " --fsize=" ++ Size ++
+        ": && echo done",
+    ?assertEqual("done\n", os:cmd(Command)).
 
 directory_of_another(Config) ->
     Context = ?config(context, Config),
