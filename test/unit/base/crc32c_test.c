@@ -4,6 +4,8 @@
 #include "base/rng.h"
 #include "lib/test.h"
 
+#include <stdlib.h>
+
 static void check(struct bytes bytes, uint32_t expected)
 {
     assert_int_equal(crc32c(0, bytes), expected);
@@ -51,6 +53,32 @@ static void both_ways_agree_at_every_size_and_alignment(void **state)
     }
 }
 
+/* Long runs are computed in lanes of 8 KiB. */
+static void both_ways_agree_on_long_runs(void **state)
+{
+    enum { LANES = 3 * 8192, SIZE = 3 * LANES };
+    static const size_t sizes[] = {LANES - 1,     LANES,     LANES + 1,
+                                   2 * LANES - 8, 2 * LANES, SIZE - 9};
+    uint8_t *data = malloc(SIZE);
+    struct rng rng;
+
+    (void)state;
+    assert_non_null(data);
+    rng_init(&rng, 6);
+    for (size_t i = 0; i < SIZE; i++) {
+        data[i] = (uint8_t)rng_next(&rng);
+    }
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (size_t start = 0; start < 9; start++) {
+            struct bytes bytes = bytes_of(data + start, sizes[i]);
+            uint32_t seed = (uint32_t)rng_next(&rng);
+
+            assert_int_equal(crc32c(seed, bytes), crc32c_portable(seed, bytes));
+        }
+    }
+    free(data);
+}
+
 static void pieces_give_the_checksum_of_the_whole(void **state)
 {
     static const uint8_t data[] = "The quick brown fox jumps over the lazy dog";
@@ -83,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_values_come_out),
         cmocka_unit_test(both_ways_agree_at_every_size_and_alignment),
+        cmocka_unit_test(both_ways_agree_on_long_runs),
         cmocka_unit_test(pieces_give_the_checksum_of_the_whole),
         cmocka_unit_test(every_flipped_bit_is_seen),
     };
