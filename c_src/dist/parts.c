@@ -9,13 +9,15 @@
 #include "etf/validate.h"
 #include "etf/writer.h"
 
-enum { HEAD_MAX = PARTS_PART_MAX };
+enum { EDGES_MAX = 2 * PARTS_PART_MAX };
 
 struct outgoing {
     struct list link; /* in `ready` or `sent` */
     uint64_t number;
-    struct buf head;
-    struct blob *tail; /* held; NULL once all is sent */
+    struct buf edges; /* `head_size` bytes in front of the body, and its end */
+    size_t head_size;
+    struct bytes body;
+    struct blob *blob; /* held; NULL once all is sent */
     size_t total;
     size_t sent;
     size_t acknowledged;
@@ -44,8 +46,8 @@ static void free_outgoing(struct parts *parts, struct outgoing *stream)
     ensure(parts->out_bytes >= stream->total);
     parts->out_count--;
     parts->out_bytes -= stream->total;
-    buf_close(&stream->head);
-    blob_release(stream->tail);
+    buf_close(&stream->edges);
+    blob_release(stream->blob);
     mem_free(stream);
 }
 
@@ -82,21 +84,27 @@ void parts_close(struct parts *parts)
 
 /* --- Sending -------------------------------------------------------------- */
 
-/* Appends the bytes from `offset` on of what is `first` and then `second`. */
-static void put_slice(struct bytes first, struct bytes second, size_t offset,
-                      size_t size, struct buf *out)
+/* Appends `size` bytes of the message from what was sent on. */
+static void put_slice(const struct outgoing *stream, size_t size,
+                      struct buf *out)
 {
-    if (offset < first.size) {
-        size_t here = size < first.size - offset ? size : first.size - offset;
+    const struct bytes runs[] = {
+        bytes_of(stream->edges.data, stream->head_size), stream->body,
+        bytes_of(stream->edges.data + stream->head_size,
+                 stream->edges.size - stream->head_size)};
+    size_t offset = stream->sent;
 
-        buf_put(out, first.data + offset, here);
-        offset += here;
+    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+        size_t here = offset < runs[i].size ? runs[i].size - offset : 0;
+
+        here = size_min(here, size);
+        if (here > 0) {
+            buf_put(out, runs[i].data + offset, here);
+        }
+        offset -= size_min(offset, runs[i].size);
         size -= here;
     }
-    if (size > 0) {
-        ensure(size <= second.size - (offset - first.size));
-        buf_put(out, second.data + (offset - first.size), size);
-    }
+    ensure(size == 0);
 }
 
 static void put_part(const struct outgoing *stream, size_t size,
@@ -109,8 +117,7 @@ static void put_part(const struct outgoing *stream, size_t size,
     etf_put_u64(out, stream->sent);
     etf_put_u64(out, stream->total);
     etf_put_binary_head(out, size);
-    put_slice(buf_bytes(&stream->head), blob_bytes(stream->tail), stream->sent,
-              size, out);
+    put_slice(stream, size, out);
     outbox_end(out, begin);
 }
 
@@ -132,21 +139,22 @@ static void pump(struct parts *parts, struct inbox *inbox, struct buf *out)
         if (stream->sent < stream->total) {
             list_append(&parts->ready, &stream->link);
         } else {
-            blob_release(stream->tail);
-            stream->tail = NULL;
+            blob_release(stream->blob);
+            stream->blob = NULL;
             list_append(&parts->sent, &stream->link);
         }
     }
 }
 
-int parts_send(struct parts *parts, struct inbox *inbox, struct bytes head,
-               struct blob *tail, struct buf *out)
+int parts_send(struct parts *parts, struct inbox *inbox,
+               const struct parts_message *message, struct buf *out)
 {
-    size_t total = head.size + blob_bytes(tail).size;
+    size_t total = message->head.size + message->body.size + message->end.size;
     struct outgoing *stream;
 
-    ensure(head.size <= HEAD_MAX);
-    ensure(total > 0);
+    ensure(message->head.size <= PARTS_PART_MAX);
+    ensure(message->end.size <= PARTS_PART_MAX);
+    ensure(message->body.size > 0);
     if (total > PARTS_STREAM_MAX) {
         return ERR_LIMIT;
     }
@@ -158,14 +166,18 @@ int parts_send(struct parts *parts, struct inbox *inbox, struct bytes head,
     if (stream == NULL) {
         return ERR_NOMEM;
     }
-    buf_init(&stream->head, HEAD_MAX);
-    buf_put_bytes(&stream->head, head);
-    if (buf_error(&stream->head) != 0) {
+    buf_init(&stream->edges, EDGES_MAX);
+    buf_put_bytes(&stream->edges, message->head);
+    buf_put_bytes(&stream->edges, message->end);
+    if (buf_error(&stream->edges) != 0) {
+        buf_close(&stream->edges);
         mem_free(stream);
         return ERR_NOMEM;
     }
+    stream->head_size = message->head.size;
+    stream->body = message->body;
     stream->number = ++parts->stream_last;
-    stream->tail = blob_hold(tail);
+    stream->blob = blob_hold(message->blob);
     stream->total = total;
     list_init(&stream->link);
     list_append(&parts->ready, &stream->link);

@@ -51,12 +51,18 @@ void parts_init(struct parts *parts);
 /* Drops all that is under way. */
 void parts_close(struct parts *parts);
 
-/* Queues a raw message: the bytes of `head` (copied) and then those of `tail`
- * (held until they are sent; the caller keeps its own hold), and sends what
- * the window allows. ERR_LIMIT: too long; ERR_BUSY: too much is under way;
- * ERR_NOMEM. */
-int parts_send(struct parts *parts, struct inbox *inbox, struct bytes head,
-               struct blob *tail, struct buf *out) MUST_USE;
+/* The bytes of a raw message, in this order. */
+struct parts_message {
+    struct bytes head; /* at most PARTS_PART_MAX; copied */
+    struct bytes body; /* lies in `blob`, and is not empty */
+    struct blob *blob; /* held until all is sent */
+    struct bytes end;  /* at most PARTS_PART_MAX; copied */
+};
+
+/* Queues a raw message, and sends what the window allows. ERR_LIMIT: too long;
+ * ERR_BUSY: too much is under way; ERR_NOMEM. */
+int parts_send(struct parts *parts, struct inbox *inbox,
+               const struct parts_message *message, struct buf *out) MUST_USE;
 
 /* The body of a `part`; acknowledges it. 0 with the whole and validated
  * message if this was its last part, else NULL; the caller releases it.

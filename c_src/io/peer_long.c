@@ -30,6 +30,11 @@ void peer_give_piece(struct peer *peer)
                            peer->input_need - FRAME_HEADER_SIZE);
 }
 
+struct blob *peer_take_frame(struct peer *peer)
+{
+    return has_long_frame(peer) ? blob_take(&peer->input) : NULL;
+}
+
 void peer_count_input(struct peer *peer, size_t size)
 {
     if (peer->turn != peer->peers->turn) {

@@ -9,6 +9,7 @@
 #define QUORATE_IO_PEERS_H
 
 #include "base/attr.h"
+#include "base/blob.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 
@@ -34,7 +35,8 @@ struct peer;
 
 struct peers_callbacks {
     void (*up)(void *arg, struct peer *peer);
-    /* `frame` is borrowed for the call; never a tick. */
+    /* `frame` is borrowed for the call; never a tick. See also
+     * peer_take_frame(). */
     void (*frame)(void *arg, struct peer *peer, struct bytes frame);
     /* More has come of a long frame, of which this is the beginning so far;
      * `frame` follows when all of it is there. Borrowed for the call. NULL: not
@@ -103,6 +105,9 @@ int peers_dial(struct peers *peers, struct bytes name, const char *address,
 struct peer *peers_find(const struct peers *peers, struct bytes name);
 
 struct bytes peer_name(const struct peer *peer);
+/* In `frame`, of a long frame: the memory that it is in, which is the caller's
+ * then. NULL: it is in memory that peers share, or there is no memory. */
+struct blob *peer_take_frame(struct peer *peer) MUST_USE;
 uint64_t peer_flags(const struct peer *peer); /* agreed */
 uint32_t peer_creation(const struct peer *peer);
 /* The role in the peer's certificate: "member", "worker", "client"; "" if it

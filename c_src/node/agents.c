@@ -252,8 +252,8 @@ static void send_load(struct node *node)
         (void)agents_receive_load(node, buf_bytes(body));
     } else if (leader != NULL && buf_error(body) == 0) {
         /* What is lost is told again in the next round. */
-        if (links_send(node, leader, "load", bytes_of(NULL, 0), buf_bytes(body),
-                       NULL) != 0) {
+        if (links_send(node, leader, "load",
+                       &(struct parts_message){.body = buf_bytes(body)}) != 0) {
             node->counters.dropped_messages++;
         }
     }

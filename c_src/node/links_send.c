@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What goes out: to members by their number, to agents by their pid. A peer
  * with the name of a member that is not treated as one gets nothing. */
-#include "base/ensure.h"
 #include "base/err.h"
 #include "etf/writer.h"
 #include "node/node.h"
@@ -42,46 +41,57 @@ void links_send_member(struct node *node, uint64_t member_id, const char *kind,
 }
 
 static int send_in_parts(struct node *node, struct link *link, const char *kind,
-                         struct bytes head, struct blob *tail)
+                         const struct parts_message *body)
 {
-    struct buf message_head;
+    struct parts_message message = *body;
+    struct buf head;
     int rv;
 
-    buf_init(&message_head, PARTS_PART_MAX);
-    outbox_put_envelope(kind, &message_head);
-    buf_put_bytes(&message_head, head);
-    rv = buf_error(&message_head);
+    buf_init(&head, PARTS_PART_MAX);
+    outbox_put_envelope(kind, &head);
+    buf_put_bytes(&head, body->head);
+    rv = buf_error(&head);
     if (rv == 0) {
-        rv = parts_send(&link->parts, &node->inbox, buf_bytes(&message_head),
-                        tail, peer_bulk(link->peer));
+        message.head = buf_bytes(&head);
+        rv = parts_send(&link->parts, &node->inbox, &message,
+                        peer_bulk(link->peer));
     }
-    buf_close(&message_head);
+    buf_close(&head);
+    return rv;
+}
+
+static int send_a_copy(struct node *node, struct link *link, const char *kind,
+                       const struct parts_message *body)
+{
+    struct parts_message message = *body;
+    int rv;
+
+    message.blob = blob_copy(body->body);
+    if (message.blob == NULL) {
+        return ERR_NOMEM;
+    }
+    message.body = blob_bytes(message.blob);
+    rv = send_in_parts(node, link, kind, &message);
+    blob_release(message.blob);
     return rv;
 }
 
 int links_send(struct node *node, struct link *link, const char *kind,
-               struct bytes head, struct bytes tail, struct blob *shared)
+               const struct parts_message *body)
 {
     struct buf *out;
     size_t begin;
-    int rv;
 
-    if (head.size + tail.size > PARTS_MESSAGE_MIN) {
-        struct blob *blob =
-            shared != NULL ? blob_hold(shared) : blob_copy(tail);
-
-        ensure(shared == NULL || blob_bytes(shared).data == tail.data);
-        if (blob == NULL) {
-            return ERR_NOMEM;
-        }
-        rv = send_in_parts(node, link, kind, head, blob);
-        blob_release(blob);
-        return rv;
+    if (body->head.size + body->body.size + body->end.size >
+        PARTS_MESSAGE_MIN) {
+        return body->blob != NULL ? send_in_parts(node, link, kind, body)
+                                  : send_a_copy(node, link, kind, body);
     }
     out = peer_out(link->peer);
     begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
-    buf_put_bytes(out, head);
-    buf_put_bytes(out, tail);
+    buf_put_bytes(out, body->head);
+    buf_put_bytes(out, body->body);
+    buf_put_bytes(out, body->end);
     outbox_end(out, begin);
     return 0;
 }

@@ -51,6 +51,7 @@ enum {
     NODE_RENEW_MS = 250,              /* keep-alives gathered for the log */
     NODE_ORDER_RETRY_MS = 2000,       /* an unanswered order is sent again */
     NODE_RESULT_SIZE_MAX = 80 * 1024 * 1024,
+    NODE_REQUEST_BYTES_MAX = 512 * 1024 * 1024, /* of arguments kept */
 };
 
 /* When a member whose link is down is dialled next. */
@@ -168,6 +169,7 @@ struct node {
     struct map requests; /* of struct request, by number */
     struct heap request_deadlines;
     uint64_t request_number;
+    size_t request_bytes;        /* of the arguments of all requests */
     struct list waiting_applied; /* of struct request: for an index */
     struct list waiting_leader;  /* of struct request: none is known */
     struct buf scratch;          /* results under construction */
@@ -221,13 +223,11 @@ void links_close(struct node *node);
 void links_send_member(struct node *node, uint64_t member_id, const char *kind,
                        struct bytes content);
 struct link *links_member(const struct node *node, uint64_t member_id);
-/* Sends {quorate, 1, Kind, Body} to a member. The body is the bytes of `head`
- * and then those of `tail`; a big one goes in parts, by others that come
- * later, and without a copy if `tail` are the bytes of `shared` (else NULL).
- * ERR_BUSY: too much is under way; ERR_LIMIT, ERR_NOMEM. */
+/* Sends {quorate, 1, Kind, Body} to a member. A big body goes in parts, by
+ * others that come later, and without a copy if it has a blob, which may be
+ * NULL here. ERR_BUSY: too much is under way; ERR_LIMIT, ERR_NOMEM. */
 int links_send(struct node *node, struct link *link, const char *kind,
-               struct bytes head, struct bytes tail,
-               struct blob *shared) MUST_USE;
+               const struct parts_message *body) MUST_USE;
 struct link *links_leader(struct node *node); /* NULL: unknown or down */
 /* A message {quorate, 1, Kind, Body} to a pid; `body` is a raw term. */
 void links_send_pid(struct node *node, struct link *link, struct bytes pid,

@@ -29,6 +29,9 @@ static void request_free(struct node *node, struct request *request)
     list_remove(&request->link_node);
     list_remove(&request->queue);
     call_free(&node->inbox, request->call);
+    ensure(node->request_bytes >= request->args.size);
+    node->request_bytes -= request->args.size;
+    blob_release(request->blob);
     mem_free(request);
 }
 
@@ -99,8 +102,10 @@ static int send_result(struct node *node, const struct request *request,
         rv = shared == NULL ? ERR_NOMEM : rv;
     }
     if (rv == 0) {
-        rv = links_send(node, request->link, "forwarded", buf_bytes(&head),
-                        result, shared);
+        struct parts_message body = {
+            .head = buf_bytes(&head), .body = result, .blob = shared};
+
+        rv = links_send(node, request->link, "forwarded", &body);
     }
     blob_release(shared);
     buf_close(&head);
@@ -141,25 +146,45 @@ void request_fail(struct node *node, struct request *request, int err)
     request_finish(node, request);
 }
 
-/* A request with copies of all that it needs, or NULL: no memory or too many
- * (then `*ret_error` says which). */
-struct request *request_new(struct node *node, struct link *link,
-                            const struct api_function *function,
-                            struct bytes args, uint64_t timeout_ms,
-                            int *ret_error)
+/* The structure, with its arguments held or copied; NULL: no memory. */
+static struct request *new_with_args(const struct request_source *source)
 {
-    struct request *request = mem_alloc(sizeof(*request) + args.size);
+    size_t copied = source->blob == NULL ? source->args.size : 0;
+    struct request *request = mem_alloc(sizeof(*request) + copied);
+
+    if (request == NULL) {
+        return NULL;
+    }
+    request->args = source->args;
+    if (source->blob != NULL) {
+        request->blob = blob_hold(source->blob);
+    } else {
+        request->args.data = (const uint8_t *)(request + 1);
+        memcpy(request + 1, source->args.data, copied);
+    }
+    return request;
+}
+
+struct request *request_new(struct node *node, struct link *link,
+                            const struct request_source *source, int *ret_error)
+{
+    const struct api_function *function = source->function;
+    struct request *request;
     struct buf ignored;
     int rv;
 
+    *ret_error = ERR_BUSY;
+    if (source->args.size > NODE_REQUEST_BYTES_MAX - node->request_bytes) {
+        return NULL;
+    }
+    request = new_with_args(source);
     *ret_error = ERR_NOMEM;
     if (request == NULL) {
         return NULL;
     }
+    node->request_bytes += request->args.size;
     request->number = ++node->request_number;
     memcpy(request->key, &request->number, sizeof(request->key));
-    request->args = bytes_of(request + 1, args.size);
-    memcpy(request + 1, args.data, args.size);
     request->link = link;
     list_init(&request->link_node);
     list_init(&request->queue);
@@ -169,7 +194,7 @@ struct request *request_new(struct node *node, struct link *link,
                     function->arity, &request->api, &ignored);
     ensure(rv == 0 || rv == ERR_NOMEM);
     buf_close(&ignored);
-    request->deadline.key = node->now_ms + timeout_ms;
+    request->deadline.key = node->now_ms + source->timeout_ms;
     rv = map_put(&node->requests, bytes_of(request->key, sizeof(request->key)),
                  request);
     if (rv == 0) {
@@ -203,13 +228,55 @@ static void refuse(struct node *node, struct link *link,
     reply(node, link, call, &done);
 }
 
+static struct request *new_for_call(struct node *node, struct link *link,
+                                    const struct call *call,
+                                    const struct request_source *source,
+                                    int *ret_error)
+{
+    struct request *request = request_new(node, link, source, ret_error);
+
+    if (request == NULL) {
+        return NULL;
+    }
+    request->call = call_copy(&node->inbox, &link->inbox_peer, call);
+    if (request->call == NULL) {
+        *ret_error = ERR_NOMEM;
+        request_free(node, request);
+        return NULL;
+    }
+    request->call->owner = request;
+    return request;
+}
+
+/* Makes a request of a call. */
+static void start_call(struct node *node, struct link *link,
+                       const struct call *call, const struct api_request *api)
+{
+    struct request_source source = {.function = api->function,
+                                    .args = call->args,
+                                    .timeout_ms = api->timeout_ms};
+    struct request *request;
+    int rv;
+
+    if (call->args.size >= STATE_SHARED_MIN) {
+        source.blob = peer_take_frame(link->peer);
+    }
+    request = new_for_call(node, link, call, &source, &rv);
+    if (request != NULL) {
+        request_start(node, request);
+    } else {
+        refuse(node, link, call, rv);
+    }
+    /* The call was in it until now. */
+    blob_release(source.blob);
+}
+
 void requests_call(struct node *node, struct link *link,
                    const struct call *call)
 {
     struct api_request api;
     struct buf *result = node_result(node);
     struct call_result done;
-    struct request *request;
     struct buf why;
     int rv;
 
@@ -246,22 +313,7 @@ void requests_call(struct node *node, struct link *link,
         trim_scratch(node);
         return;
     }
-    request =
-        request_new(node, link, api.function, call->args, api.timeout_ms, &rv);
-    if (request != NULL) {
-        request->call = call_copy(&node->inbox, &link->inbox_peer, call);
-        if (request->call == NULL) {
-            request_free(node, request);
-            request = NULL;
-        } else {
-            request->call->owner = request;
-        }
-    }
-    if (request == NULL) {
-        refuse(node, link, call, rv);
-        return;
-    }
-    request_start(node, request);
+    start_call(node, link, call, &api);
 }
 
 struct request *requests_find(const struct node *node, uint64_t number)

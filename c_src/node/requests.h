@@ -24,7 +24,9 @@ struct request {
     uint64_t passed_to;        /* the leading member's id; 0: not passed on */
     uint64_t parked_until_ms;  /* while no leader is known */
     struct api_request api;    /* borrows from `args` */
-    struct bytes args;         /* raw list; owned, behind the structure */
+    struct bytes args;         /* raw list; in `blob`, or a copy that lies
+                                  behind the structure */
+    struct blob *blob;         /* held; NULL: there is none */
 };
 
 /* A call from a peer: answers at once, or makes a request. */
@@ -46,11 +48,18 @@ void request_finish(struct node *node, struct request *request);
 /* The same with {error, Atom of err}. */
 void request_fail(struct node *node, struct request *request, int err);
 
-/* A request with copies of all that it needs, or NULL with `*ret_error`:
- * ERR_NOMEM, ERR_BUSY. `args` were accepted by api_decode() before. */
+/* What is asked; `args` were accepted by api_decode() before. */
+struct request_source {
+    const struct api_function *function;
+    struct bytes args;
+    struct blob *blob; /* in which `args` are, to be held; NULL: copied */
+    uint64_t timeout_ms;
+};
+
+/* A request with all that it needs, or NULL with `*ret_error`: ERR_NOMEM,
+ * ERR_BUSY. */
 struct request *request_new(struct node *node, struct link *link,
-                            const struct api_function *function,
-                            struct bytes args, uint64_t timeout_ms,
+                            const struct request_source *source,
                             int *ret_error) MUST_USE;
 
 /* Proposes a command for a request; `applied` gets both when it is applied, if

@@ -28,8 +28,10 @@ static void pass_to_leader(struct node *node, struct request *request,
     etf_put_atom_bytes(&head, function->function);
     rv = buf_error(&head);
     if (rv == 0) {
-        rv = links_send(node, leader, "forward", buf_bytes(&head),
-                        request->args, NULL);
+        struct parts_message body = {.head = buf_bytes(&head),
+                                     .body = request->args};
+
+        rv = links_send(node, leader, "forward", &body);
     }
     buf_close(&head);
     if (rv != 0) {
@@ -190,7 +192,11 @@ int requests_forward(struct node *node, struct link *link, struct bytes body)
         timeout_ms > API_TIMEOUT_MS_MAX) {
         return rv != 0 ? rv : ERR_MALFORMED;
     }
-    request = request_new(node, link, api.function, args, timeout_ms, &rv);
+    request = request_new(node, link,
+                          &(struct request_source){.function = api.function,
+                                                   .args = args,
+                                                   .timeout_ms = timeout_ms},
+                          &rv);
     if (request == NULL) {
         return 0; /* The asking member's deadline answers for us. */
     }

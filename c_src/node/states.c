@@ -8,40 +8,56 @@
 #include "node/requests.h"
 #include "state/message.h"
 
-/* To another member; what is lost the coordinator asks for again. */
-static void to_member(struct node *node, uint64_t to, struct bytes message,
-                      struct blob *shared)
+/* The body is a binary of the message and the value behind it, of which one is
+ * in the blob, if there is one. */
+static int send_replica(struct node *node, struct link *link,
+                        const struct state_send *send)
 {
-    struct link *link = links_member(node, to);
+    struct parts_message body = {.body = send->message, .blob = send->blob};
     struct buf head;
+    int rv;
+
+    buf_init(&head, STATE_MESSAGE_HEADER_SIZE + STATE_ID_SIZE_MAX + 16);
+    etf_put_binary_head(&head, send->message.size + send->value.size);
+    if (send->value.size > 0) {
+        buf_put_bytes(&head, send->message);
+        body.body = send->value;
+    }
+    rv = buf_error(&head);
+    if (rv == 0) {
+        body.head = buf_bytes(&head);
+        rv = links_send(node, link, "replica", &body);
+    }
+    buf_close(&head);
+    return rv;
+}
+
+/* To another member; what is lost the coordinator asks for again. */
+static void to_member(struct node *node, const struct state_send *send)
+{
+    struct link *link = links_member(node, send->to);
     int rv;
 
     if (link == NULL) {
         return;
     }
-    buf_init(&head, 16);
-    etf_put_binary_head(&head, message.size);
-    rv = buf_error(&head);
-    if (rv == 0) {
-        rv = links_send(node, link, "replica", buf_bytes(&head), message,
-                        shared);
-    }
-    buf_close(&head);
+    rv = send_replica(node, link, send);
     if (rv != 0) {
         node->counters.dropped_messages++;
         log_line(LOG_WARN, "replica_busy", "why=\"%s\"", err_text(rv));
     }
 }
 
-static void to_replica(struct node *node, uint64_t to, struct bytes message)
+static void to_replica(struct node *node, const struct state_send *send)
 {
     int rv;
 
-    if (to != node->self->id) {
-        to_member(node, to, message, NULL);
+    if (send->to != node->self->id) {
+        to_member(node, send);
         return;
     }
-    rv = state_db_submit(node->db, to, message);
+    rv = state_db_submit_shared(node->db, send->to, send->message, send->value,
+                                send->blob);
     if (rv != 0) {
         /* The coordinator asks again, as it does after a lost message. */
         log_line(LOG_WARN, "replica_busy", "why=\"%s\"", err_text(rv));
@@ -51,7 +67,7 @@ static void to_replica(struct node *node, uint64_t to, struct bytes message)
 static void carry_out(struct node *node, const struct state_effects *effects)
 {
     for (size_t i = 0; i < effects->send_count; i++) {
-        to_replica(node, effects->sends[i].to, effects->sends[i].message);
+        to_replica(node, &effects->sends[i]);
     }
     /* Completions never start another operation: the arrays stay valid. */
     for (size_t i = 0; i < effects->completion_count; i++) {
@@ -77,10 +93,11 @@ int states_start(struct node *node, const struct state_request *request)
 }
 
 static int receive_answer(struct node *node, uint64_t from,
-                          struct bytes message)
+                          struct bytes message, struct blob *blob)
 {
     struct state_effects effects;
-    int rv = state_receive(node->states, from, message, node->now_ms, &effects);
+    int rv = state_receive(node->states, from, message, blob, node->now_ms,
+                           &effects);
 
     if (rv == 0) {
         carry_out(node, &effects);
@@ -91,13 +108,17 @@ static int receive_answer(struct node *node, uint64_t from,
 void states_receive(struct node *node, const struct link *link,
                     struct bytes message, struct blob *shared)
 {
+    size_t head_size =
+        shared != NULL ? state_message_head_size(message) : message.size;
     int rv;
 
-    (void)shared;
     if (state_message_is_request(message)) {
-        rv = state_db_submit(node->db, link->member->id, message);
+        rv = state_db_submit_shared(
+            node->db, link->member->id, bytes_of(message.data, head_size),
+            bytes_of(message.data + head_size, message.size - head_size),
+            shared);
     } else {
-        rv = receive_answer(node, link->member->id, message);
+        rv = receive_answer(node, link->member->id, message, shared);
     }
     if (rv == ERR_MALFORMED || rv == ERR_TRUNCATED) {
         node->counters.refused_frames++;
@@ -105,17 +126,23 @@ void states_receive(struct node *node, const struct link *link,
     }
 }
 
-/* Takes the bytes of a big answer. */
-static void answer_member(struct node *node, uint64_t to, struct buf *message)
+/* Takes the message; of a big one the bytes are held from now on. */
+static void take_answer(struct node *node, uint64_t to, struct buf *message)
 {
-    struct blob *shared = NULL;
-    struct bytes bytes = buf_bytes(message);
+    struct state_send send = {.to = to, .message = buf_bytes(message)};
 
     if (message->size > PARTS_MESSAGE_MIN) {
-        shared = blob_take(message);
+        send.blob = blob_take(message); /* NULL: it is copied */
     }
-    to_member(node, to, bytes, shared);
-    blob_release(shared);
+    if (to == node->self->id) {
+        int rv = receive_answer(node, to, send.message, send.blob);
+
+        ensure(rv == 0 || rv == ERR_NOMEM);
+    } else {
+        to_member(node, &send);
+    }
+    blob_release(send.blob);
+    buf_close(message);
 }
 
 void states_drain(struct node *node)
@@ -124,14 +151,7 @@ void states_drain(struct node *node)
     uint64_t to;
 
     while (state_db_take(node->db, &to, &message) == 0) {
-        if (to == node->self->id) {
-            int rv = receive_answer(node, to, buf_bytes(&message));
-
-            ensure(rv == 0 || rv == ERR_NOMEM);
-        } else {
-            answer_member(node, to, &message);
-        }
-        buf_close(&message);
+        take_answer(node, to, &message);
     }
 }
 
@@ -167,6 +187,7 @@ void states_replicate(struct node *node, struct request *request)
         /* No term is empty: an empty value stands
          * for a deleted one. */
         .value = api->type == API_DELETE_STATE ? bytes_of(NULL, 0) : api->state,
+        .blob = request->blob,
         .deadline_ms = request->deadline.key,
         .user = request->number};
     int rv;

@@ -27,7 +27,7 @@ static int finish_seal_query(struct state_table *table,
         if (operation_take_nothing(operation) != 0) {
             return ERR_NOMEM;
         }
-        table->bytes_held += operation->store.size;
+        table->bytes_held += operation_store_size(operation);
         table_begin_store(table, operation, seal, 0, now_ms);
     } else if (newest.version.epoch == epoch &&
                operation_count(operation->holds) >=
@@ -175,7 +175,7 @@ static int note_stored(struct state_table *table, struct operation *operation,
                        unsigned bit, const struct state_message *answer)
 {
     int order = 1;
-    size_t before = operation->store.size;
+    size_t before = operation_store_size(operation);
     int rv;
 
     if (!answer->has_version) {
@@ -197,7 +197,7 @@ static int note_stored(struct state_table *table, struct operation *operation,
     rv = operation_take_newest(operation, answer);
     if (rv == 0) {
         table->bytes_held -= before;
-        table->bytes_held += operation->store.size;
+        table->bytes_held += operation_store_size(operation);
         operation->holds = bit;
     }
     return rv;
@@ -376,7 +376,7 @@ int state_start(struct state_table *table, const struct state_request *request,
 }
 
 int state_receive(struct state_table *table, uint64_t from,
-                  struct bytes message, uint64_t now_ms,
+                  struct bytes message, struct blob *blob, uint64_t now_ms,
                   struct state_effects *effects)
 {
     struct state_message answer;
@@ -400,6 +400,7 @@ int state_receive(struct state_table *table, uint64_t from,
     if (!is_possible(operation, &answer)) {
         return ERR_MALFORMED;
     }
+    answer.blob = blob;
     rv = note_answer(table, operation, bit, &answer, now_ms);
     table_end_call(table, effects);
     /* Without room for its value the answer is lost; the replica is asked

@@ -18,6 +18,7 @@
 #define QUORATE_STATE_COORDINATOR_H
 
 #include "base/attr.h"
+#include "base/blob.h"
 #include "base/bytes.h"
 #include "state/version.h"
 
@@ -29,6 +30,7 @@ enum {
     STATE_REPLICAS_MAX = 7,
     STATE_OPERATIONS_MAX = 65536,                  /* then ERR_BUSY */
     STATE_OPERATION_BYTES_MAX = 512 * 1024 * 1024, /* values held, ERR_BUSY */
+    STATE_SHARED_MIN = 64 * 1024, /* bytes: smaller values are always copied */
     STATE_RETRY_MS = 250, /* silent replicas are asked again; big values get
                              1 ms more for each 16 KiB */
 };
@@ -42,7 +44,8 @@ struct state_request {
                        epoch < birth counts as nothing stored */
     uint64_t epoch; /* WRITE, SEAL */
     uint64_t seq;   /* WRITE; 0: read the newest first and take the next */
-    struct bytes value;                    /* WRITE; copied */
+    struct bytes value; /* WRITE; copied, unless ... */
+    struct blob *blob;  /* ... it lies in this, and is most of it; held */
     uint64_t replicas[STATE_REPLICAS_MAX]; /* member ids */
     uint32_t replica_count;
     uint64_t deadline_ms;
@@ -52,6 +55,8 @@ struct state_request {
 struct state_send {
     uint64_t to;
     struct bytes message; /* state/message.h; borrowed until the next call */
+    struct bytes value;   /* what is to follow it */
+    struct blob *blob;    /* `value` lies in it; NULL: there is none */
 };
 
 struct state_completion {
@@ -63,6 +68,7 @@ struct state_completion {
     struct state_version version;
     bool has_value;     /* SEAL, READ: something is stored */
     struct bytes value; /* borrowed until the next call */
+    struct blob *blob;  /* `value` lies in it; NULL: in nothing to be held */
 };
 
 struct state_effects {
@@ -83,10 +89,12 @@ void state_table_free(struct state_table *table);
 int state_start(struct state_table *table, const struct state_request *request,
                 uint64_t now_ms, struct state_effects *effects) MUST_USE;
 
-/* An answer from a replica. ERR_MALFORMED: the sender is at fault. Answers to
- * operations that are over are ignored. ERR_NOMEM: it counts as lost. */
+/* An answer from a replica; with the blob that it lies in, or NULL, a big
+ * value is held instead of copied. ERR_MALFORMED: the sender is at fault.
+ * Answers to operations that are over are ignored. ERR_NOMEM: it counts as
+ * lost. */
 int state_receive(struct state_table *table, uint64_t from,
-                  struct bytes message, uint64_t now_ms,
+                  struct bytes message, struct blob *blob, uint64_t now_ms,
                   struct state_effects *effects) MUST_USE;
 
 /* Retries and deadlines, a bounded number in one call: the deadline is then

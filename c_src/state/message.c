@@ -25,10 +25,10 @@ _Static_assert((int)STATE_MESSAGE_SIZE_MAX - STATE_MESSAGE_HEADER_SIZE -
 _Static_assert(ID_SIZE_AT + 5 == STATE_MESSAGE_HEADER_SIZE,
                "the size of the id is the last field but one");
 
-int state_message_encode(const struct state_message *message, struct buf *buf)
+static int encode(const struct state_message *message, struct bytes value,
+                  struct buf *buf)
 {
-    size_t size =
-        STATE_MESSAGE_HEADER_SIZE + message->id.size + message->value.size;
+    size_t size = STATE_MESSAGE_HEADER_SIZE + message->id.size + value.size;
     unsigned flags = (message->has_version ? FLAG_VERSION : 0U) |
                      (message->has_value ? FLAG_VALUE : 0U);
 
@@ -53,8 +53,19 @@ int state_message_encode(const struct state_message *message, struct buf *buf)
     buf_put_u8(buf, (uint8_t)message->id.size);
     buf_put_u32(buf, (uint32_t)message->value.size);
     buf_put_bytes(buf, message->id);
-    buf_put_bytes(buf, message->value);
+    buf_put_bytes(buf, value);
     return buf_error(buf);
+}
+
+int state_message_encode(const struct state_message *message, struct buf *buf)
+{
+    return encode(message, message->value, buf);
+}
+
+int state_message_encode_head(const struct state_message *message,
+                              struct buf *buf)
+{
+    return encode(message, bytes_of(NULL, 0), buf);
 }
 
 static int decode_head(struct cursor *cursor, struct state_message *message)
@@ -104,7 +115,9 @@ static int decode_numbers(struct cursor *cursor, struct state_message *message)
     return 0;
 }
 
-static int decode_blocks(struct cursor *cursor, struct state_message *message)
+/* The value is in its place, or it is `value`. */
+static int decode_blocks(struct cursor *cursor, struct bytes value,
+                         struct state_message *message)
 {
     uint8_t id_size = 0;
     uint32_t value_size = 0;
@@ -117,11 +130,16 @@ static int decode_blocks(struct cursor *cursor, struct state_message *message)
     if (value_size > STATE_SIZE_MAX) {
         return ERR_MALFORMED;
     }
-    if (cursor_take(cursor, id_size, &message->id) != 0 ||
-        cursor_take(cursor, value_size, &message->value) != 0) {
+    if (cursor_take(cursor, id_size, &message->id) != 0) {
         return ERR_TRUNCATED;
     }
-    return cursor_end(cursor);
+    if (value.size > 0) {
+        message->value = value;
+        return value.size == value_size ? cursor_end(cursor) : ERR_MALFORMED;
+    }
+    return cursor_take(cursor, value_size, &message->value) == 0
+               ? cursor_end(cursor)
+               : ERR_TRUNCATED;
 }
 
 /* Epochs are log indexes, which count from 1; ballots are of seals alone. What
@@ -168,15 +186,21 @@ static bool is_sound(const struct state_message *message)
 
 int state_message_decode(struct bytes bytes, struct state_message *ret_message)
 {
+    return state_message_decode_pieces(bytes, bytes_of(NULL, 0), ret_message);
+}
+
+int state_message_decode_pieces(struct bytes head, struct bytes value,
+                                struct state_message *ret_message)
+{
     struct state_message message = {.kind = STATE_KIND_READ};
-    struct cursor cursor = cursor_of(bytes);
+    struct cursor cursor = cursor_of(head);
     int rv = decode_head(&cursor, &message);
 
     if (rv == 0) {
         rv = decode_numbers(&cursor, &message);
     }
     if (rv == 0) {
-        rv = decode_blocks(&cursor, &message);
+        rv = decode_blocks(&cursor, value, &message);
     }
     if (rv == 0 && !is_sound(&message)) {
         rv = ERR_MALFORMED;
@@ -185,6 +209,16 @@ int state_message_decode(struct bytes bytes, struct state_message *ret_message)
         *ret_message = message;
     }
     return rv;
+}
+
+size_t state_message_head_size(struct bytes bytes)
+{
+    size_t size = STATE_MESSAGE_HEADER_SIZE;
+
+    if (bytes.size < size) {
+        return bytes.size;
+    }
+    return size_min(size + bytes.data[ID_SIZE_AT], bytes.size);
 }
 
 bool state_message_is_intact(const struct state_message *message)
@@ -217,10 +251,8 @@ void state_message_restamp(struct buf *buf, uint64_t ticket,
 
 struct bytes state_message_value(const struct buf *buf)
 {
-    size_t skipped;
+    size_t skipped = state_message_head_size(buf_bytes(buf));
 
-    ensure(buf->size >= STATE_MESSAGE_HEADER_SIZE);
-    skipped = STATE_MESSAGE_HEADER_SIZE + (size_t)buf->data[ID_SIZE_AT];
-    ensure(buf->size >= skipped);
+    ensure(skipped >= STATE_MESSAGE_HEADER_SIZE);
     return bytes_of(buf->data + skipped, buf->size - skipped);
 }

@@ -13,6 +13,7 @@
 #define QUORATE_STATE_MESSAGE_H
 
 #include "base/attr.h"
+#include "base/blob.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "state/version.h"
@@ -62,6 +63,8 @@ struct state_message {
     uint32_t crc;             /* of the value, made by the coordinator */
     struct bytes id;          /* requests; borrowed */
     struct bytes value;       /* WRITE, PROMISE_ACK, READ_ACK; borrowed */
+    struct blob *blob;        /* in which `value` lies, if it can be held;
+                                 neither encoded nor decoded */
 };
 
 static inline bool state_kind_is_request(enum state_kind kind)
@@ -80,10 +83,23 @@ static inline enum state_kind state_kind_answer(enum state_kind request)
 int state_message_encode(const struct state_message *message,
                          struct buf *buf) MUST_USE;
 
+/* The same without the bytes of the value, which are to follow. */
+int state_message_encode_head(const struct state_message *message,
+                              struct buf *buf) MUST_USE;
+
 /* Reads one message; id and value are borrowed from `bytes`. ERR_MALFORMED,
  * ERR_TRUNCATED. The checksum is not looked at: see state_message_is_intact. */
 int state_message_decode(struct bytes bytes,
                          struct state_message *ret_message) MUST_USE;
+
+/* The same for a message of which `head` is all but the value; with an empty
+ * value, `head` is all of it. */
+int state_message_decode_pieces(struct bytes head, struct bytes value,
+                                struct state_message *ret_message) MUST_USE;
+
+/* How many bytes of an encoded message are in front of its value; all of them
+ * if it is no message. */
+size_t state_message_head_size(struct bytes bytes);
 
 /* Whether the value has its checksum. */
 bool state_message_is_intact(const struct state_message *message);
@@ -95,7 +111,7 @@ bool state_message_is_request(struct bytes bytes);
 void state_message_restamp(struct buf *buf, uint64_t ticket,
                            struct state_stamp stamp);
 
-/* The value in the encoded message of a request, borrowed. */
+/* The value in the encoded message of a request, if it is there; borrowed. */
 struct bytes state_message_value(const struct buf *buf);
 
 #endif

@@ -29,12 +29,33 @@ static void clear_buf(struct buf *buf, size_t keep)
     buf_clear(buf);
 }
 
+/* Small ones are copied, and so are those that would keep much else. */
+static bool is_to_be_shared(struct bytes value, const struct blob *blob)
+{
+    return blob != NULL && value.size >= STATE_SHARED_MIN &&
+           value.size >= blob_bytes(blob).size / 2;
+}
+
+static void drop_blob(struct operation *operation)
+{
+    blob_release(operation->blob);
+    operation->blob = NULL;
+    operation->value = bytes_of(NULL, 0);
+}
+
+void operation_drop_store(struct operation *operation)
+{
+    drop_blob(operation);
+    buf_clear(&operation->store);
+}
+
 void operation_clear(struct operation *operation, size_t keep)
 {
     struct buf query;
     struct buf store;
 
     ensure(operation->timer.position == 0);
+    drop_blob(operation);
     clear_buf(&operation->query, keep);
     clear_buf(&operation->store, keep);
     query = operation->query;
@@ -47,6 +68,7 @@ void operation_clear(struct operation *operation, size_t keep)
 void operation_close(struct operation *operation)
 {
     if (operation != NULL) {
+        drop_blob(operation);
         buf_close(&operation->query);
         buf_close(&operation->store);
     }
@@ -66,7 +88,8 @@ static int encode_query(struct operation *operation)
 
 /* `write` has version and value; kind, id and birth are the operation's. */
 static int encode_store(const struct operation *operation,
-                        const struct state_message *write, struct buf *buf)
+                        const struct state_message *write, bool is_shared,
+                        struct buf *buf)
 {
     struct state_message message = {.kind = STATE_KIND_WRITE,
                                     .has_version = true,
@@ -77,7 +100,16 @@ static int encode_store(const struct operation *operation,
                                     .id = operation->request.id,
                                     .value = write->value};
 
-    return state_message_encode(&message, buf);
+    return is_shared ? state_message_encode_head(&message, buf)
+                     : state_message_encode(&message, buf);
+}
+
+static void hold_value(struct operation *operation, struct bytes value,
+                       struct blob *blob)
+{
+    drop_blob(operation);
+    operation->blob = blob_hold(blob);
+    operation->value = value;
 }
 
 int operation_prepare(struct operation *operation,
@@ -87,6 +119,7 @@ int operation_prepare(struct operation *operation,
         .has_value = true,
         .stamp.version = {.epoch = request->epoch, .seq = request->seq},
         .value = request->value};
+    bool is_shared = is_to_be_shared(request->value, request->blob);
     int rv = 0;
 
     ensure(operation->phase == OPERATION_OVER);
@@ -95,9 +128,13 @@ int operation_prepare(struct operation *operation,
     operation->request = *request;
     operation->request.id = bytes_of(operation->id, request->id.size);
     operation->request.value = bytes_of(NULL, 0);
+    operation->request.blob = NULL;
     if (request->type == STATE_WRITE) {
         write.crc = crc32c(0, request->value);
-        rv = encode_store(operation, &write, &operation->store);
+        rv = encode_store(operation, &write, is_shared, &operation->store);
+    }
+    if (rv == 0 && is_shared) {
+        hold_value(operation, request->value, request->blob);
     }
     if (rv == 0 && (request->type != STATE_WRITE || request->seq == 0)) {
         rv = encode_query(operation);
@@ -120,6 +157,7 @@ int operation_take_newest(struct operation *operation,
 {
     ensure(answer->has_version);
     if (operation->request.type != STATE_WRITE) {
+        bool is_shared = is_to_be_shared(answer->value, answer->blob);
         struct buf fresh;
         int rv;
 
@@ -130,13 +168,17 @@ int operation_take_newest(struct operation *operation,
             fresh = operation->store;
             buf_init(&operation->store, STATE_MESSAGE_SIZE_MAX);
         }
-        rv = encode_store(operation, answer, &fresh);
+        rv = encode_store(operation, answer, is_shared, &fresh);
         if (rv != 0) {
             buf_close(&fresh);
             return rv;
         }
         buf_close(&operation->store);
         operation->store = fresh;
+        drop_blob(operation);
+        if (is_shared) {
+            hold_value(operation, answer->value, answer->blob);
+        }
     }
     operation->has_newest = true;
     operation->newest_has_value = answer->has_value;
@@ -184,12 +226,16 @@ void operation_begin_store(struct operation *operation, uint64_t ticket,
     state_message_restamp(&operation->store, ticket, stamp);
 }
 
-struct bytes operation_message(const struct operation *operation)
+struct state_send operation_message(const struct operation *operation)
 {
     ensure(operation->phase == OPERATION_QUERY ||
            operation->phase == OPERATION_STORE);
-    return buf_bytes(operation->phase == OPERATION_QUERY ? &operation->query
-                                                         : &operation->store);
+    if (operation->phase == OPERATION_QUERY) {
+        return (struct state_send){.message = buf_bytes(&operation->query)};
+    }
+    return (struct state_send){.message = buf_bytes(&operation->store),
+                               .value = operation->value,
+                               .blob = operation->blob};
 }
 
 uint64_t operation_patience_ms(const struct operation *operation)
@@ -201,5 +247,6 @@ uint64_t operation_patience_ms(const struct operation *operation)
     if (operation->phase == OPERATION_QUERY) {
         return (uint64_t)STATE_RETRY_MS << doublings;
     }
-    return STATE_RETRY_MS + operation->store.size / PATIENCE_BYTES_PER_MS;
+    return STATE_RETRY_MS +
+           operation_store_size(operation) / PATIENCE_BYTES_PER_MS;
 }

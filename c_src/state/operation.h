@@ -47,7 +47,9 @@ struct operation {
     struct state_stamp newest;     /* its version */
     struct state_version stored;   /* what STORE writes */
     struct buf query;              /* the encoded PROMISE or READ */
-    struct buf store;              /* the encoded WRITE, with the value */
+    struct buf store;              /* the encoded WRITE, with the value ... */
+    struct bytes value;            /* ... or without it: it is here then, */
+    struct blob *blob;             /* ... in this blob, held; else NULL */
 };
 
 void operation_init(struct operation *operation);
@@ -74,8 +76,8 @@ static inline uint32_t operation_count(unsigned replicas)
 /* The bit of replica `from`, or 0 if it is none of them. */
 unsigned operation_bit(const struct operation *operation, uint64_t from);
 
-/* Makes `answer`, newer than what was known, the newest: copies its value.
- * ERR_NOMEM: nothing has changed. */
+/* Makes `answer`, newer than what was known, the newest: holds or copies its
+ * value. ERR_NOMEM: nothing has changed. */
 int operation_take_newest(struct operation *operation,
                           const struct state_message *answer) MUST_USE;
 
@@ -87,8 +89,17 @@ void operation_begin_query(struct operation *operation, uint64_t ticket);
 void operation_begin_store(struct operation *operation, uint64_t ticket,
                            struct state_stamp stamp, unsigned holds);
 
-/* What is sent in this phase. */
-struct bytes operation_message(const struct operation *operation);
+/* Drops the value that it holds. */
+void operation_drop_store(struct operation *operation);
+
+/* Bytes of the message that stores, wherever they are. */
+static inline size_t operation_store_size(const struct operation *operation)
+{
+    return operation->store.size + operation->value.size;
+}
+
+/* What is sent in this phase; `to` of it is not set. */
+struct state_send operation_message(const struct operation *operation);
 
 /* How long replicas may be silent in this phase before they are asked again. */
 uint64_t operation_patience_ms(const struct operation *operation);

@@ -106,8 +106,8 @@ void table_begin_call(struct state_table *table)
     while ((node = list_take_first(&table->finished)) != NULL) {
         struct operation *operation = LIST_ENTRY(node, struct operation, link);
 
-        ensure(table->bytes_held >= operation->store.size);
-        table->bytes_held -= operation->store.size;
+        ensure(table->bytes_held >= operation_store_size(operation));
+        table->bytes_held -= operation_store_size(operation);
         give_operation(table, operation);
     }
     table->send_count = 0;
@@ -172,7 +172,7 @@ int table_add(struct state_table *table, const struct state_request *request,
         give_operation(table, operation);
         return rv == ERR_LIMIT ? ERR_BUSY : rv;
     }
-    table->bytes_held += operation->store.size;
+    table->bytes_held += operation_store_size(operation);
     *ret_operation = operation;
     return 0;
 }
@@ -199,7 +199,10 @@ void table_complete(struct state_table *table, struct operation *operation,
                                             .version = version,
                                             .has_value = has_value};
     if (has_value) {
-        completion->value = state_message_value(&operation->store);
+        completion->value = operation->blob != NULL
+                                ? operation->value
+                                : state_message_value(&operation->store);
+        completion->blob = operation->blob;
     }
     (void)map_remove(&table->by_ticket, ticket_key(operation));
     heap_remove(&table->timers, &operation->timer);
@@ -212,15 +215,15 @@ void table_complete(struct state_table *table, struct operation *operation,
 void table_send(struct state_table *table, struct operation *operation,
                 uint64_t now_ms)
 {
-    struct bytes message = operation_message(operation);
+    struct state_send send = operation_message(operation);
     unsigned done =
         operation->answered | operation->refused | operation->failed;
 
     for (uint32_t i = 0; i < operation->request.replica_count; i++) {
         if ((done & (1U << i)) == 0) {
             ensure(table->send_count < TABLE_SENDS_MAX);
-            table->sends[table->send_count] = (struct state_send){
-                .to = operation->request.replicas[i], .message = message};
+            send.to = operation->request.replicas[i];
+            table->sends[table->send_count] = send;
             table->send_count++;
         }
     }
@@ -260,8 +263,8 @@ void table_begin_query(struct state_table *table, struct operation *operation,
         operation->ballot = choose_ballot(table, operation->ballot_seen);
     }
     if (operation->request.type != STATE_WRITE) {
-        table->bytes_held -= operation->store.size;
-        buf_clear(&operation->store);
+        table->bytes_held -= operation_store_size(operation);
+        operation_drop_store(operation);
     }
     renew_ticket(table, operation, table->next_ticket++);
     operation_begin_query(operation, operation->ticket);

@@ -50,8 +50,18 @@ struct state_db {
 
 static void free_item(struct state_item *item)
 {
+    blob_release(item->blob);
     buf_close(&item->answer);
     mem_free(item);
+}
+
+/* Here, where nobody waits: giving back big memory takes its time. */
+static void drop_values(struct state_db *db, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++) {
+        blob_release(db->batch[i]->blob);
+        db->batch[i]->blob = NULL;
+    }
 }
 
 /* Lets the answers of a range out. */
@@ -59,6 +69,7 @@ static void publish(struct state_db *db, size_t begin, size_t end)
 {
     size_t ready = 0;
 
+    drop_values(db, begin, end);
     (void)pthread_mutex_lock(&db->lock);
     for (size_t i = begin; i < end; i++) {
         struct state_item *item = db->batch[i];
@@ -271,7 +282,7 @@ static struct state_item *new_item(struct bytes data)
     if (item == NULL) {
         return NULL;
     }
-    *item = (struct state_item){.size = data.size};
+    *item = (struct state_item){.size = data.size, .data_size = data.size};
     list_init(&item->link);
     buf_init(&item->answer, STATE_MESSAGE_SIZE_MAX);
     if (data.size > 0) {
@@ -303,18 +314,28 @@ static int enqueue(struct state_db *db, struct state_item *item)
 
 int state_db_submit(struct state_db *db, uint64_t from, struct bytes message)
 {
+    return state_db_submit_shared(db, from, message, bytes_of(NULL, 0), NULL);
+}
+
+int state_db_submit_shared(struct state_db *db, uint64_t from,
+                           struct bytes head, struct bytes value,
+                           struct blob *blob)
+{
     struct state_item *item;
 
-    if (message.size > STATE_MESSAGE_SIZE_MAX) {
+    if (head.size + value.size > STATE_MESSAGE_SIZE_MAX) {
         return ERR_MALFORMED;
     }
-    item = new_item(message);
+    item = new_item(head);
     if (item == NULL) {
         return ERR_NOMEM;
     }
     item->from = from;
-    if (state_message_decode(bytes_of(item->data, item->size),
-                             &item->request) != 0 ||
+    item->size += value.size;
+    item->value = value;
+    item->blob = value.size == 0 ? NULL : blob_hold(blob);
+    if (state_message_decode_pieces(bytes_of(item->data, item->data_size),
+                                    value, &item->request) != 0 ||
         !state_kind_is_request(item->request.kind)) {
         free_item(item);
         return ERR_MALFORMED;
@@ -334,7 +355,7 @@ int state_db_delete(struct state_db *db, struct bytes id, uint64_t epoch)
     }
     item->is_forget = true;
     item->forget_epoch = epoch;
-    item->request.id = bytes_of(item->data, item->size);
+    item->request.id = bytes_of(item->data, item->data_size);
     return enqueue(db, item);
 }
 

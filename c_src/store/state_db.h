@@ -6,6 +6,7 @@
 #define QUORATE_STORE_STATE_DB_H
 
 #include "base/attr.h"
+#include "base/blob.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 
@@ -39,6 +40,12 @@ void state_db_close(struct state_db *db);
  * ERR_MALFORMED, ERR_BUSY, ERR_NOMEM. */
 int state_db_submit(struct state_db *db, uint64_t from,
                     struct bytes message) MUST_USE;
+
+/* The same for a message of which only `head` is copied; `value` is the rest
+ * of it, in a blob that is held. */
+int state_db_submit_shared(struct state_db *db, uint64_t from,
+                           struct bytes head, struct bytes value,
+                           struct blob *blob) MUST_USE;
 
 /* Queues the removal of all that is stored under `id` up to `epoch`: ERR_BUSY,
  * ERR_NOMEM. Works in a full store too. */

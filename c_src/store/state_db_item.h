@@ -4,6 +4,7 @@
 #ifndef QUORATE_STORE_STATE_DB_ITEM_H
 #define QUORATE_STORE_STATE_DB_ITEM_H
 
+#include "base/blob.h"
 #include "base/buf.h"
 #include "base/list.h"
 #include "state/message.h"
@@ -17,9 +18,12 @@ struct state_item {
     uint64_t forget_epoch;        /* of a removal */
     bool is_forget;               /* a removal: no answer */
     bool wants_room;              /* it had a value to store */
-    struct state_message request; /* borrows from `data` */
+    struct state_message request; /* borrows from `data` and `blob` */
     struct buf answer;            /* the encoded answer */
-    size_t size;                  /* of `data` */
+    size_t size;                  /* of all that was asked */
+    struct bytes value;           /* what follows `data`: bytes of `blob` */
+    struct blob *blob;            /* held until it was carried out, or NULL */
+    size_t data_size;             /* of `data` */
     uint8_t data[];               /* the encoded request, or the id */
 };
 

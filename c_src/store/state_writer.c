@@ -31,7 +31,9 @@ static void put_entry(struct buf *record, const struct state_item *item)
 {
     buf_put_u8(record, item->is_forget ? ENTRY_FORGET : ENTRY_REQUEST);
     buf_put_u64(record, item->forget_epoch);
-    buf_put_block(record, bytes_of(item->data, item->size));
+    buf_put_u32(record, (uint32_t)item->size);
+    buf_put(record, item->data, item->data_size);
+    buf_put_bytes(record, item->value);
 }
 
 /* Carries out one entry of a record again; what it answered before is of no

@@ -20,12 +20,14 @@ static void send_one(struct parts *parts, struct inbox *inbox, struct buf *out)
 {
     static const uint8_t head[] = {'m', 0, 4, 0, 0}; /* of a binary */
     static uint8_t zeros[256 * 1024];
-    struct blob *tail = blob_copy(bytes_of(zeros, sizeof(zeros)));
+    struct parts_message message = {
+        .head = bytes_of(head, sizeof(head)),
+        .blob = blob_copy(bytes_of(zeros, sizeof(zeros)))};
 
-    ensure(tail != NULL);
-    ensure(parts_send(parts, inbox, bytes_of(head, sizeof(head)), tail, out) ==
-           0);
-    blob_release(tail);
+    ensure(message.blob != NULL);
+    message.body = blob_bytes(message.blob);
+    ensure(parts_send(parts, inbox, &message, out) == 0);
+    blob_release(message.blob);
 }
 
 static int give(struct parts *parts, struct inbox *inbox, uint8_t what,

@@ -101,7 +101,7 @@ static void receive(struct state_table *table, const uint64_t *first_ticket,
         }
     }
     rv = state_receive(table, 1 + message.size % REPLICAS,
-                       bytes_of(copy, message.size), 1, effects);
+                       bytes_of(copy, message.size), NULL, 1, effects);
     ensure(rv == 0 || rv == ERR_MALFORMED);
     for (size_t i = 0; i < effects->send_count; i++) {
         struct state_message sent;

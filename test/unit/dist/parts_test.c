@@ -88,6 +88,14 @@ static void make_message(size_t size, uint64_t seed, struct buf *head,
     assert_ok(buf_error(content));
 }
 
+static int send_raw(struct end *end, struct bytes head, struct blob *blob)
+{
+    struct parts_message message = {
+        .head = head, .body = blob_bytes(blob), .blob = blob};
+
+    return parts_send(&end->parts, &end->inbox, &message, &end->out);
+}
+
 static int send(struct end *end, size_t size, uint64_t seed)
 {
     struct buf head;
@@ -98,8 +106,7 @@ static int send(struct end *end, size_t size, uint64_t seed)
     make_message(size, seed, &head, &content);
     tail = blob_take(&content);
     assert_non_null(tail);
-    rv =
-        parts_send(&end->parts, &end->inbox, buf_bytes(&head), tail, &end->out);
+    rv = send_raw(end, buf_bytes(&head), tail);
     blob_release(tail);
     buf_close(&head);
     return rv;
@@ -265,6 +272,37 @@ static void no_more_than_a_window_is_ahead_of_what_comes_next(void **state)
     assert_int_equal(fixture->b.arrived_count, 2);
 }
 
+/* The body is somewhere in a blob, and there is something behind it. */
+static void a_message_of_three_pieces_arrives_whole(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct buf head;
+    struct buf content;
+    struct parts_message message;
+
+    make_message(300 * KIB, 3, &head, &content);
+    message.blob = blob_take(&content);
+    assert_non_null(message.blob);
+    for (size_t last = 0; last < 130 * KIB; last += 32 * KIB + 1) {
+        struct bytes all = blob_bytes(message.blob);
+        size_t end_size = size_min(last, PARTS_PART_MAX);
+
+        message.head = buf_bytes(&head);
+        message.body = bytes_of(all.data, all.size - end_size);
+        message.end = bytes_of(all.data + message.body.size, end_size);
+        assert_ok(parts_send(&fixture->a.parts, &fixture->a.inbox, &message,
+                             &fixture->a.out));
+        settle(fixture);
+    }
+    assert_int_equal(fixture->b.arrived_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        check_message(blob_bytes(fixture->b.arrived[i]), 300 * KIB, 3);
+    }
+    assert_false(blob_is_shared(message.blob));
+    blob_release(message.blob);
+    buf_close(&head);
+}
+
 static void streams_take_turns(void **state)
 {
     struct fixture *fixture = (struct fixture *)*state;
@@ -369,9 +407,7 @@ static void what_is_too_much_is_refused_and_changes_nothing(void **state)
     buf_commit(&room, PARTS_STREAM_MAX + 1);
     huge = blob_take(&room);
     assert_non_null(huge);
-    assert_err(parts_send(&fixture->a.parts, &fixture->a.inbox,
-                          bytes_of(NULL, 0), huge, &fixture->a.out),
-               ERR_LIMIT);
+    assert_err(send_raw(&fixture->a, bytes_of(NULL, 0), huge), ERR_LIMIT);
     blob_release(huge);
 
     assert_non_null(buf_reserve(&room, PARTS_STREAM_MAX - 1));
@@ -379,12 +415,9 @@ static void what_is_too_much_is_refused_and_changes_nothing(void **state)
     huge = blob_take(&room);
     assert_non_null(huge);
     for (int i = 0; i < 4; i++) {
-        assert_ok(parts_send(&fixture->a.parts, &fixture->a.inbox,
-                             bytes_of("h", 1), huge, &fixture->a.out));
+        assert_ok(send_raw(&fixture->a, bytes_of("h", 1), huge));
     }
-    assert_err(parts_send(&fixture->a.parts, &fixture->a.inbox,
-                          bytes_of(NULL, 0), small, &fixture->a.out),
-               ERR_BUSY);
+    assert_err(send_raw(&fixture->a, bytes_of(NULL, 0), small), ERR_BUSY);
     assert_int_equal(fixture->a.parts.out_count, 4);
     assert_true(blob_is_shared(huge));
     parts_close(&fixture->a.parts);
@@ -404,8 +437,7 @@ static void without_memory_nothing_is_queued(void **state)
         int rv;
 
         mem_fail_after(left);
-        rv = parts_send(&fixture->a.parts, &fixture->a.inbox, bytes_of("h", 1),
-                        tail, &fixture->a.out);
+        rv = send_raw(&fixture->a, bytes_of("h", 1), tail);
         mem_fail_after(UINT64_MAX);
         assert_err(rv, ERR_NOMEM);
         check_idle(&fixture->a);
@@ -621,6 +653,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             no_more_than_a_window_is_ahead_of_what_comes_next, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_message_of_three_pieces_arrives_whole,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(streams_take_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(loss_of_the_link_drops_both_sides,
                                         setup, teardown),

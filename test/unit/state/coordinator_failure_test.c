@@ -73,8 +73,8 @@ static int receive(struct fixture *fixture, uint64_t from,
 
     buf_init(&buf, STATE_MESSAGE_SIZE_MAX);
     assert_ok(state_message_encode(message, &buf));
-    rv = state_receive(fixture->network.tables[0], from, buf_bytes(&buf), 0,
-                       &effects);
+    rv = state_receive(fixture->network.tables[0], from, buf_bytes(&buf), NULL,
+                       0, &effects);
     buf_close(&buf);
     if (rv == 0) {
         network_carry_out(&fixture->network, 0, &effects);
@@ -189,7 +189,7 @@ static void an_answer_without_memory_counts_as_lost(void **state)
         wire = network->pool[--network->pool_count];
         mem_fail_after(0);
         assert_err(state_receive(network->tables[1], wire.from,
-                                 bytes_of(wire.bytes, wire.size),
+                                 bytes_of(wire.bytes, wire.size), NULL,
                                  network->now_ms, &effects),
                    ERR_NOMEM);
         mem_fail_after(UINT64_MAX);

@@ -213,6 +213,45 @@ static void restamping_changes_ticket_and_version_only(void **state)
     buf_close(&buf);
 }
 
+static void a_value_may_be_elsewhere(void **state)
+{
+    struct state_message message = make_write();
+    struct state_message decoded;
+    struct bytes elsewhere = bytes_of(value_text, strlen(value_text));
+    struct buf whole;
+    struct buf head;
+
+    (void)state;
+    encode(&message, &whole);
+    buf_init(&head, STATE_MESSAGE_SIZE_MAX);
+    assert_ok(state_message_encode_head(&message, &head));
+    assert_int_equal(head.size + elsewhere.size, whole.size);
+    assert_memory_equal(head.data, whole.data, head.size);
+    assert_int_equal(state_message_head_size(buf_bytes(&whole)), head.size);
+    assert_int_equal(state_message_head_size(buf_bytes(&head)), head.size);
+    assert_int_equal(state_message_value(&head).size, 0);
+    assert_ok(
+        state_message_decode_pieces(buf_bytes(&head), elsewhere, &decoded));
+    assert_same(&message, &decoded);
+    assert_true(state_message_is_intact(&decoded));
+
+    /* Of another size than was said, or in both places. */
+    assert_err(state_message_decode_pieces(buf_bytes(&head),
+                                           bytes_of(value_text, 1), &decoded),
+               ERR_MALFORMED);
+    assert_err(
+        state_message_decode_pieces(buf_bytes(&whole), elsewhere, &decoded),
+        ERR_MALFORMED);
+    for (size_t size = 0; size < head.size; size++) {
+        assert_true(state_message_head_size(bytes_of(head.data, size)) <= size);
+        assert_err(state_message_decode_pieces(bytes_of(head.data, size),
+                                               elsewhere, &decoded),
+                   ERR_TRUNCATED);
+    }
+    buf_close(&whole);
+    buf_close(&head);
+}
+
 static void encoding_without_memory_fails(void **state)
 {
     struct state_message message = make_write();
@@ -264,6 +303,7 @@ int main(void)
         cmocka_unit_test(answers_that_no_replica_gives_are_malformed),
         cmocka_unit_test(a_flipped_bit_in_the_value_is_noticed),
         cmocka_unit_test(restamping_changes_ticket_and_version_only),
+        cmocka_unit_test(a_value_may_be_elsewhere),
         cmocka_unit_test(encoding_without_memory_fails),
         cmocka_unit_test(short_bytes_are_no_request),
         cmocka_unit_test(versions_and_stamps_are_ordered),

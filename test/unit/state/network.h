@@ -155,7 +155,7 @@ static inline void network_deliver(struct network *network, size_t position,
         struct state_effects effects;
 
         assert_ok(state_receive(network->tables[coordinator], wire.from,
-                                bytes_of(wire.bytes, wire.size),
+                                bytes_of(wire.bytes, wire.size), NULL,
                                 network->now_ms, &effects));
         network_carry_out(network, coordinator, &effects);
     }

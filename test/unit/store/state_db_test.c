@@ -191,6 +191,53 @@ static void without_memory_nothing_is_queued(void **state)
     assert_nothing(fixture, "a");
 }
 
+/* As big ones are: the head is copied, the value is held until it was carried
+ * out. */
+static void a_shared_value_is_stored_and_let_go(void **state)
+{
+    enum { LEAST = 100 * 1024, STEP = 5 * 1024 * 1024 };
+    struct fixture *fixture = *state;
+    struct buf value;
+    struct buf head;
+    struct blob *blob;
+
+    buf_init(&value, LEAST + 2 * STEP);
+    buf_init(&head, STATE_MESSAGE_HEADER_SIZE + STATE_ID_SIZE_MAX);
+    assert_non_null(buf_reserve(&value, LEAST + STEP));
+    buf_commit(&value, LEAST + STEP);
+    memset(value.data, 7, LEAST + STEP);
+    blob = blob_take(&value);
+    assert_non_null(blob);
+    /* The first goes through the journal, the second is too big for it. */
+    for (uint64_t seq = 1; seq <= 2; seq++) {
+        struct bytes slice =
+            bytes_of(blob_bytes(blob).data + seq, LEAST + (seq - 1) * STEP / 2);
+        struct state_message write = make_write("a", 3, seq, slice);
+
+        buf_clear(&head);
+        assert_ok(state_message_encode_head(&write, &head));
+        assert_ok(state_db_submit_shared(fixture->db, 7, buf_bytes(&head),
+                                         slice, blob));
+        take(fixture);
+        assert_int_equal(fixture->answer.status, STATE_STATUS_OK);
+        assert_false(blob_is_shared(blob));
+        assert_stored(fixture, "a", 3, seq, slice);
+        reopen_db(fixture, MAP_SIZE);
+        assert_stored(fixture, "a", 3, seq, slice);
+    }
+    assert_err(state_db_submit_shared(fixture->db, 7, buf_bytes(&head),
+                                      blob_bytes(blob), blob),
+               ERR_MALFORMED);
+    mem_fail_after(0);
+    assert_err(state_db_submit_shared(fixture->db, 7, buf_bytes(&head),
+                                      blob_bytes(blob), blob),
+               ERR_NOMEM);
+    mem_fail_after(UINT64_MAX);
+    assert_false(blob_is_shared(blob));
+    blob_release(blob);
+    buf_close(&head);
+}
+
 static void many_requests_share_a_commit(void **state)
 {
     enum { WRITES = 2000 };
@@ -306,6 +353,7 @@ int main(void)
         TEST(a_write_damaged_on_its_way_is_not_stored),
         TEST(nonsense_is_not_queued),
         TEST(without_memory_nothing_is_queued),
+        TEST(a_shared_value_is_stored_and_let_go),
         TEST(many_requests_share_a_commit),
         TEST(closing_commits_what_waits),
         TEST(a_full_queue_is_busy),
