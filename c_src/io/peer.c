@@ -31,7 +31,8 @@ static void on_close(uv_handle_t *handle)
     buf_close(&peer->input);
     buf_close(&peer->out);
     buf_close(&peer->bulk);
-    buf_close(&peer->sealed);
+    buf_close(&peer->staged);
+    peer_drop_inserts(peer);
     buf_close(&peer->writing);
     mem_free(peer);
     ensure(peers->connection_count > 0);
@@ -225,11 +226,12 @@ int peer_new(struct peers *peers, enum peer_stage stage, struct peer **ret_peer)
     list_init(&peer->dirty);
     list_init(&peer->paused);
     list_init(&peer->waiting);
+    list_init(&peer->inserts);
     buf_init(&peer->input, PEERS_INPUT_MAX);
     buf_init(&peer->out, PEERS_OUT_HARD_MAX);
     buf_init(&peer->bulk, PEERS_OUT_HARD_MAX);
     buf_init(&peer->writing, PEERS_OUT_HARD_MAX);
-    buf_init(&peer->sealed, PEERS_OUT_HARD_MAX);
+    buf_init(&peer->staged, PEERS_OUT_HARD_MAX);
     peer->started_ms = loop_now_ms(peer->peers->loop);
     if (stage == PEER_ACCEPTED) {
         list_append(&peers->accepted, &peer->link);

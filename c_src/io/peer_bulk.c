@@ -37,11 +37,12 @@ void peer_take_bulk(struct peer *peer)
         bytes_of(bulk->data + peer->bulk_taken, peer_bulk_size(peer));
     size_t size;
 
-    /* TLS seals a bounded piece in a turn: what it has not come to yet must
+    /* A bounded piece is staged in a turn: what it has not come to yet must
      * not get more bulk in front of what is urgent later. */
     if (waiting.size == 0 ||
-        (peer->tls != NULL &&
-         peer->out.size - peer->out_sealed >= PEERS_BULK_MAX)) {
+        (peer_is_staged(peer) &&
+         peer->out.size - peer->out_staged + peer->insert_bytes >=
+             PEERS_BULK_MAX)) {
         return;
     }
     size = measure_piece(waiting);

@@ -42,7 +42,7 @@ static void on_written(uv_write_t *write, int status)
 /* What the socket is given. */
 static struct buf *ready_output(struct peer *peer)
 {
-    return peer->tls == NULL ? &peer->out : &peer->sealed;
+    return peer_is_staged(peer) ? &peer->staged : &peer->out;
 }
 
 /* The socket took `sent` bytes; libuv takes the rest, and what comes from now
@@ -71,8 +71,8 @@ static size_t output_size(const struct peer *peer)
 {
     const void *tcp = &peer->tcp;
 
-    return peer->out.size - peer->out_sealed + peer->sealed.size +
-           peer_bulk_size(peer) +
+    return peer->out.size - peer->out_staged + peer->insert_bytes +
+           peer->staged.size + peer_bulk_size(peer) +
            uv_stream_get_write_queue_size((const uv_stream_t *)tcp);
 }
 
@@ -94,20 +94,23 @@ static void write_ready(struct peer *peer, struct buf *ready)
     } else {
         write_rest(peer, ready, rv > 0 ? (size_t)rv : 0);
     }
-    if (peer->tls != NULL && peer->out.size > 0 &&
-        tls_link_is_ready(peer->tls)) {
-        peer_mark_dirty(peer); /* the next piece is sealed in the next turn */
+    if (peer_has_unstaged(peer) && !peer->is_writing &&
+        (peer->tls == NULL || tls_link_is_ready(peer->tls))) {
+        peer_mark_dirty(peer); /* the next piece; else on_written() does it */
     }
     if (peer_bulk_size(peer) > 0 && !peer->is_writing) {
         peer_mark_dirty(peer); /* the next piece; else on_written() does it */
     }
 }
 
-/* Whether there is something for the socket; seals it first if need be. */
+/* Whether there is something for the socket; stages it first if need be. */
 static bool may_write(struct peer *peer)
 {
-    if (peer->tls != NULL && peer_seal(peer) != 0) {
-        peer_break(peer, tls_link_failure(peer->tls));
+    int rv = peer_is_staged(peer) ? peer_stage(peer) : 0;
+
+    if (rv != 0) {
+        peer_break(peer, peer->tls == NULL ? err_text(rv)
+                                           : tls_link_failure(peer->tls));
         return false;
     }
     return ready_output(peer)->size > 0;
@@ -119,7 +122,7 @@ void peer_write_last(struct peer *peer)
     uv_buf_t last;
 
     if (peer->is_writing || buf_error(&peer->out) != 0 ||
-        (peer->tls != NULL && peer_seal(peer) != 0) || ready->size == 0) {
+        (peer_is_staged(peer) && peer_stage(peer) != 0) || ready->size == 0) {
         return;
     }
     /* A refusal or an answer; if it does not fit, it is lost. */
@@ -179,8 +182,8 @@ void peer_tick(struct peer *peer, uint64_t now_ms)
         peer_end(peer, PEERS_END_SILENT, "the peer is silent");
         return;
     }
-    if (peer->is_writing || ready_output(peer)->size > 0 ||
-        peer->out.size > 0 || peer_bulk_size(peer) > 0) {
+    if (peer->is_writing || peer->staged.size > 0 || peer_has_unstaged(peer) ||
+        peer_bulk_size(peer) > 0) {
         return;
     }
     if (is_askable && silence_ms >= timing->probe_ms &&

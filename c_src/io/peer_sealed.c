@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A connection over TLS: between the socket and what is read and written on a
- * plain one. Output is gathered plain and sealed when the socket can take it,
- * a bounded piece in a turn. */
+ * plain one. What goes out is in peer_staged.c. */
 #include "base/err.h"
 #include "io/peers_internal.h"
 #include "io/tls_link.h"
-
-enum {
-    SEAL_PIECE_MAX = 512 * 1024, /* plain bytes sealed in one turn */
-    SEAL_RECORD = 16 * 1024, /* RFC 8446, section 5.1: the most of a record */
-};
 
 static bool is_open(const struct peer *peer)
 {
@@ -57,8 +51,8 @@ void peer_take_sealed(struct peer *peer, struct bytes sealed)
     if (!is_open(peer)) {
         return;
     }
-    tls_link_take(peer->tls, &peer->sealed);
-    if (peer->sealed.size > 0 || tls_link_is_ready(peer->tls)) {
+    tls_link_take(peer->tls, &peer->staged);
+    if (peer->staged.size > 0 || tls_link_is_ready(peer->tls)) {
         peer_mark_dirty(peer);
     }
     if (rv == ERR_CLOSED) {
@@ -68,31 +62,4 @@ void peer_take_sealed(struct peer *peer, struct bytes sealed)
     } else if (rv != 0) {
         peer_break(peer, tls_link_failure(peer->tls));
     }
-}
-
-int peer_seal(struct peer *peer)
-{
-    size_t sealed = 0;
-    size_t taken = 1;
-    int rv = 0;
-
-    while (rv == 0 && taken > 0 && sealed < SEAL_PIECE_MAX &&
-           peer->out_sealed < peer->out.size) {
-        size_t left = peer->out.size - peer->out_sealed;
-        struct bytes plain = bytes_of(peer->out.data + peer->out_sealed,
-                                      size_min(left, SEAL_RECORD));
-
-        rv = tls_link_seal(peer->tls, plain, &taken);
-        peer->out_sealed += taken;
-        sealed += taken;
-        tls_link_take(peer->tls, &peer->sealed);
-    }
-    if (peer->out_sealed == peer->out.size) {
-        peer_trim_output(&peer->out);
-        peer->out_sealed = 0;
-    } else if (peer->out_sealed > peer->out.size / 2) {
-        buf_consume(&peer->out, peer->out_sealed);
-        peer->out_sealed = 0;
-    }
-    return rv != 0 ? rv : buf_error(&peer->sealed);
 }

@@ -118,6 +118,10 @@ struct buf *peer_out(struct peer *peer); /* append whole frames */
  * those of peer_out() overtake them: at most 128 KiB of bulk (or one frame, if
  * it is longer) go to the socket at once, behind all that is urgent. */
 struct buf *peer_bulk(struct peer *peer);
+/* Bytes of a blob, which is held until they are sent, go where peer_out() ends
+ * now: within a frame, whose length counts them. Without memory for it the link
+ * is cut. */
+void peer_out_shared(struct peer *peer, struct bytes bytes, struct blob *blob);
 bool peer_is_busy(const struct peer *peer);
 /* Ends the link for what the peer sent, or because we have no memory for it;
  * `down` comes later in the turn. */

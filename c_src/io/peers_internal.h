@@ -82,10 +82,13 @@ struct peer {
     struct buf input;            /* an incomplete frame or packet */
     size_t input_need;           /* bytes that `input` shall have at least */
     struct buf out;              /* gathered */
-    size_t out_sealed;           /* bytes of it that are in `sealed` already */
+    size_t out_staged;           /* bytes of it that are in `staged` already */
+    struct list inserts;         /* what belongs between bytes of `out` */
+    size_t insert_bytes;         /* of them, not in `staged` yet */
     struct buf bulk;             /* frames that may wait */
     size_t bulk_taken;           /* bytes of `bulk` that went to `out` */
-    struct buf sealed;           /* TLS: what the socket gets */
+    struct buf staged;           /* a piece of the output, sealed or gathered:
+                                    what the socket gets then */
     struct tls_link *tls;        /* owned; NULL: a plain connection */
     struct buf writing;          /* handed to libuv */
     uint64_t turn;               /* in which `turn_bytes` were taken */
@@ -181,8 +184,14 @@ void peer_write_last(struct peer *peer); /* an answer before it is closed */
 
 /* peer_sealed.c */
 void peer_take_sealed(struct peer *peer, struct bytes sealed);
-/* Seals some of the output: 0, ERR_MALFORMED, ERR_NOMEM, ERR_LIMIT. */
-int peer_seal(struct peer *peer) MUST_USE;
+
+/* peer_staged.c: output that does not go to the socket as it is in `out`. */
+bool peer_is_staged(const struct peer *peer);
+/* Whether some of it is not in `staged` yet. */
+bool peer_has_unstaged(const struct peer *peer);
+/* Stages the next piece: 0, ERR_MALFORMED, ERR_NOMEM, ERR_LIMIT. */
+int peer_stage(struct peer *peer) MUST_USE;
+void peer_drop_inserts(struct peer *peer);
 
 /* peer_bulk.c: bytes that wait; the next of them are put behind the output. */
 size_t peer_bulk_size(const struct peer *peer);
