@@ -297,8 +297,18 @@ void results_put_replicated(struct buf *buf, uint64_t epoch, uint64_t seq,
 void results_put_state(struct buf *buf, struct bytes state, uint64_t epoch,
                        uint64_t seq)
 {
-    results_put_ok_tuple(buf, 3);
+    results_begin_state(buf);
     etf_put_raw(buf, state);
+    results_end_state(buf, epoch, seq);
+}
+
+void results_begin_state(struct buf *buf)
+{
+    results_put_ok_tuple(buf, 3);
+}
+
+void results_end_state(struct buf *buf, uint64_t epoch, uint64_t seq)
+{
     put_pair(buf, epoch, seq);
 }
 

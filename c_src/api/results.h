@@ -108,7 +108,10 @@ void results_put_whereis(struct buf *buf, const struct registered_name *name);
 /* {ok, #{version => {Epoch, Seq}, replicas => N, durability => ...}} */
 void results_put_replicated(struct buf *buf, uint64_t epoch, uint64_t seq,
                             uint32_t replicas);
-/* {ok, State, {Epoch, Seq}}; `state` is raw. */
+/* What is before and behind State in {ok, State, {Epoch, Seq}}. */
+void results_begin_state(struct buf *buf);
+void results_end_state(struct buf *buf, uint64_t epoch, uint64_t seq);
+/* All of it; `state` is raw. */
 void results_put_state(struct buf *buf, struct bytes state, uint64_t epoch,
                        uint64_t seq);
 

@@ -141,6 +141,25 @@ static void put_pair(const char *class, struct bytes reason, struct buf *out)
     etf_put_raw(out, reason);
 }
 
+/* The value; of what is inserted into it, the bytes that are not in `out`. */
+static size_t put_value(const struct call_result *result, struct buf *out)
+{
+    const struct call_insert *insert = result->insert;
+    struct bytes value = result->value;
+    size_t absent;
+
+    if (insert == NULL) {
+        etf_put_raw(out, value);
+        return 0;
+    }
+    ensure(insert->at <= value.size);
+    buf_put(out, value.data, insert->at);
+    absent = insert->put(insert, out);
+    buf_put_bytes(out,
+                  bytes_of(value.data + insert->at, value.size - insert->at));
+    return absent;
+}
+
 /* --- Results of rpc ------------------------------------------------------- */
 
 /* {badrpc, {'EXIT', {Reason, Stack}}}, up to the reason. */
@@ -153,11 +172,12 @@ static void put_badrpc(struct buf *out)
     etf_put_tuple(out, 2);
 }
 
-static void put_rpc_result(const struct call *call,
-                           const struct call_result *result, struct buf *out)
+static size_t put_rpc_result(const struct call *call,
+                             const struct call_result *result, struct buf *out)
 {
     switch (result->type) {
     case CALL_VALUE:
+        return put_value(result, out);
     case CALL_THROW: /* as `catch` gives it */
         etf_put_raw(out, result->value);
         break;
@@ -177,6 +197,7 @@ static void put_rpc_result(const struct call *call,
         put_stack(result, out);
         break;
     }
+    return 0;
 }
 
 /* --- gen_server calls ----------------------------------------------------- */
@@ -205,13 +226,12 @@ static bool find_alias(struct bytes tag, struct bytes *ret_alias)
     return false;
 }
 
-static void put_gen_result(const struct call *call,
-                           const struct call_result *result, struct buf *out)
+static size_t put_gen_result(const struct call *call,
+                             const struct call_result *result, struct buf *out)
 {
     switch (result->type) {
     case CALL_VALUE:
-        etf_put_raw(out, result->value);
-        break;
+        return put_value(result, out);
     case CALL_UNDEF:
         etf_put_tuple(out, 2);
         etf_put_atom(out, "error");
@@ -233,6 +253,7 @@ static void put_gen_result(const struct call *call,
                  out);
         break;
     }
+    return 0;
 }
 
 static void reply_gen(const struct inbox *inbox, const struct inbox_peer *peer,
@@ -241,6 +262,7 @@ static void reply_gen(const struct inbox *inbox, const struct inbox_peer *peer,
 {
     struct bytes alias;
     size_t begin;
+    size_t absent;
 
     if ((peer->flags & DIST_FLAG_ALIAS) != 0 && find_alias(call->tag, &alias)) {
         begin = signal_begin_send_alias(inbox, peer, alias, out);
@@ -250,11 +272,11 @@ static void reply_gen(const struct inbox *inbox, const struct inbox_peer *peer,
     etf_put_tuple(out, 2);
     etf_put_raw(out, call->tag);
     if (call->kind == CALL_BLOCK) {
-        put_rpc_result(call, result, out);
+        absent = put_rpc_result(call, result, out);
     } else {
-        put_gen_result(call, result, out);
+        absent = put_gen_result(call, result, out);
     }
-    frame_end(out, begin);
+    frame_end_without(out, begin, absent);
 }
 
 static void reply_rex(const struct inbox *inbox, const struct inbox_peer *peer,
@@ -265,15 +287,14 @@ static void reply_rex(const struct inbox *inbox, const struct inbox_peer *peer,
 
     etf_put_tuple(out, 2);
     etf_put_atom(out, "rex");
-    put_rpc_result(call, result, out);
-    frame_end(out, begin);
+    frame_end_without(out, begin, put_rpc_result(call, result, out));
 }
 
 /* --- Spawned calls -------------------------------------------------------- */
 
 /* The exit reason in which erpc finds the outcome (kernel: erpc:call/5). */
-static void put_erpc_reason(const struct call *call,
-                            const struct call_result *result, struct buf *out)
+static size_t put_erpc_reason(const struct call *call,
+                              const struct call_result *result, struct buf *out)
 {
     bool has_stack = result->type == CALL_UNDEF || result->type == CALL_ERROR;
 
@@ -282,8 +303,7 @@ static void put_erpc_reason(const struct call *call,
     switch (result->type) {
     case CALL_VALUE:
         etf_put_atom(out, "return");
-        etf_put_raw(out, result->value);
-        break;
+        return put_value(result, out);
     case CALL_THROW:
         etf_put_atom(out, "throw");
         etf_put_raw(out, result->value);
@@ -303,6 +323,7 @@ static void put_erpc_reason(const struct call *call,
         put_stack(result, out);
         break;
     }
+    return 0;
 }
 
 /* The reason with which the process of any other function ends. */
@@ -334,13 +355,12 @@ static void put_plain_reason(const struct call *call,
     }
 }
 
-static void put_exit_reason(const struct call *call,
-                            const struct call_result *result, struct buf *out)
+static size_t put_exit_reason(const struct call *call,
+                              const struct call_result *result, struct buf *out)
 {
     switch (call->kind) {
     case CALL_SPAWN:
-        put_erpc_reason(call, result, out);
-        break;
+        return put_erpc_reason(call, result, out);
     case CALL_SPAWN_PLAIN:
         put_plain_reason(call, result, out);
         break;
@@ -353,6 +373,7 @@ static void put_exit_reason(const struct call *call,
     case CALL_REX:
         unreachable();
     }
+    return 0;
 }
 
 /* Those who found out about the process by themselves. */
@@ -364,7 +385,8 @@ static void tell_others(struct inbox *inbox, const struct inbox_peer *peer,
 
     if (!list_is_empty(&call->process->relations)) {
         buf_init(&reason, FRAME_SIZE_MAX);
-        put_exit_reason(call, result, &reason);
+        /* Nowhere else than in the output is there room for inserts. */
+        ensure(put_exit_reason(call, result, &reason) == 0);
         exits_tell(inbox, call->process,
                    buf_error(&reason) == 0 ? buf_bytes(&reason)
                                            : SIGNAL_SYSTEM_LIMIT,
@@ -380,20 +402,21 @@ static void reply_spawn(struct inbox *inbox, const struct inbox_peer *peer,
 {
     struct signal_from from = {.id = call->pid_id, .serial = call->pid_serial};
     size_t begin;
+    size_t absent;
 
     if (call->process != NULL && call->process->holder == NULL) {
         return; /* It was ended by a signal, which they have been told. */
     }
     if (call->is_linked) {
         begin = signal_begin_exit(inbox, peer, &from, call->from, out);
-        put_exit_reason(call, result, out);
-        frame_end(out, begin);
+        absent = put_exit_reason(call, result, out);
+        frame_end_without(out, begin, absent);
     }
     if (call->is_monitored) {
         begin =
             signal_begin_down(inbox, peer, &from, call->from, call->tag, out);
-        put_exit_reason(call, result, out);
-        frame_end(out, begin);
+        absent = put_exit_reason(call, result, out);
+        frame_end_without(out, begin, absent);
     }
     if (call->process != NULL) {
         tell_others(inbox, peer, call, result, out);
@@ -404,7 +427,8 @@ void call_reply(struct inbox *inbox, const struct inbox_peer *peer,
                 const struct call *call, const struct call_result *result,
                 struct buf *out)
 {
-    ensure(result->type == CALL_UNDEF || result->value.size > 0);
+    ensure(result->type == CALL_UNDEF || result->value.size > 0 ||
+           result->insert != NULL);
 
     switch (call->kind) {
     case CALL_GEN:

@@ -39,13 +39,18 @@ size_t frame_begin(struct buf *out)
 
 void frame_end(struct buf *out, size_t begin)
 {
+    frame_end_without(out, begin, 0);
+}
+
+void frame_end_without(struct buf *out, size_t begin, size_t absent)
+{
     size_t size;
 
     if (buf_error(out) != 0) {
         return;
     }
     ensure(out->size >= begin + FRAME_HEADER_SIZE);
-    size = out->size - begin - FRAME_HEADER_SIZE;
+    size = out->size - begin - FRAME_HEADER_SIZE + absent;
     ensure(size <= UINT32_MAX);
     buf_patch_u32(out, begin, (uint32_t)size);
 }

@@ -25,5 +25,7 @@ int frame_next(struct bytes input, size_t size_max, struct bytes *ret_frame,
 /* Encoding: begin, append the body, end. */
 size_t frame_begin(struct buf *out);
 void frame_end(struct buf *out, size_t begin);
+/* The same for a frame of which `absent` bytes are not in `out`. */
+void frame_end_without(struct buf *out, size_t begin, size_t absent);
 
 #endif

@@ -173,9 +173,24 @@ enum call_result_type {
     CALL_EXIT,
 };
 
+struct blob;
+
+/* A long part of a raw term that is elsewhere. `put` is called where it
+ * belongs, as often as the term is written: it appends the bytes to `out`, or
+ * sees to it that they go there, and gives the number of those that are not in
+ * `out`; only the buffer that call_reply() was given may lack some. */
+struct call_insert {
+    size_t at; /* in the rest of the term */
+    struct bytes bytes;
+    struct blob *blob; /* in which they are */
+    size_t (*put)(const struct call_insert *insert, struct buf *out);
+    void *arg;
+};
+
 struct call_result {
     enum call_result_type type;
     struct bytes value;
+    const struct call_insert *insert; /* CALL_VALUE; NULL: `value` is whole */
     struct bytes stack; /* CALL_ERROR, CALL_THROW: raw list; empty: [] */
 };
 
@@ -207,6 +222,8 @@ size_t outbox_begin(struct inbox *inbox, const char *name, const char *kind,
 size_t outbox_begin_pid(struct inbox *inbox, const struct inbox_peer *peer,
                         struct bytes to_pid, const char *kind, struct buf *out);
 void outbox_end(struct buf *out, size_t begin);
+/* The same when `absent` bytes of the body are not in `out`. */
+void outbox_end_without(struct buf *out, size_t begin, size_t absent);
 
 /* The raw term {quorate, 1, Kind, Body} up to its body. */
 void outbox_put_envelope(const char *kind, struct buf *out);

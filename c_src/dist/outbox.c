@@ -84,6 +84,11 @@ void outbox_end(struct buf *out, size_t begin)
     frame_end(out, begin);
 }
 
+void outbox_end_without(struct buf *out, size_t begin, size_t absent)
+{
+    frame_end_without(out, begin, absent);
+}
+
 /* --- References ----------------------------------------------------------- */
 
 static void put_new_reference(struct inbox *inbox, struct buf *out)

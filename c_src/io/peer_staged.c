@@ -14,7 +14,6 @@
 #include "io/tls_link.h"
 
 enum {
-    STAGE_PIECE_MAX = 256 * 1024, /* bytes in one turn */
     SEAL_RECORD = 16 * 1024, /* RFC 8446, section 5.1: the most of a record */
 };
 
@@ -142,7 +141,7 @@ static int stage_run(struct peer *peer, struct bytes run, size_t *ret_size)
 
 int peer_stage(struct peer *peer)
 {
-    size_t left = STAGE_PIECE_MAX;
+    size_t left = PEERS_STAGE_MAX;
     size_t taken = 1;
     int rv = 0;
 

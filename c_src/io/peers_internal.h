@@ -30,6 +30,7 @@ enum {
     PEERS_PIECE_SIZE = 256 * 1024,   /* bytes of a long frame read at once */
     PEERS_TURN_SIZE = 128 * 1024,    /* bytes of a peer taken in one turn */
     PEERS_OUT_KEEP_MAX = 256 * 1024, /* bytes of output memory kept */
+    PEERS_STAGE_MAX = 256 * 1024,    /* bytes of output staged in one turn */
     PEERS_BULK_MAX = 128 * 1024,     /* bytes of bulk in one write */
     PEERS_DIALS_MAX = 256,           /* at once */
     PEERS_ADDRESSES_MAX = 8,         /* of one host that are tried */

@@ -182,7 +182,7 @@ static void refuse(struct node *node, struct link *link, struct bytes pid,
     struct buf *body = node_result(node);
 
     etf_put_atom(body, why);
-    links_send_pid(node, link, pid, "refused", buf_bytes(body));
+    links_send_pid(node, link, pid, "refused");
 }
 
 static void submit_attach(struct node *node, const struct agent *agent)

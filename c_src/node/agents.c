@@ -45,8 +45,7 @@ struct agent *agents_find(const struct node *node, struct bytes worker)
 void agent_send(struct node *node, const struct agent *agent, const char *kind)
 {
     if (agent->link != NULL && buf_error(&node->scratch) == 0) {
-        links_send_pid(node, agent->link, agent->pid, kind,
-                       buf_bytes(&node->scratch));
+        links_send_pid(node, agent->link, agent->pid, kind);
     }
 }
 

@@ -204,7 +204,7 @@ static int member_message(struct node *node, struct link *link,
         return requests_forward(node, link, body);
     }
     if (bytes_is(kind, "forwarded")) {
-        return requests_forwarded(node, body);
+        return requests_forwarded(node, body, shared);
     }
     if (bytes_is(kind, "load")) {
         return agents_receive_load(node, body) ? 0 : ERR_MALFORMED;

@@ -97,12 +97,18 @@ int links_send(struct node *node, struct link *link, const char *kind,
 }
 
 void links_send_pid(struct node *node, struct link *link, struct bytes pid,
-                    const char *kind, struct bytes body)
+                    const char *kind)
 {
+    const struct call_insert *insert = &node->insert;
+    struct bytes body = buf_bytes(&node->scratch);
     struct buf *out = peer_out(link->peer);
     size_t begin =
         outbox_begin_pid(&node->inbox, &link->inbox_peer, pid, kind, out);
 
-    etf_put_raw(out, body);
-    outbox_end(out, begin);
+    buf_put(out, body.data, insert->at);
+    if (insert->blob != NULL) {
+        peer_out_shared(link->peer, insert->bytes, insert->blob);
+    }
+    buf_put(out, body.data + insert->at, body.size - insert->at);
+    outbox_end_without(out, begin, insert->bytes.size);
 }

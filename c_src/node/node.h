@@ -173,6 +173,7 @@ struct node {
     struct list waiting_applied; /* of struct request: for an index */
     struct list waiting_leader;  /* of struct request: none is known */
     struct buf scratch;          /* results under construction */
+    struct call_insert insert;   /* into it; its blob is held; NULL: none */
 
     struct {
         uint64_t calls;
@@ -229,9 +230,10 @@ struct link *links_member(const struct node *node, uint64_t member_id);
 int links_send(struct node *node, struct link *link, const char *kind,
                const struct parts_message *body) MUST_USE;
 struct link *links_leader(struct node *node); /* NULL: unknown or down */
-/* A message {quorate, 1, Kind, Body} to a pid; `body` is a raw term. */
+/* A message {quorate, 1, Kind, Body} to a pid; the body is the raw term in
+ * node->scratch, with what is to be inserted. */
 void links_send_pid(struct node *node, struct link *link, struct bytes pid,
-                    const char *kind, struct bytes body);
+                    const char *kind);
 
 /* agents.c */
 void agents_init(struct node *node);

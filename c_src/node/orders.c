@@ -54,6 +54,21 @@ static void put_opaque(struct buf *body, struct bytes raw)
     etf_put_raw(body, raw);
 }
 
+/* The same of a big state, of which the bytes are not copied. */
+static void put_state(struct node *node,
+                      const struct state_completion *recovered)
+{
+    struct buf *body = &node->scratch;
+
+    if (recovered->blob == NULL) {
+        put_opaque(body, recovered->value);
+        return;
+    }
+    etf_put_binary_head(body, 1 + recovered->value.size);
+    etf_put_version(body);
+    node_result_insert(node, recovered->value, recovered->blob);
+}
+
 static void send_start(struct node *node, const struct agent *agent,
                        const struct sandbox *sandbox,
                        const struct state_completion *recovered)
@@ -76,11 +91,12 @@ static void send_start(struct node *node, const struct agent *agent,
         etf_put_tuple(body, 2);
         etf_put_u64(body, recovered->version.epoch);
         etf_put_u64(body, recovered->version.seq);
-        put_opaque(body, recovered->value);
+        put_state(node, recovered);
     } else {
         etf_put_atom(body, "none");
     }
     agent_send(node, agent, "start");
+    node_result_done(node);
 }
 
 static void send_stop(struct node *node, const struct agent *agent,

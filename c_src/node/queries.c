@@ -235,23 +235,35 @@ static void put_replicas(const struct node *node, const struct sandbox *sandbox,
     results_put_nodes(result, names, count);
 }
 
-static void put_own_state(struct node *node, const struct sandbox *sandbox,
+/* False: it is too big to be read by the loop's thread. */
+static bool put_own_state(struct node *node, const struct api_request *api,
                           struct buf *result)
 {
+    const struct sandbox *sandbox =
+        registry_sandbox(&node->machine.registry, api->id);
     struct buf value;
     uint64_t epoch;
     uint64_t seq;
     int rv;
 
-    buf_init(&value, STATE_SIZE_MAX);
+    if (sandbox == NULL) {
+        results_put_error_code(result, ERR_NOT_FOUND);
+        return true;
+    }
+    buf_init(&value, STATE_SHARED_MIN);
     rv = state_db_get(node->db, sandbox->id, sandbox->birth, &epoch, &seq,
                       &value);
+    if (rv == ERR_LIMIT) {
+        buf_close(&value);
+        return false;
+    }
     if (rv != 0 || value.size == 0) {
         results_put_error_code(result, rv != 0 ? rv : ERR_NOT_FOUND);
     } else {
         results_put_state(result, buf_bytes(&value), epoch, seq);
     }
     buf_close(&value);
+    return true;
 }
 
 static void put_about_sandbox(struct node *node, const struct api_request *api,
@@ -264,8 +276,6 @@ static void put_about_sandbox(struct node *node, const struct api_request *api,
         results_put_error_code(result, ERR_NOT_FOUND);
     } else if (api->type == API_REPLICAS) {
         put_replicas(node, sandbox, result);
-    } else if (api->type == API_GET_STATE) {
-        put_own_state(node, sandbox, result);
     } else {
         results_put_ok_sandbox(result, sandbox);
     }
@@ -329,9 +339,10 @@ bool queries_answer(struct node *node, const struct api_request *api,
         return true;
     case API_SANDBOX:
     case API_REPLICAS:
-    case API_GET_STATE:
         put_about_sandbox(node, api, result);
         return true;
+    case API_GET_STATE:
+        return put_own_state(node, api, result);
     case API_WHEREIS:
         put_whereis(node, api, result);
         return true;

@@ -47,25 +47,59 @@ void requests_close(struct node *node)
     buf_close(&node->scratch);
 }
 
+static void drop_insert(struct node *node)
+{
+    if (node->insert.blob != NULL) {
+        blob_release(node->insert.blob);
+        node->insert = (struct call_insert){0};
+    }
+}
+
 struct buf *node_result(struct node *node)
 {
+    drop_insert(node);
     buf_clear(&node->scratch);
     return &node->scratch;
 }
 
-/* A large answer must not keep its memory for ever. */
-static void trim_scratch(struct node *node)
+void node_result_insert(struct node *node, struct bytes bytes,
+                        struct blob *blob)
+{
+    ensure(node->insert.blob == NULL);
+    node->insert.at = node->scratch.size;
+    node->insert.bytes = bytes;
+    node->insert.blob = blob_hold(blob);
+}
+
+void node_result_done(struct node *node)
 {
     enum { KEEP_MAX = 256 * 1024 };
 
+    drop_insert(node);
     if (node->scratch.capacity > KEEP_MAX) {
         buf_close(&node->scratch);
     }
 }
 
+static size_t put_insert(const struct call_insert *insert, struct buf *out)
+{
+    struct peer *peer = (struct peer *)insert->arg;
+
+    if (out != peer_out(peer)) {
+        buf_put_bytes(out, insert->bytes);
+        return 0;
+    }
+    peer_out_shared(peer, insert->bytes, insert->blob);
+    return insert->bytes.size;
+}
+
 static void reply(struct node *node, struct link *link, const struct call *call,
                   const struct call_result *result)
 {
+    if (result->insert != NULL) {
+        node->insert.put = put_insert;
+        node->insert.arg = link->peer;
+    }
     call_reply(&node->inbox, &link->inbox_peer, call, result,
                peer_out(link->peer));
 }
@@ -79,48 +113,65 @@ static struct call_result finished_result(struct node *node)
         int err = buf_error(&node->scratch);
 
         buf_close(&node->scratch);
-        results_put_error_code(&node->scratch, err);
+        results_put_error_code(node_result(node), err);
     }
     result.value = buf_bytes(&node->scratch);
+    result.insert = node->insert.blob != NULL ? &node->insert : NULL;
     return result;
 }
 
-/* To the member that passed the call on; a big result is not copied. */
-static int send_result(struct node *node, const struct request *request,
-                       struct bytes result)
+/* The result, which is in scratch, as the body of a message; a big one is
+ * moved to `body->blob`, or ERR_NOMEM. */
+static int take_result(struct node *node, struct parts_message *body)
 {
-    struct blob *shared = NULL;
+    const struct call_insert *insert = &node->insert;
+    struct bytes result = buf_bytes(&node->scratch);
+
+    if (insert->blob != NULL) {
+        body->body = insert->bytes;
+        body->blob = blob_hold(insert->blob);
+        body->end =
+            bytes_of(result.data + insert->at, result.size - insert->at);
+        return 0;
+    }
+    body->body = result;
+    if (result.size > PARTS_MESSAGE_MIN) {
+        body->blob = blob_take(&node->scratch);
+        return body->blob == NULL ? ERR_NOMEM : 0;
+    }
+    return 0;
+}
+
+/* To the member that passed the call on; a big result is not copied. */
+static int send_result(struct node *node, const struct request *request)
+{
+    struct parts_message body = {0};
     struct buf head;
     int rv;
 
-    buf_init(&head, 32);
+    buf_init(&head, PARTS_PART_MAX / 2);
     etf_put_tuple(&head, 2);
     etf_put_u64(&head, request->forward_number);
+    buf_put(&head, node->scratch.data, node->insert.at);
     rv = buf_error(&head);
-    if (result.size > PARTS_MESSAGE_MIN) {
-        shared = blob_take(&node->scratch);
-        rv = shared == NULL ? ERR_NOMEM : rv;
-    }
+    rv = rv != 0 ? rv : take_result(node, &body);
     if (rv == 0) {
-        struct parts_message body = {
-            .head = buf_bytes(&head), .body = result, .blob = shared};
-
+        body.head = buf_bytes(&head);
         rv = links_send(node, request->link, "forwarded", &body);
     }
-    blob_release(shared);
+    blob_release(body.blob);
     buf_close(&head);
     return rv;
 }
 
-static void forward_result(struct node *node, const struct request *request,
-                           struct bytes result)
+static void forward_result(struct node *node, const struct request *request)
 {
-    int rv = send_result(node, request, result);
+    int rv = send_result(node, request);
 
     if (rv != 0) {
         results_put_error_code(node_result(node), rv);
         /* Short; if there is no memory even for it, the deadline answers. */
-        if (send_result(node, request, buf_bytes(&node->scratch)) != 0) {
+        if (send_result(node, request) != 0) {
             node->counters.dropped_messages++;
         }
     }
@@ -134,10 +185,10 @@ void request_finish(struct node *node, struct request *request)
     if (link != NULL && request->call != NULL) {
         reply(node, link, request->call, &result);
     } else if (link != NULL) {
-        forward_result(node, request, result.value);
+        forward_result(node, request);
     }
     request_free(node, request);
-    trim_scratch(node);
+    node_result_done(node);
 }
 
 void request_fail(struct node *node, struct request *request, int err)
@@ -310,7 +361,7 @@ void requests_call(struct node *node, struct link *link,
     if (rv != 0 || answer_now(node, &api)) {
         done = finished_result(node);
         reply(node, link, call, &done);
-        trim_scratch(node);
+        node_result_done(node);
         return;
     }
     start_call(node, link, call, &api);

@@ -42,6 +42,12 @@ void requests_link_down(struct node *node, struct link *link);
 void requests_tick(struct node *node); /* deadlines */
 struct request *requests_find(const struct node *node, uint64_t number);
 
+/* Bytes of a blob belong into the result where it ends now. Once at most. */
+void node_result_insert(struct node *node, struct bytes bytes,
+                        struct blob *blob);
+/* Lets go of what a big result holds. */
+void node_result_done(struct node *node);
+
 /* Answers with the raw term in node->scratch and frees the request. */
 void request_finish(struct node *node, struct request *request);
 
@@ -81,7 +87,9 @@ void request_at_read(struct node *node, struct request *request);
 /* A call that another member passed on, and an answer to one of ours. */
 int requests_forward(struct node *node, struct link *link,
                      struct bytes body) MUST_USE;
-int requests_forwarded(struct node *node, struct bytes body) MUST_USE;
+/* `shared`: the bytes that the answer is in, if others may hold them. */
+int requests_forwarded(struct node *node, struct bytes body,
+                       struct blob *shared) MUST_USE;
 
 /* Calls that were passed to a member which is gone; calls that wait for a
  * leader. */
@@ -91,7 +99,8 @@ void routes_tick(struct node *node);
 /* Empties and gives the buffer for a result. */
 struct buf *node_result(struct node *node);
 
-/* queries.c: answered from memory. False if the type is not one of them. */
+/* queries.c: answered from memory. False if the type is not one of them, or
+ * the answer is a state that states_get() must fetch. */
 bool queries_answer(struct node *node, const struct api_request *api,
                     struct buf *result);
 

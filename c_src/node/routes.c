@@ -134,6 +134,10 @@ void request_start(struct node *node, struct request *request)
         states_replicate(node, request);
         return;
     }
+    if (request->api.type == API_GET_STATE) {
+        states_get(node, request);
+        return;
+    }
     if (node_log_is_leader(node)) {
         if (raft_has_quorum(node->raft, node->now_ms)) {
             lead(node, request);
@@ -205,7 +209,8 @@ int requests_forward(struct node *node, struct link *link, struct bytes body)
     return 0;
 }
 
-int requests_forwarded(struct node *node, struct bytes body)
+int requests_forwarded(struct node *node, struct bytes body,
+                       struct blob *shared)
 {
     struct etf_reader reader = etf_reader_of(body);
     struct request *request;
@@ -220,7 +225,13 @@ int requests_forwarded(struct node *node, struct bytes body)
     }
     request = requests_find(node, number);
     if (request != NULL && request->call != NULL) {
-        etf_put_raw(node_result(node), result);
+        struct buf *answer = node_result(node);
+
+        if (shared != NULL) {
+            node_result_insert(node, result, shared);
+        } else {
+            etf_put_raw(answer, result);
+        }
         request_finish(node, request);
     }
     return 0;

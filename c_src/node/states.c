@@ -233,12 +233,15 @@ void states_applied(struct node *node)
     }
 }
 
-void states_recover(struct node *node, struct request *request)
+/* Of all replicas, or of this member alone. */
+static void read_state(struct node *node, struct request *request, bool is_own)
 {
     const struct sandbox *sandbox =
         registry_sandbox(&node->machine.registry, request->api.id);
     struct state_request read = {.type = STATE_READ,
                                  .id = request->api.id,
+                                 .replicas = {node->self->id},
+                                 .replica_count = 1,
                                  .deadline_ms = request->deadline.key,
                                  .user = request->number};
     int rv;
@@ -248,11 +251,36 @@ void states_recover(struct node *node, struct request *request)
         return;
     }
     read.birth = sandbox->birth;
-    fill_replicas(&read, sandbox);
+    if (!is_own) {
+        fill_replicas(&read, sandbox);
+    }
     rv = states_start(node, &read);
     if (rv != 0) {
         request_fail(node, request, rv);
     }
+}
+
+void states_recover(struct node *node, struct request *request)
+{
+    read_state(node, request, false);
+}
+
+void states_get(struct node *node, struct request *request)
+{
+    read_state(node, request, true);
+}
+
+static void put_value(struct node *node, const struct state_completion *done)
+{
+    struct buf *result = &node->scratch;
+
+    results_begin_state(result);
+    if (done->blob != NULL) {
+        node_result_insert(node, done->value, done->blob);
+    } else {
+        etf_put_raw(result, done->value);
+    }
+    results_end_state(result, done->version.epoch, done->version.seq);
 }
 
 void states_completed(struct node *node, const struct state_completion *done)
@@ -279,8 +307,7 @@ void states_completed(struct node *node, const struct state_completion *done)
         results_put_replicated(result, done->version.epoch, done->version.seq,
                                sandbox == NULL ? 0 : sandbox->replica_count);
     } else if (done->has_value && done->value.size > 0) {
-        results_put_state(result, done->value, done->version.epoch,
-                          done->version.seq);
+        put_value(node, done);
     } else {
         results_put_error_code(result, ERR_NOT_FOUND);
     }

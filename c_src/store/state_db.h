@@ -59,7 +59,7 @@ int state_db_take(struct state_db *db, uint64_t *ret_to,
 
 /* This member's own newest version, on the calling thread (a short read
  * transaction). 0 with the value appended, ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO,
- * or the error of `ret_value`. */
+ * ERR_NOMEM; ERR_LIMIT, and hardly any work, if `ret_value` may not hold it. */
 int state_db_get(struct state_db *db, struct bytes id, uint64_t birth,
                  uint64_t *ret_epoch, uint64_t *ret_seq,
                  struct buf *ret_value) MUST_USE;

@@ -239,6 +239,10 @@ static int get_both(MDB_txn *txn, MDB_dbi dbi, struct bytes id,
     if (rv != 0) {
         return rv;
     }
+    /* Before its pages are touched, which takes long if it is big. */
+    if (ret_replica->size > ret_value->size_max - ret_value->size) {
+        return ERR_LIMIT;
+    }
     rv = get_value(txn, dbi, id, ret_replica, &value);
     if (rv != 0) {
         return rv;

@@ -265,6 +265,153 @@ static void an_answer_that_does_not_fit_is_the_buffers_error(void **state)
     fixture_close(&fixture);
 }
 
+/* --- Results with a part that is elsewhere -------------------------------- */
+
+enum { INSERT_SIZE = 1000 };
+
+struct insertion {
+    struct call_insert insert;
+    const struct buf *out; /* the one that may lack bytes */
+    size_t absent_at;      /* where in it they belong */
+    size_t absent_count;
+    size_t copied_count;
+};
+
+static size_t put_insert(const struct call_insert *insert, struct buf *out)
+{
+    struct insertion *insertion = (struct insertion *)insert->arg;
+
+    if (out != insertion->out) {
+        insertion->copied_count++;
+        buf_put_bytes(out, insert->bytes);
+        return 0;
+    }
+    insertion->absent_at = out->size;
+    insertion->absent_count++;
+    return insert->bytes.size;
+}
+
+/* {ok, <<...>>, true}, of which the binary's bytes are the insert. */
+static void make_insertion(const struct fixture *fixture,
+                           struct insertion *insertion, struct buf *value_buf,
+                           struct buf *whole)
+{
+    static uint8_t bytes[INSERT_SIZE];
+
+    memset(bytes, 'x', sizeof(bytes));
+    *insertion = (struct insertion){
+        .insert = {.bytes = bytes_of(bytes, sizeof(bytes)), .put = put_insert},
+        .out = &fixture->out};
+    insertion->insert.arg = insertion;
+    buf_init(value_buf, 1000);
+    etf_put_tuple(value_buf, 3);
+    etf_put_atom(value_buf, "ok");
+    etf_put_binary_head(value_buf, sizeof(bytes));
+    insertion->insert.at = value_buf->size;
+    etf_put_bool(value_buf, true);
+    buf_init(whole, 10000);
+    etf_put_tuple(whole, 3);
+    etf_put_atom(whole, "ok");
+    etf_put_binary(whole, insertion->insert.bytes);
+    etf_put_bool(whole, true);
+}
+
+/* Puts the bytes that lack where they belong. */
+static void fill_in(struct fixture *fixture, const struct insertion *insertion)
+{
+    struct buf whole;
+    size_t at = insertion->absent_at;
+
+    buf_init(&whole, 100000);
+    buf_put(&whole, fixture->out.data, at);
+    buf_put_bytes(&whole, insertion->insert.bytes);
+    buf_put(&whole, fixture->out.data + at, fixture->out.size - at);
+    buf_close(&fixture->out);
+    fixture->out = whole;
+}
+
+static void a_frame_counts_what_is_inserted_into_it(void **state)
+{
+    static const enum call_kind kinds[] = {CALL_GEN, CALL_BLOCK, CALL_REX,
+                                           CALL_SPAWN};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct fixture fixture;
+        struct insertion insertion;
+        struct call call = {
+            .kind = kinds[i], .pid_id = 2, .is_monitored = true};
+        struct call_result result = {.type = CALL_VALUE};
+        struct buf value_buf;
+        struct buf whole;
+        struct buf pid;
+        struct buf reference;
+
+        fixture_open(&fixture);
+        make_insertion(&fixture, &insertion, &value_buf, &whole);
+        buf_init(&pid, 1000);
+        buf_init(&reference, 1000);
+        put_peer_pid(&pid);
+        put_reference(&reference);
+        call.from = buf_bytes(&pid);
+        call.tag = buf_bytes(&reference);
+        call.result = buf_bytes(&reference);
+        result.value = buf_bytes(&value_buf);
+        result.insert = &insertion.insert;
+        call_reply(&fixture.inbox, &fixture.peer, &call, &result, &fixture.out);
+        assert_int_equal(insertion.absent_count, 1);
+        fill_in(&fixture, &insertion);
+        (void)decode_out(&fixture); /* it is whole, and valid */
+        assert_true(
+            out_contains(&fixture, (const char *)whole.data, whole.size));
+        buf_close(&value_buf);
+        buf_close(&whole);
+        buf_close(&pid);
+        buf_close(&reference);
+        fixture_close(&fixture);
+    }
+}
+
+static void others_who_watch_get_a_copy_of_the_insert(void **state)
+{
+    struct fixture fixture;
+    struct insertion insertion;
+    struct call call = {.kind = CALL_SPAWN, .pid_id = 2};
+    struct call *copy;
+    struct call_result result = {.type = CALL_VALUE};
+    struct buf value_buf;
+    struct buf whole;
+    struct buf pid;
+
+    (void)state;
+    fixture_open(&fixture);
+    make_insertion(&fixture, &insertion, &value_buf, &whole);
+    buf_init(&pid, 1000);
+    put_peer_pid(&pid);
+    call.from = buf_bytes(&pid);
+    call.result = bytes_of_string("j");
+    copy = call_copy(&fixture.inbox, &fixture.peer, &call);
+    assert_non_null(copy);
+    begin_frame(&fixture.frame, CONTROL_MONITOR_P, 4);
+    put_peer_pid(&fixture.frame);
+    put_own_pid(&fixture.frame, copy->pid_id, copy->pid_serial, 7);
+    put_reference(&fixture.frame);
+    assert_ok(fixture_receive(&fixture));
+    buf_clear(&fixture.out);
+    result.value = buf_bytes(&value_buf);
+    result.insert = &insertion.insert;
+    call_reply(&fixture.inbox, &fixture.peer, copy, &result, &fixture.out);
+    assert_int_equal(insertion.absent_count, 0);
+    assert_int_equal(insertion.copied_count, 1);
+    (void)decode_out(&fixture);
+    assert_true(out_contains(&fixture, (const char *)whole.data, whole.size));
+    call_free(&fixture.inbox, copy);
+    buf_close(&value_buf);
+    buf_close(&whole);
+    buf_close(&pid);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +421,8 @@ int main(void)
         cmocka_unit_test(rex_gets_bad_results_as_badrpc),
         cmocka_unit_test(copies_outlive_the_frame),
         cmocka_unit_test(a_copy_needs_memory),
+        cmocka_unit_test(a_frame_counts_what_is_inserted_into_it),
+        cmocka_unit_test(others_who_watch_get_a_copy_of_the_insert),
         cmocka_unit_test(an_answer_that_does_not_fit_is_the_buffers_error),
     };
 

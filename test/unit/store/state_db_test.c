@@ -75,6 +75,13 @@ static void a_predecessor_is_not_shown(void **state)
     assert_int_equal(epoch, 3);
     assert_int_equal(seq, 5);
     assert_bytes(buf_bytes(&value), "five", 4);
+    /* What does not fit is not read. */
+    value.size_max = 7;
+    assert_err(state_db_get(fixture->db, text("a"), 3, &epoch, &seq, &value),
+               ERR_LIMIT);
+    assert_bytes(buf_bytes(&value), "five", 4);
+    assert_ok(buf_error(&value));
+    value.size_max = 64;
     assert_err(state_db_get(fixture->db, text("b"), 0, &epoch, &seq, &value),
                ERR_NOT_FOUND);
     assert_int_equal(write_value(fixture, "a", 4, 1, text("new")),
