@@ -118,26 +118,34 @@ int api_decode(struct bytes module, struct bytes function, struct bytes args,
                struct buf *error_reason)
 {
     const struct api_function *row = api_lookup(module, function, arity);
+
+    return row == NULL
+               ? ERR_UNDEF
+               : api_decode_args(row, args, NULL, ret_request, error_reason);
+}
+
+int api_decode_args(const struct api_function *function, struct bytes args,
+                    const struct etf_spans *spans,
+                    struct api_request *ret_request, struct buf *error_reason)
+{
     struct etf_reader reader = etf_reader_of(args);
     struct etf_list list;
     bool has_more = false;
 
-    if (row == NULL) {
-        return ERR_UNDEF;
-    }
-    set_defaults(ret_request, row);
+    set_defaults(ret_request, function);
     if (etf_list_begin(&reader, &list) != 0) {
         return arguments_fail(error_reason, "args");
     }
-    for (size_t i = 0; i < arity; i++) {
+    list.spans = spans;
+    for (size_t i = 0; i < function->arity; i++) {
         int rv;
 
         if (etf_list_next(&list, &has_more) != 0 || !has_more) {
             return arguments_fail(error_reason, "args");
         }
         rv = take_argument(keep_element(&list, i, ret_request),
-                           (enum api_argument)row->arguments[i], ret_request,
-                           error_reason);
+                           (enum api_argument)function->arguments[i],
+                           ret_request, error_reason);
         if (rv != 0) {
             return rv;
         }
@@ -148,8 +156,8 @@ int api_decode(struct bytes module, struct bytes function, struct bytes args,
     return 0;
 }
 
-int api_check_terms(const struct api_request *request, struct rng *rng,
-                    struct buf *error_reason)
+int api_check_terms(const struct api_request *request, size_t size_max,
+                    struct rng *rng, struct buf *error_reason)
 {
     const struct {
         const char *what;
@@ -161,7 +169,7 @@ int api_check_terms(const struct api_request *request, struct rng *rng,
                  {"meta", request->meta}};
 
     for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
-        int rv = terms[i].raw.size == 0
+        int rv = terms[i].raw.size == 0 || terms[i].raw.size >= size_max
                      ? 0
                      : etf_keys_differ(terms[i].raw, rng_next(rng));
 

@@ -72,11 +72,20 @@ int api_decode(struct bytes module, struct bytes function, struct bytes args,
                uint32_t arity, struct api_request *ret_request,
                struct buf *error_reason) MUST_USE;
 
-/* Whether other nodes can read the terms of a decoded request that are kept and
- * handed on as they are: no map in them has two equal keys. 0; ERR_BADARG with
- * What, {equal_keys, Argument}; ERR_NOMEM. Linear in their size: for once in
- * the life of a call, where it comes in. */
-int api_check_terms(const struct api_request *request, struct rng *rng,
+/* The same for a function that was looked up. `spans`: where long arguments
+ * end, if that is known; or NULL. */
+struct etf_spans;
+int api_decode_args(const struct api_function *function, struct bytes args,
+                    const struct etf_spans *spans,
+                    struct api_request *ret_request,
                     struct buf *error_reason) MUST_USE;
+
+/* Whether other nodes can read the terms of a decoded request that are kept and
+ * handed on as they are, but for those of `size_max` bytes or more: no map in
+ * them has two equal keys. 0; ERR_BADARG with What, {equal_keys, Argument};
+ * ERR_NOMEM. Linear in their size: for once in the life of a call, where it
+ * comes in. */
+int api_check_terms(const struct api_request *request, size_t size_max,
+                    struct rng *rng, struct buf *error_reason) MUST_USE;
 
 #endif

@@ -68,6 +68,7 @@ struct call *call_copy(struct inbox *inbox, struct inbox_peer *peer,
     copy->module = bytes_of(NULL, 0);
     copy->function = bytes_of(NULL, 0);
     copy->args = bytes_of(NULL, 0);
+    copy->spans = NULL;
     if (is_spawn(call)) {
         copy->process = &kept->process;
         kept->process.call = copy;
@@ -141,23 +142,30 @@ static void put_pair(const char *class, struct bytes reason, struct buf *out)
     etf_put_raw(out, reason);
 }
 
-/* The value; of what is inserted into it, the bytes that are not in `out`. */
-static size_t put_value(const struct call_result *result, struct buf *out)
+/* The value; gives, of what is inserted into it, the bytes that are not in
+ * `out`. */
+static size_t put_with_insert(const struct call_result *result, struct buf *out)
 {
     const struct call_insert *insert = result->insert;
     struct bytes value = result->value;
     size_t absent;
 
-    if (insert == NULL) {
-        etf_put_raw(out, value);
-        return 0;
-    }
     ensure(insert->at <= value.size);
     buf_put(out, value.data, insert->at);
     absent = insert->put(insert, out);
     buf_put_bytes(out,
                   bytes_of(value.data + insert->at, value.size - insert->at));
     return absent;
+}
+
+static inline size_t put_value(const struct call_result *result,
+                               struct buf *out)
+{
+    if (result->insert != NULL) {
+        return put_with_insert(result, out);
+    }
+    etf_put_raw(out, result->value);
+    return 0;
 }
 
 /* --- Results of rpc ------------------------------------------------------- */

@@ -26,6 +26,16 @@ void control_scan_init(struct control_scan *scan)
     scan->stage = CONTROL_SCAN_HEAD;
     scan->outline = (struct control_outline){0};
     scan->control_size = 0;
+    scan->spans.base = NULL;
+    scan->spans.count = 0;
+}
+
+void control_scan_settle(struct control_scan *scan, struct bytes frame)
+{
+    if (scan->stage == CONTROL_SCAN_DONE && scan->outline.has_payload) {
+        ensure(scan->control_size < frame.size);
+        scan->spans.base = frame.data + scan->control_size + 1;
+    }
 }
 
 int control_check_begin(struct bytes frame, const char **ret_cause)
@@ -101,6 +111,7 @@ static int begin_payload(struct control_scan *scan, size_t frame_size,
         return fail(ERR_MALFORMED, "the payload is missing", ret_cause);
     }
     etf_validator_init(&scan->validator, &limits);
+    scan->validator.spans = &scan->spans;
     scan->stage = has_payload ? CONTROL_SCAN_PAYLOAD : CONTROL_SCAN_DONE;
     return 0;
 }

@@ -25,6 +25,7 @@ struct control_scan {
     struct control_outline outline; /* known after the head */
     size_t control_size;            /* bytes before the payload */
     struct etf_validator validator;
+    struct etf_spans spans; /* of the payload */
 };
 
 void control_scan_init(struct control_scan *scan);
@@ -36,6 +37,9 @@ void control_scan_init(struct control_scan *scan);
 int control_scan_step(struct control_scan *scan, struct bytes arrived,
                       size_t frame_size, uint64_t flags, size_t work_max,
                       const char **ret_cause) MUST_USE;
+
+/* The frame is whole, and this is where it is: the spans can be looked up. */
+void control_scan_settle(struct control_scan *scan, struct bytes frame);
 
 /* The two bytes in front of every frame's tuple: 0, or an error as of
  * control_decode(). */

@@ -6,6 +6,7 @@
 
 #include "base/ensure.h"
 #include "base/err.h"
+#include "dist/control_scan.h"
 #include "dist/exits.h"
 #include "dist/message.h"
 #include "dist/relations.h"
@@ -47,6 +48,11 @@ void inbox_close(struct inbox *inbox)
     ensure(inbox->lost == NULL);
     map_close(&inbox->processes);
     map_close(&inbox->relations);
+}
+
+const struct etf_spans *turn_spans(const struct turn *turn)
+{
+    return turn->peer->scan == NULL ? NULL : &turn->peer->scan->spans;
 }
 
 bool turn_is_self(const struct turn *turn, struct bytes pid)
@@ -105,6 +111,7 @@ static void on_spawn_request(struct turn *turn)
 {
     const struct control *control = turn->control;
     struct call call = {.kind = spawn_kind(control),
+                        .spans = turn_spans(turn),
                         .from = control->from,
                         .tag = control->reference,
                         .is_monitored = control->is_monitored,

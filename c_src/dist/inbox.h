@@ -98,9 +98,10 @@ struct call {
     uint32_t pid_serial;
     bool is_monitored; /* spawn options */
     bool is_linked;
-    struct bytes module;   /* atom name, not raw */
-    struct bytes function; /* atom name, not raw */
-    struct bytes args;     /* raw list (NIL, LIST or STRING) */
+    struct bytes module;           /* atom name, not raw */
+    struct bytes function;         /* atom name, not raw */
+    struct bytes args;             /* raw list (NIL, LIST or STRING) */
+    const struct etf_spans *spans; /* of long arguments; borrowed; or NULL */
     uint32_t arity;
     struct process *process; /* copies of spawned calls: the process */
     void *owner;             /* copies: the shell's own */

@@ -54,7 +54,7 @@ static void give_message(struct turn *turn, const char *name)
 
 static void on_quorate(struct turn *turn)
 {
-    struct call call = {0};
+    struct call call = {.spans = turn_spans(turn)};
     struct etf_reader request;
 
     switch (message_read(turn->control->payload, &call, &request)) {
@@ -82,7 +82,7 @@ static void on_quorate(struct turn *turn)
 
 static void on_quorate_member(struct turn *turn)
 {
-    struct call call = {0};
+    struct call call = {.spans = turn_spans(turn)};
     struct etf_reader request;
 
     switch (message_read(turn->control->payload, &call, &request)) {
@@ -102,7 +102,7 @@ static void on_quorate_member(struct turn *turn)
 static void on_net_kernel(struct turn *turn)
 {
     static const char yes[] = "w\3yes";
-    struct call call = {0};
+    struct call call = {.spans = turn_spans(turn)};
     struct etf_reader request;
 
     if (message_read(turn->control->payload, &call, &request) != MESSAGE_CALL) {
@@ -134,7 +134,7 @@ static void reply_features(struct turn *turn, struct bytes to)
 static void on_rex_plain(struct turn *turn)
 {
     struct etf_reader reader = etf_reader_of(turn->control->payload);
-    struct call call = {0};
+    struct call call = {.spans = turn_spans(turn)};
     enum etf_type type;
 
     if (etf_read_tuple_of(&reader, 2) != 0 || etf_peek(&reader, &type) != 0 ||
@@ -150,7 +150,7 @@ static void on_rex_plain(struct turn *turn)
 
 static void on_rex(struct turn *turn)
 {
-    struct call call = {0};
+    struct call call = {.spans = turn_spans(turn)};
     struct etf_reader request;
     struct etf_reader again;
 

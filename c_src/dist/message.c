@@ -15,6 +15,7 @@ static int read_args(struct etf_reader *reader, struct call *call)
     int rv;
 
     rv = etf_list_begin(reader, &list);
+    list.spans = call->spans;
     rv = rv != 0 ? rv : etf_list_next(&list, &has_more);
     while (rv == 0 && has_more) {
         count++;
@@ -87,6 +88,7 @@ int message_read_spawn(struct bytes payload, bool has_result, struct call *call)
     bool has_more = false;
     int rv = etf_list_begin(&reader, &list);
 
+    list.spans = call->spans;
     if (has_result) {
         rv = rv != 0 ? rv : next_element(&list);
         rv = rv != 0 ? rv : etf_read_raw(&list.element, &call->result);

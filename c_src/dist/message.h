@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 
+/* Where a `call` is given, its `spans` are set already, and used. */
+
 enum message_form {
     MESSAGE_PLAIN,
     MESSAGE_CALL, /* {'$gen_call', {Pid, Tag}, Request} */

@@ -16,7 +16,8 @@ struct turn {
     struct inbox_event *event; /* to be filled; NONE at first */
 };
 
-/* inbox.c */
+/* inbox.c: long terms in the payload, or NULL. */
+const struct etf_spans *turn_spans(const struct turn *turn);
 bool turn_is_self(const struct turn *turn, struct bytes pid);
 
 /* mailbox.c: a message to a registered name, or to the process behind them. */

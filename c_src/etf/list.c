@@ -6,7 +6,7 @@
 #include "etf/reader.h"
 #include "etf/wire.h"
 
-/* Reads the head of a list or of a tail. The end is a string with nothing
+/* Reads the head of a list or of a tail; sets what belongs to it. The end is a string with nothing
  * left, so that asking again at the end gives the end again. */
 static int read_head(struct etf_reader *reader, struct etf_list *list)
 {
@@ -45,13 +45,27 @@ static int read_head(struct etf_reader *reader, struct etf_list *list)
 
 int etf_list_begin(struct etf_reader *reader, struct etf_list *list)
 {
-    struct etf_list begun = {.reader = reader};
-    int rv = read_head(reader, &begun);
+    int rv = read_head(reader, list);
 
     if (rv == 0) {
-        *list = begun;
+        list->reader = reader;
+        list->spans = NULL;
     }
     return rv;
+}
+
+/* A long one whose end is known, or else by a walk. */
+static int read_element(const struct etf_list *list, struct bytes *ret_raw)
+{
+    struct cursor *cursor = &list->reader->cursor;
+
+    if (list->spans == NULL ||
+        !etf_spans_find(list->spans, cursor->next, ret_raw)) {
+        return etf_read_raw(list->reader, ret_raw);
+    }
+    ensure(ret_raw->size <= cursor_left(cursor));
+    cursor->next += ret_raw->size;
+    return 0;
 }
 
 int etf_list_next(struct etf_list *list, bool *ret_more)
@@ -77,7 +91,7 @@ int etf_list_next(struct etf_list *list, bool *ret_more)
         list->string = bytes_of(list->string.data + 1, list->string.size - 1);
         raw = bytes_of(list->small, sizeof(list->small));
     } else {
-        rv = etf_read_raw(list->reader, &raw);
+        rv = read_element(list, &raw);
         if (rv != 0) {
             return rv;
         }

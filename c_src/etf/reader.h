@@ -16,6 +16,7 @@
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "etf/limits.h"
+#include "etf/spans.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -76,6 +77,10 @@ int etf_read_raw(struct etf_reader *reader, struct bytes *ret_raw) MUST_USE;
  * before is counted. */
 int etf_skip_leaves(struct etf_reader *reader, uint32_t *left) MUST_USE;
 
+/* The same for a term that is known to reach to the end: without a walk.
+ * ERR_TRUNCATED if nothing is left. */
+int etf_read_rest(struct etf_reader *reader, struct bytes *ret_raw) MUST_USE;
+
 /* The name as UTF-8 (Latin-1 atoms beyond ASCII are refused as badarg). */
 int etf_read_atom(struct etf_reader *reader, struct bytes *ret_name) MUST_USE;
 
@@ -106,10 +111,12 @@ int etf_read_tuple_of(struct etf_reader *reader, uint32_t arity) MUST_USE;
  * element is then read by the caller from `list->element`.
  * An improper list is ERR_BADARG at its end. */
 struct etf_list {
-    struct etf_reader *reader; /* steps over the list as it goes */
-    struct etf_reader element; /* the current element */
-    struct bytes string;       /* STRING_EXT: bytes not given yet */
-    uint32_t left;             /* elements not given yet */
+    struct etf_reader *reader;     /* steps over the list as it goes */
+    struct etf_reader element;     /* the current element */
+    struct bytes string;           /* STRING_EXT: bytes not given yet */
+    uint32_t left;                 /* elements not given yet */
+    const struct etf_spans *spans; /* NULL; or set after the begin: long
+                                      elements are stepped over at once */
     bool is_string;
     uint8_t small[2]; /* the current byte of a string as a raw integer */
 };

@@ -186,3 +186,15 @@ int etf_read_raw(struct etf_reader *reader, struct bytes *ret_raw)
     reader->cursor = cursor;
     return 0;
 }
+
+int etf_read_rest(struct etf_reader *reader, struct bytes *ret_raw)
+{
+    struct cursor *cursor = &reader->cursor;
+
+    if (cursor_left(cursor) == 0) {
+        return ERR_TRUNCATED;
+    }
+    *ret_raw = bytes_of(cursor->next, cursor_left(cursor));
+    cursor->next = cursor->end;
+    return 0;
+}

@@ -19,6 +19,7 @@ struct scan {
     struct cursor cursor; /* what is left to look at */
     size_t missing;       /* bytes of the whole that have not arrived */
     const uint8_t *base;  /* the first byte of the term */
+    const uint8_t *start; /* that of the element that is looked at */
     bool is_short;        /* the whole cannot hold what the term claims */
     struct etf_validator *validator;
 };
@@ -49,6 +50,15 @@ static int fail_short(struct scan *scan)
     return ERR_TRUNCATED;
 }
 
+/* Of the container that is entered; `kept` if it is a list that goes on. */
+static size_t mark_of(const struct scan *scan, size_t kept)
+{
+    if (kept != 0 || scan->validator->depth > ETF_SPAN_DEPTH_MAX) {
+        return kept;
+    }
+    return (size_t)(scan->start - scan->base);
+}
+
 /* Enters a container of `count` elements and, if a list, a tail. Nothing has
  * changed when it fails for want of bytes. */
 static int open_frame(struct scan *scan, uint64_t count, bool is_list,
@@ -56,6 +66,7 @@ static int open_frame(struct scan *scan, uint64_t count, bool is_list,
 {
     struct etf_validator *validator = scan->validator;
     struct etf_frame *top;
+    size_t kept_mark = 0;
 
     validator->count += count;
     if (validator->count > validator->limits.count_max) {
@@ -74,9 +85,16 @@ static int open_frame(struct scan *scan, uint64_t count, bool is_list,
             return ERR_LIMIT;
         }
         top = &validator->frames[validator->depth++];
+    } else {
+        kept_mark = top->mark;
     }
-    *top = (struct etf_frame){
-        .fun_end = fun_end, .left = (uint32_t)count, .is_list = is_list};
+    *top = (struct etf_frame){.mark = fun_end,
+                              .left = (uint32_t)count,
+                              .is_list = is_list,
+                              .is_fun = fun_end != 0};
+    if (validator->spans != NULL && fun_end == 0) {
+        top->mark = mark_of(scan, kept_mark);
+    }
     validator->pending += count;
     return 0;
 }
@@ -211,9 +229,14 @@ static int scan_element(struct scan *scan)
 /* Leaves the innermost container, whose last element has been seen. */
 static int close_frame(const struct scan *scan, const struct etf_frame *top)
 {
-    if (top->fun_end != 0 &&
-        top->fun_end != (size_t)(scan->cursor.next - scan->base)) {
-        return ERR_MALFORMED;
+    size_t at = (size_t)(scan->cursor.next - scan->base);
+
+    if (top->mark != 0 && top->is_fun) {
+        if (top->mark != at) {
+            return ERR_MALFORMED;
+        }
+    } else if (top->mark != 0) {
+        etf_spans_add(scan->validator->spans, top->mark, at - top->mark);
     }
     scan->validator->depth--;
     return 0;
@@ -247,15 +270,15 @@ static int scan_elements(struct scan *scan, size_t work)
     struct etf_validator *validator = scan->validator;
 
     while (validator->pending > 0 && work > 0) {
-        const uint8_t *start = scan->cursor.next;
         int rv;
 
+        scan->start = scan->cursor.next;
         validator->pending--;
         work--;
         rv = scan_element(scan);
         if (rv == ERR_TRUNCATED && scan->missing > 0 && !scan->is_short) {
             validator->pending++;
-            scan->cursor.next = start;
+            scan->cursor.next = scan->start;
             return 0;
         }
         rv = rv != 0 ? rv : close_frames(scan);
@@ -272,6 +295,7 @@ void etf_validator_init(struct etf_validator *validator,
     ensure(limits->depth_max <= ETF_DEPTH_MAX);
     ensure(limits->count_max < UINT32_MAX); /* a tail must still fit */
     validator->limits = *limits;
+    validator->spans = NULL;
     validator->size = 0;
     validator->pending = 1;
     validator->count = 0;

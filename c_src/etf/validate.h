@@ -13,6 +13,7 @@
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "etf/limits.h"
+#include "etf/spans.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,14 +21,18 @@
 
 /* An open container. */
 struct etf_frame {
-    size_t fun_end; /* where a fun says that it ends; else 0 */
-    uint32_t left;  /* elements not yet seen */
-    bool is_list;   /* its last element is the tail */
+    size_t mark;   /* of a fun: where it says that it ends; of what may be
+                      noted: where it begins; else 0 */
+    uint32_t left; /* elements not yet seen */
+    bool is_list;  /* its last element is the tail */
+    bool is_fun;
 };
 
 /* No pointers into the bytes: they may move from step to step. */
 struct etf_validator {
     struct etf_limits limits;
+    struct etf_spans *spans; /* borrowed; where long terms in it are noted;
+                                NULL: nowhere */
     size_t size;      /* bytes of the term that were seen; once it is done,
                          the size of the term */
     uint64_t pending; /* elements not yet seen, all frames */

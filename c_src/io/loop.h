@@ -41,6 +41,12 @@ void loop_set_deadline(struct loop *loop, uint64_t deadline_ms);
 /* Wakes the loop from any thread: `turn` runs soon. */
 void loop_wake(struct loop *loop);
 
+/* Runs `work` in another thread, and then `done` in the loop's, also while the
+ * loop is freed: both get `arg`, which must live until then. 0, ERR_NOMEM,
+ * ERR_IO: neither is called. */
+int loop_work(struct loop *loop, loop_cb *work, loop_cb *done,
+              void *arg) MUST_USE;
+
 /* Tells when a process exits (pidfd). 0 and a watch; ERR_NOT_FOUND if it is
  * gone already or its start time (field 22 of /proc/PID/stat) differs;
  * ERR_IO. `exited` is called once, on the loop. Free with process_watch_free()

@@ -180,7 +180,8 @@ static int open_envelope(struct bytes message, struct bytes *ret_kind,
         return ERR_UNSUPPORTED;
     }
     rv = etf_read_atom(&reader, ret_kind);
-    return rv == 0 ? etf_read_raw(&reader, ret_body) : rv;
+    /* What comes last in a message that was validated as a whole. */
+    return rv == 0 ? etf_read_rest(&reader, ret_body) : rv;
 }
 
 /* The content of a body that must be a binary. */
@@ -321,16 +322,35 @@ static void piece(void *arg, struct peer *peer, struct bytes beginning,
     }
 }
 
-static void drop_scan(struct link *link)
+static void handle(struct node *node, struct link *link,
+                   struct inbox_event *event)
 {
-    mem_free(link->scan);
-    link->scan = NULL;
+    if (event->type != INBOX_NONE) {
+        node->now_ms = loop_now_ms(node->loop);
+    }
+    switch (event->type) {
+    case INBOX_NONE:
+    case INBOX_DOWN: /* we watch nobody, and call nobody, by these means */
+    case INBOX_EXIT:
+    case INBOX_RESULT:
+        break;
+    case INBOX_CALL:
+        requests_call(node, link, &event->call);
+        break;
+    case INBOX_MESSAGE:
+        message(node, link, event);
+        break;
+    case INBOX_CANCEL:
+        requests_cancel((struct request *)event->owner);
+        break;
+    }
 }
 
 static void frame(void *arg, struct peer *peer, struct bytes frame)
 {
     struct node *node = (struct node *)arg;
     struct link *link = (struct link *)peer_data(peer);
+    struct control_scan *scan = link == NULL ? NULL : link->scan;
     struct inbox_event event;
     const char *cause = "malformed frame";
     int rv;
@@ -338,34 +358,21 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
     if (link == NULL) {
         return;
     }
-    link->inbox_peer.scan = link->scan;
+    link->scan = NULL;
+    link->inbox_peer.scan = scan;
+    if (scan != NULL) {
+        control_scan_settle(scan, frame);
+    }
     rv = inbox_receive(&node->inbox, &link->inbox_peer, frame, peer_out(peer),
                        &event, &cause);
-    drop_scan(link);
     if (rv != 0) {
         refused(node, peer, cause);
         peer_cut(peer, cause);
-        return;
+    } else {
+        handle(node, link, &event);
     }
-    if (event.type != INBOX_NONE) {
-        node->now_ms = loop_now_ms(node->loop);
-    }
-    switch (event.type) {
-    case INBOX_NONE:
-    case INBOX_DOWN: /* we watch nobody, and call nobody, by these means */
-    case INBOX_EXIT:
-    case INBOX_RESULT:
-        break;
-    case INBOX_CALL:
-        requests_call(node, link, &event.call);
-        break;
-    case INBOX_MESSAGE:
-        message(node, link, &event);
-        break;
-    case INBOX_CANCEL:
-        requests_cancel((struct request *)event.owner);
-        break;
-    }
+    /* The call knew of it until now. */
+    mem_free(scan);
 }
 
 void links_config(struct peers_callbacks *ret_callbacks)

@@ -99,6 +99,7 @@ struct link {
     struct list node_link;     /* in node->links */
     struct parts parts;        /* big messages from and to a member */
     struct control_scan *scan; /* owned; of a frame that is arriving */
+    size_t check_count;        /* requests that are or wait to be checked */
 };
 
 struct node {
@@ -168,6 +169,8 @@ struct node {
     /* requests.c */
     struct map requests; /* of struct request, by number */
     struct heap request_deadlines;
+    struct check *check; /* checks.c: under way; NULL: none is */
+    struct list checks;  /* of struct request: wait for theirs */
     uint64_t request_number;
     size_t request_bytes;        /* of the arguments of all requests */
     struct list waiting_applied; /* of struct request: for an index */

@@ -18,6 +18,7 @@ void requests_init(struct node *node)
     heap_init(&node->request_deadlines, node->settings->requests_max);
     list_init(&node->waiting_applied);
     list_init(&node->waiting_leader);
+    list_init(&node->checks);
     buf_init(&node->scratch, NODE_RESULT_SIZE_MAX);
 }
 
@@ -26,6 +27,7 @@ static void request_free(struct node *node, struct request *request)
     (void)map_remove(&node->requests,
                      bytes_of(request->key, sizeof(request->key)));
     heap_remove(&node->request_deadlines, &request->deadline);
+    checks_forget(request);
     list_remove(&request->link_node);
     list_remove(&request->queue);
     call_free(&node->inbox, request->call);
@@ -39,6 +41,7 @@ void requests_close(struct node *node)
 {
     struct heap_node *first;
 
+    checks_close(node);
     while ((first = heap_first(&node->request_deadlines)) != NULL) {
         request_free(node, LIST_ENTRY(first, struct request, deadline));
     }
@@ -241,8 +244,8 @@ struct request *request_new(struct node *node, struct link *link,
     list_init(&request->queue);
     buf_init(&ignored, 1024);
     /* The same arguments were accepted before; only their place is new. */
-    rv = api_decode(function->module, function->function, request->args,
-                    function->arity, &request->api, &ignored);
+    rv = api_decode_args(function, request->args, source->spans, &request->api,
+                         &ignored);
     ensure(rv == 0 || rv == ERR_NOMEM);
     buf_close(&ignored);
     request->deadline.key = node->now_ms + source->timeout_ms;
@@ -305,6 +308,7 @@ static void start_call(struct node *node, struct link *link,
 {
     struct request_source source = {.function = api->function,
                                     .args = call->args,
+                                    .spans = call->spans,
                                     .timeout_ms = api->timeout_ms};
     struct request *request;
     int rv;
@@ -313,10 +317,13 @@ static void start_call(struct node *node, struct link *link,
         source.blob = peer_take_frame(link->peer);
     }
     request = new_for_call(node, link, call, &source, &rv);
-    if (request != NULL) {
-        request_start(node, request);
-    } else {
+    if (request == NULL) {
         refuse(node, link, call, rv);
+    } else if (checks_is_big(api) ||
+               (link->check_count > 0 && api->route == API_STATE)) {
+        checks_start(node, request);
+    } else {
+        request_start(node, request);
     }
     /* The call was in it until now. */
     blob_release(source.blob);
@@ -326,6 +333,8 @@ void requests_call(struct node *node, struct link *link,
                    const struct call *call)
 {
     struct api_request api;
+    const struct api_function *function =
+        api_lookup(call->module, call->function, call->arity);
     struct buf *result = node_result(node);
     struct call_result done;
     struct buf why;
@@ -338,19 +347,17 @@ void requests_call(struct node *node, struct link *link,
         refuse(node, link, call, ERR_BUSY);
         return;
     }
-    buf_init(&why, 4096);
-    rv = api_decode(call->module, call->function, call->args, call->arity, &api,
-                    &why);
-    if (rv == ERR_UNDEF) {
+    if (function == NULL) {
         reply(node, link, call, &(struct call_result){.type = CALL_UNDEF});
-        buf_close(&why);
         return;
     }
+    buf_init(&why, 4096);
+    rv = api_decode_args(function, call->args, call->spans, &api, &why);
     if (rv == 0 && !access_allows_call(node, link, &api)) {
         rv = ERR_FORBIDDEN;
     }
     if (rv == 0 && call->arity > 0) {
-        rv = api_check_terms(&api, &node->rng, &why);
+        rv = api_check_terms(&api, STATE_SHARED_MIN, &node->rng, &why);
     }
     if (rv == ERR_BADARG) {
         results_put_badarg(result, buf_bytes(&why));
@@ -413,6 +420,7 @@ void request_propose(struct node *node, struct request *request,
 void requests_cancel(struct request *request)
 {
     /* What was begun goes on; only the answer has no reader. */
+    checks_forget(request);
     request->link = NULL;
     list_remove(&request->link_node);
 }
@@ -422,7 +430,10 @@ void requests_link_down(struct node *node, struct link *link)
     struct list *first;
 
     while ((first = list_take_first(&link->requests)) != NULL) {
-        LIST_ENTRY(first, struct request, link_node)->link = NULL;
+        struct request *request = LIST_ENTRY(first, struct request, link_node);
+
+        checks_forget(request);
+        request->link = NULL;
     }
     if (link->member != NULL) {
         routes_member_lost(node, link->member->id);

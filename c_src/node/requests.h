@@ -27,6 +27,9 @@ struct request {
     struct bytes args;         /* raw list; in `blob`, or a copy that lies
                                   behind the structure */
     struct blob *blob;         /* held; NULL: there is none */
+    bool is_checking;          /* by checks.c, or waits for it */
+    bool has_crc;              /* `crc` is that of the state */
+    uint32_t crc;
 };
 
 /* A call from a peer: answers at once, or makes a request. */
@@ -59,6 +62,7 @@ struct request_source {
     const struct api_function *function;
     struct bytes args;
     struct blob *blob; /* in which `args` are, to be held; NULL: copied */
+    const struct etf_spans *spans; /* of long ones of them, or NULL */
     uint64_t timeout_ms;
 };
 
@@ -75,6 +79,14 @@ typedef void request_applied_fn(struct node *node, struct request *request,
 void request_propose(struct node *node, struct request *request,
                      const struct command *command,
                      request_applied_fn *applied);
+
+/* checks.c: whether the state is so big that it is looked at beside the loop.
+ * A request is started once that is done, or its end is seen to. */
+bool checks_is_big(const struct api_request *api);
+void checks_start(struct node *node, struct request *request);
+/* Before the request goes, or its link. */
+void checks_forget(struct request *request);
+void checks_close(struct node *node);
 
 /* routes.c: starts a request where it is to be answered. */
 void request_start(struct node *node, struct request *request);

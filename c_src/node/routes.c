@@ -219,7 +219,7 @@ int requests_forwarded(struct node *node, struct bytes body,
     int rv = etf_read_tuple_of(&reader, 2);
 
     rv = rv == 0 ? etf_read_u64(&reader, &number) : rv;
-    rv = rv == 0 ? etf_read_raw(&reader, &result) : rv;
+    rv = rv == 0 ? etf_read_rest(&reader, &result) : rv;
     if (rv != 0) {
         return rv;
     }

@@ -188,6 +188,8 @@ void states_replicate(struct node *node, struct request *request)
          * for a deleted one. */
         .value = api->type == API_DELETE_STATE ? bytes_of(NULL, 0) : api->state,
         .blob = request->blob,
+        .has_crc = request->has_crc,
+        .crc = request->crc,
         .deadline_ms = request->deadline.key,
         .user = request->number};
     int rv;

@@ -46,6 +46,8 @@ struct state_request {
     uint64_t seq;   /* WRITE; 0: read the newest first and take the next */
     struct bytes value; /* WRITE; copied, unless ... */
     struct blob *blob;  /* ... it lies in this, and is most of it; held */
+    bool has_crc;       /* `crc` is known to be that of the value */
+    uint32_t crc;
     uint64_t replicas[STATE_REPLICAS_MAX]; /* member ids */
     uint32_t replica_count;
     uint64_t deadline_ms;

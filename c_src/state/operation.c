@@ -130,7 +130,7 @@ int operation_prepare(struct operation *operation,
     operation->request.value = bytes_of(NULL, 0);
     operation->request.blob = NULL;
     if (request->type == STATE_WRITE) {
-        write.crc = crc32c(0, request->value);
+        write.crc = request->has_crc ? request->crc : crc32c(0, request->value);
         rv = encode_store(operation, &write, is_shared, &operation->store);
     }
     if (rv == 0 && is_shared) {

@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rv == 0) {
         check_request(&request);
         rng_init(&rng, size);
-        rv = api_check_terms(&request, &rng, &reason);
+        rv = api_check_terms(&request, SIZE_MAX, &rng, &reason);
         ensure(rv == 0 || rv == ERR_BADARG);
     }
     if (rv == ERR_BADARG) {

@@ -375,7 +375,7 @@ static int check_call(struct fixture *fixture, const char *module,
 
     rng_init(&rng, 4711);
     assert_ok(decode(fixture, module, function, (uint32_t)strlen(kinds)));
-    return api_check_terms(&fixture->request, &rng, &fixture->reason);
+    return api_check_terms(&fixture->request, SIZE_MAX, &rng, &fixture->reason);
 }
 
 static void terms_with_equal_keys_are_refused_wherever_they_are(void **state)
@@ -439,7 +439,7 @@ static void no_memory_to_compare_keys_is_told(void **state)
     etf_put_nil(&fixture.args);
     assert_ok(decode(&fixture, "quorate", "create_sandbox", 2));
     mem_fail_after(0);
-    rv = api_check_terms(&fixture.request, &rng, &fixture.reason);
+    rv = api_check_terms(&fixture.request, SIZE_MAX, &rng, &fixture.reason);
     mem_fail_after(UINT64_MAX);
     assert_err(rv, ERR_NOMEM);
     assert_int_equal(fixture.reason.size, 0);

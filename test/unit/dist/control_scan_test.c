@@ -5,6 +5,7 @@
 #include "dist/control.h"
 #include "dist/control_scan.h"
 #include "dist/flags.h"
+#include "dist/inbox.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 #include "lib/test.h"
@@ -165,12 +166,86 @@ static void what_is_wrong_is_found_when_it_comes(void **state)
     buf_close(&frame);
 }
 
+/* {'$gen_call', {Pid, j}, {m, f, [List]}} with a long list. */
+static size_t put_long_call(struct buf *frame)
+{
+    enum { COUNT = 100000 };
+    struct etf_pid pid = {.node = bytes_of_string("a@b")};
+    size_t begin;
+
+    buf_put(frame, "p\203h\4a\6", 6);
+    etf_put_pid(frame, &pid);
+    etf_put_atom(frame, "");
+    etf_put_atom(frame, "quorate");
+    etf_put_version(frame);
+    etf_put_tuple(frame, 3);
+    etf_put_atom(frame, "$gen_call");
+    etf_put_tuple(frame, 2);
+    etf_put_pid(frame, &pid);
+    etf_put_nil(frame);
+    etf_put_tuple(frame, 3);
+    etf_put_atom(frame, "m");
+    etf_put_atom(frame, "f");
+    etf_put_list(frame, 1);
+    begin = frame->size;
+    etf_put_list(frame, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        etf_put_u64(frame, 7);
+    }
+    etf_put_nil(frame);
+    etf_put_nil(frame);
+    assert_ok(buf_error(frame));
+    return begin;
+}
+
+/* What was looked at while it arrived is not looked at again. */
+static void a_call_knows_where_its_long_arguments_end(void **state)
+{
+    struct control_scan *scan = mem_alloc(sizeof(*scan));
+    struct inbox_peer peer = {.name = bytes_of_string("a@b"),
+                              .flags = DIST_FLAGS_OFFERED};
+    struct inbox_event event;
+    struct inbox inbox;
+    struct buf frame;
+    struct buf out;
+    struct bytes raw;
+    const char *cause;
+    size_t arrived;
+    size_t begin;
+
+    (void)state;
+    assert_non_null(scan);
+    inbox_init(&inbox, bytes_of_string("quorate@127.0.0.1"), 7);
+    buf_init(&frame, 1000000);
+    buf_init(&out, 1000);
+    begin = put_long_call(&frame);
+    assert_ok(scan_steps(buf_bytes(&frame), 50000, SIZE_MAX, scan, &arrived));
+    memset(frame.data + begin + 1000, 1, 8);
+    peer.scan = scan;
+    /* Not settled yet: the walk meets what is none. */
+    assert_ok(
+        inbox_receive(&inbox, &peer, buf_bytes(&frame), &out, &event, &cause));
+    assert_int_equal(event.type, INBOX_NONE);
+    control_scan_settle(scan, buf_bytes(&frame));
+    assert_ok(
+        inbox_receive(&inbox, &peer, buf_bytes(&frame), &out, &event, &cause));
+    assert_int_equal(event.type, INBOX_CALL);
+    assert_int_equal(event.call.arity, 1);
+    assert_true(etf_spans_find(event.call.spans, frame.data + begin, &raw));
+    assert_int_equal(raw.size, frame.size - begin - 1);
+    mem_free(scan);
+    buf_close(&frame);
+    buf_close(&out);
+    inbox_close(&inbox);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_frames_in_steps),
         cmocka_unit_test(frames_cut_anywhere_are_refused),
         cmocka_unit_test(what_is_wrong_is_found_when_it_comes),
+        cmocka_unit_test(a_call_knows_where_its_long_arguments_end),
     };
 
     return cmocka_run_group_tests_name("dist_control_scan", tests, NULL, NULL);

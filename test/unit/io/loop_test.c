@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * io/loop: turns, the timer, waking, signals, standard input, and watched
  * processes. */
+#include "base/mem.h"
 #include "io/loop.h"
 #include "io/sys.h"
 #include "lib/test.h"
@@ -148,6 +149,61 @@ static void another_thread_can_wake_it(void **state)
     assert_ok(loop_run(fixture.loop));
     assert_int_equal(pthread_join(thread, NULL), 0);
     loop_free(fixture.loop);
+}
+
+struct job {
+    struct loop *loop;
+    pthread_t worker;
+    bool is_worked;
+    bool is_done;
+};
+
+static void do_work(void *arg)
+{
+    struct job *job = (struct job *)arg;
+
+    job->worker = pthread_self();
+    job->is_worked = true;
+}
+
+static void end_work(void *arg)
+{
+    struct job *job = (struct job *)arg;
+
+    assert_true(job->is_worked);
+    assert_false(pthread_equal(job->worker, pthread_self()));
+    job->is_done = true;
+    loop_stop(job->loop);
+}
+
+static void work_is_done_beside_the_loop(void **state)
+{
+    struct fixture fixture;
+    struct job job = {0};
+
+    (void)state;
+    make_loop(&fixture, false);
+    job.loop = fixture.loop;
+    mem_fail_after(0);
+    assert_err(loop_work(fixture.loop, do_work, end_work, &job), ERR_NOMEM);
+    mem_fail_after(UINT64_MAX);
+    assert_ok(loop_work(fixture.loop, do_work, end_work, &job));
+    assert_ok(loop_run(fixture.loop));
+    assert_true(job.is_done);
+    loop_free(fixture.loop);
+}
+
+static void a_loop_that_is_freed_ends_its_work_first(void **state)
+{
+    struct fixture fixture;
+    struct job job = {0};
+
+    (void)state;
+    make_loop(&fixture, false);
+    job.loop = fixture.loop;
+    assert_ok(loop_work(fixture.loop, do_work, end_work, &job));
+    loop_free(fixture.loop);
+    assert_true(job.is_done);
 }
 
 static void signals_arrive_as_callbacks(void **state)
@@ -338,6 +394,8 @@ int main(void)
         cmocka_unit_test(a_deadline_in_the_past_is_due_at_once),
         cmocka_unit_test(an_idle_loop_sleeps),
         cmocka_unit_test(another_thread_can_wake_it),
+        cmocka_unit_test(work_is_done_beside_the_loop),
+        cmocka_unit_test(a_loop_that_is_freed_ends_its_work_first),
         cmocka_unit_test(signals_arrive_as_callbacks),
         cmocka_unit_test(standard_input_can_be_a_pipe),
         cmocka_unit_test(standard_input_can_be_a_file),
