@@ -7,6 +7,7 @@
 #include "store/wal_recover.h"
 #include "unit/store/wal_fixture.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -23,19 +24,33 @@ static size_t record_offset(size_t position)
     return WAL_SEGMENT_HEADER_SIZE + position * RECORD_SIZE;
 }
 
-/* `count` records, each with a flush of its own, or all in one write. */
+static void wait_for_flush(const struct fixture *fixture)
+{
+    uint64_t flushes = 0;
+    uint64_t records = 0;
+
+    while (flushes == 0) {
+        sched_yield();
+        wal_counters(fixture->wal, &flushes, &records);
+    }
+}
+
+/* `count` records, each with a flush of its own, or all but the first in one
+ * write. */
 static void fill(struct fixture *fixture, int count, bool is_one_write)
 {
     fixture->segment_size = SEGMENT_SIZE;
     assert_ok(fixture_open(fixture));
     if (is_one_write) {
-        /* The first may go alone; then the writer is held back by done(). */
+        /* The first goes alone; then the writer is held back in done(). */
         pthread_mutex_lock(&fixture->mutex);
     }
     for (int i = 0; i < count; i++) {
         assert_ok(fixture_submit(fixture, 1, ENTRY_SIZE));
         if (!is_one_write) {
             assert_ok(fixture_wait(fixture));
+        } else if (i == 0) {
+            wait_for_flush(fixture);
         }
     }
     if (is_one_write) {
