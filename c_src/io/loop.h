@@ -19,7 +19,8 @@ typedef void loop_stdin_cb(void *arg, struct bytes bytes);
 
 struct loop_config {
     loop_cb *turn;  /* once per turn, after all input of it; before flush */
-    loop_cb *timer; /* loop_set_deadline() has come */
+    loop_cb *timer; /* loop_set_deadline() has come; a turn follows; NULL: that
+                       is enough */
     loop_signal_cb *on_signal; /* SIGTERM, SIGINT, SIGHUP */
     loop_stdin_cb *on_stdin;   /* NULL: standard input is not read */
     void *arg;

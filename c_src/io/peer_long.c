@@ -54,6 +54,11 @@ void peer_pause(struct peer *peer)
     list_append(&peer->peers->paused, &peer->paused);
 }
 
+bool peer_is_paused(const struct peer *peer)
+{
+    return !list_is_empty(&peer->paused);
+}
+
 void peers_resume(struct peers *peers)
 {
     struct list *node;

@@ -123,6 +123,8 @@ struct buf *peer_bulk(struct peer *peer);
  * is cut. */
 void peer_out_shared(struct peer *peer, struct bytes bytes, struct blob *blob);
 bool peer_is_busy(const struct peer *peer);
+/* Whether it has had its share of this turn: more of it may wait to be read. */
+bool peer_is_paused(const struct peer *peer);
 /* Ends the link for what the peer sent, or because we have no memory for it;
  * `down` comes later in the turn. */
 void peer_cut(struct peer *peer, const char *reason);

@@ -19,6 +19,18 @@ struct link *links_leader(struct node *node)
                    members_by_id(&node->members, raft_leader(node->raft)));
 }
 
+bool links_have_unread(const struct node *node)
+{
+    LIST_FOREACH (first, &node->links) {
+        const struct link *link = LIST_ENTRY(first, struct link, node_link);
+
+        if (link->member != NULL && peer_is_paused(link->peer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct link *links_member(const struct node *node, uint64_t member_id)
 {
     return link_of(node, members_by_id(&node->members, member_id));

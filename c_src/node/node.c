@@ -281,7 +281,7 @@ static int open_peers(struct node *node, struct buf *error)
 static int open_node(struct node *node, struct buf *error)
 {
     struct loop_config loop = {
-        .turn = turn, .timer = turn, .on_signal = on_signal, .arg = node};
+        .turn = turn, .on_signal = on_signal, .arg = node};
     int rv;
 
     if (node->settings->supervised) {

@@ -48,6 +48,7 @@ enum {
     NODE_DIAL_MIN_MS = 100,           /* pause before a member is dialled */
     NODE_DIAL_MAX_MS = 5000,          /* the same after many failures */
     NODE_LINK_STABLE_MS = 10000,      /* a link that stood so long was good */
+    NODE_LATE_TURNS_MAX = 8,          /* in which silence is not judged yet */
     NODE_RENEW_MS = 250,              /* keep-alives gathered for the log */
     NODE_ORDER_RETRY_MS = 2000,       /* an unanswered order is sent again */
     NODE_RESULT_SIZE_MAX = 80 * 1024 * 1024,
@@ -142,6 +143,7 @@ struct node {
     struct list proposals;       /* proposed, by index and ordinal */
     uint64_t proposed_index;     /* the last entry of ours */
     bool was_leader;
+    uint32_t late_turns; /* since a deadline of the core has come */
     uint64_t leader_since_ms;
     struct list reads;           /* of struct request: gathered this turn */
     struct list reads_pending;   /* asked, not confirmed; read_id ascending */
@@ -227,6 +229,8 @@ void links_close(struct node *node);
 void links_send_member(struct node *node, uint64_t member_id, const char *kind,
                        struct bytes content);
 struct link *links_member(const struct node *node, uint64_t member_id);
+/* Whether members have sent more than was read in this turn. */
+bool links_have_unread(const struct node *node);
 /* Sends {quorate, 1, Kind, Body} to a member. A big body goes in parts, by
  * others that come later, and without a copy if it has a blob, which may be
  * NULL here. ERR_BUSY: too much is under way; ERR_LIMIT, ERR_NOMEM. */

@@ -152,12 +152,29 @@ static void step_surely(struct node *node, struct raft_event *event,
     ensure(rv == 0 || rv == ERR_NOMEM);
 }
 
+/* A member that did not run for a while, or was busy, has to read before it
+ * calls another one silent: a sign of life may stand in a socket, behind parts
+ * of something big. Not for ever: what it reads may be all there is. */
+static bool must_read_first(const struct node *node)
+{
+    return !node_log_is_leader(node) &&
+           node->late_turns < NODE_LATE_TURNS_MAX &&
+           (node->late_turns == 0 || links_have_unread(node));
+}
+
 void node_log_tick(struct node *node)
 {
     struct raft_event event = {.type = RAFT_TICK};
     struct raft_effects effects;
 
-    if (raft_deadline_ms(node->raft) <= node->now_ms) {
+    bool is_due = raft_deadline_ms(node->raft) <= node->now_ms;
+
+    if (is_due && must_read_first(node)) {
+        node->late_turns++;
+        return;
+    }
+    node->late_turns = 0;
+    if (is_due) {
         step_surely(node, &event, &effects);
     }
 }

@@ -511,6 +511,9 @@ calls_with(Own, Epoch) ->
       [<<"bad">>, ct_counter:spec(), #{checkpoint => #{a => Hole}}]},
      {state, state_replicator, replicate_state, [<<"honest">>, Epoch, Hole]},
      {state, state_replicator, replicate_state, [<<"honest">>, Epoch, #{Hole => 1}, #{seq => 1}]},
+     %% So big that it is looked at beside the loop.
+     {state, state_replicator, replicate_state,
+      [<<"honest">>, Epoch, {binary:copy(<<7>>, 300000), Hole}, #{seq => 1}]},
      {name, consistency_manager, register, [Hole, Pid, #{}]},
      {meta, consistency_manager, register, [name, Pid, Hole]},
      {name, consistency_manager, unregister, [Hole, Pid]},
