@@ -256,7 +256,7 @@ static void replay(struct bench *bench, const char *dir, size_t batch)
 int main(int argc, char *argv[])
 {
     static struct bench bench;
-    double seconds = argc > 2 ? atof(argv[2]) : 2;
+    double seconds = argc > 2 ? strtod(argv[2], NULL) : 2;
     const char *dir = argc > 1 ? argv[1] : ".";
 
     bench.samples = mem_alloc_array(SAMPLES_MAX, sizeof(double));
