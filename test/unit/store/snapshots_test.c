@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Snapshots through their thread, and through power cuts. */
 #define CRASH_LOSES_DATA
+#include "base/mem.h"
 #include "store/snapshots.h"
 #include "unit/store/crash.h"
 #include "unit/store/snapshot_fixture.h"
@@ -257,6 +258,39 @@ static void pieces_are_read_for_sending(void **state)
     snapshots_close(snapshots);
 }
 
+static void without_memory_it_is_refused_and_tried_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct snapshots *snapshots = open_snapshots(fixture);
+    struct snapshots_config config = {.dir = fixture->dir, .ready = ring};
+    struct snapshot_meta meta = make_meta(10);
+    struct snapshots *none = NULL;
+    struct bytes data;
+
+    make_state(fixture, 1000, 1);
+    data = buf_bytes(&fixture->state);
+    mem_fail_after(0);
+    assert_err(snapshots_open(&config, &none), ERR_NOMEM);
+    assert_null(none);
+    assert_err(snapshots_begin(snapshots, 10), ERR_NOMEM);
+    mem_fail_after(UINT64_MAX);
+    assert_ok(snapshots_begin(snapshots, 10));
+    mem_fail_after(0);
+    assert_err(snapshots_append(snapshots, data), ERR_NOMEM);
+    mem_fail_after(UINT64_MAX);
+    append_all(snapshots, data);
+    /* The place for the answer is made with the job. */
+    for (uint64_t left = 0; left < 2; left++) {
+        mem_fail_after(left);
+        assert_err(snapshots_finish(snapshots, &meta), ERR_NOMEM);
+        mem_fail_after(UINT64_MAX);
+    }
+    assert_ok(snapshots_finish(snapshots, &meta));
+    assert_ok(wait_for(snapshots, SNAPSHOTS_TAKEN).status);
+    assert_ok(check_snapshot(fixture, 10));
+    snapshots_close(snapshots);
+}
+
 /* --- Power cuts ----------------------------------------------------------- */
 
 /* Child: two more snapshots, until the power fails. */
@@ -321,6 +355,7 @@ int main(void)
         TEST(a_leaders_one_is_stored_in_chunks),
         TEST(a_leaders_one_goes_on_after_a_restart),
         TEST(pieces_are_read_for_sending),
+        TEST(without_memory_it_is_refused_and_tried_again),
         TEST(after_a_power_cut_the_newest_one_is_whole),
     };
 
