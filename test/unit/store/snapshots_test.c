@@ -124,14 +124,16 @@ static void more_than_the_queue_holds_waits(void **state)
 
     make_state(fixture, 4 * 1024 * 1024, 1);
     data = buf_bytes(&fixture->state);
+    /* The thread is held where it tells that the first one is done. */
+    pthread_mutex_lock(&bell.mutex);
     assert_ok(snapshots_begin(snapshots, 10));
-    /* The thread needs longer to write than we to hand over. */
     while ((rv = snapshots_append(snapshots, data)) == 0) {
         count++;
-        assert_true(count < 10000);
+        assert_true(count <= 16);
     }
+    pthread_mutex_unlock(&bell.mutex);
     assert_err(rv, ERR_BUSY);
-    assert_true(count >= 15);
+    assert_int_equal(count, 16);
     snapshots_close(snapshots);
     assert_false(has_file(fixture, 10, SNAPSHOT_OWN));
     assert_false(has_file(fixture, 10, SNAPSHOT_WHOLE));
