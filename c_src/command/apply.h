@@ -46,6 +46,10 @@ int apply_register(struct apply *apply) MUST_USE;
 int apply_unregister(struct apply *apply) MUST_USE;
 void apply_remove_name(struct apply *apply, struct registered_name *name);
 
+/* command_members.c */
+int apply_put_member(struct apply *apply) MUST_USE;
+int apply_drop_member(struct apply *apply) MUST_USE;
+
 /* command_apply.c: tells the shell. */
 void apply_emit_worker(struct apply *apply, enum command_event_type type,
                        struct worker *worker);
@@ -53,6 +57,7 @@ void apply_emit_sandbox(struct apply *apply, enum command_event_type type,
                         struct sandbox *sandbox, struct worker *worker);
 void apply_emit_name(struct apply *apply, enum command_event_type type,
                      struct registered_name *name, struct worker *worker);
+void apply_emit_members(struct apply *apply);
 
 /* A grant with this number has ended: if it was of this very entry, the number
  * is used up. */

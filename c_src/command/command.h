@@ -15,6 +15,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "cluster/directory.h"
 #include "registry/registry.h"
 
 #include <stdint.h>
@@ -32,6 +33,8 @@ enum command_type {
     COMMAND_STOPPED = 10,
     COMMAND_REGISTER = 11,
     COMMAND_UNREGISTER = 12,
+    COMMAND_PUT_MEMBER = 13,  /* name, address, instance of a member */
+    COMMAND_DROP_MEMBER = 14, /* it is no member any more */
 };
 
 /* One form for all; which fields count is in the comment of each. Bytes are
@@ -45,7 +48,8 @@ struct command {
                                   0, the worker's current one */
     uint64_t clock;            /* ATTACH RENEW: the agent's clock, ms */
     uint64_t renewed_index;    /* EXPIRE: the last renewal that was seen */
-    uint64_t member;           /* ATTACH: id of the member attached to */
+    uint64_t member;           /* ATTACH: id of the member attached to;
+                                  PUT_MEMBER DROP_MEMBER: id */
     struct resources capacity; /* ATTACH */
     uint32_t sandboxes_max;    /* ATTACH */
     struct bytes id;           /* CLAIM PLACE STARTED FAILED STOP STOPPED */
@@ -57,10 +61,13 @@ struct command {
     uint8_t priority;          /* CLAIM */
     uint8_t replica_count;     /* CLAIM */
     uint64_t replicas[REGISTRY_REPLICAS_MAX]; /* CLAIM */
-    struct bytes pid;    /* STARTED REGISTER UNREGISTER: raw term */
-    struct bytes reason; /* FAILED STOPPED: raw term */
-    struct bytes name;   /* REGISTER UNREGISTER: raw term */
-    struct bytes meta;   /* REGISTER: raw term */
+    struct bytes pid;     /* STARTED REGISTER UNREGISTER: raw term */
+    struct bytes reason;  /* FAILED STOPPED: raw term */
+    struct bytes name;    /* REGISTER UNREGISTER: raw term */
+    struct bytes meta;    /* REGISTER: raw term */
+    struct bytes node;    /* PUT_MEMBER: node name */
+    struct bytes address; /* PUT_MEMBER: host:port, or empty */
+    uint64_t instance;    /* PUT_MEMBER: 0, not known yet */
 };
 
 /* Whether the fields that count for its type are within the limits of
@@ -88,9 +95,10 @@ enum command_event_type {
     EVENT_STOPPING,      /* sandbox: its worker is to stop it */
     EVENT_REMOVED,       /* sandbox: forgotten; freed after the callback */
     EVENT_NAME_REGISTERED,
-    EVENT_NAME_REMOVED,   /* name: freed after the callback */
-    EVENT_WORKER_REMOVED, /* worker: it had no lease, and another one needed
-                             its place; freed after the callback */
+    EVENT_NAME_REMOVED,    /* name: freed after the callback */
+    EVENT_WORKER_REMOVED,  /* worker: it had no lease, and another one needed
+                              its place; freed after the callback */
+    EVENT_MEMBERS_CHANGED, /* the directory is another one */
 };
 
 /* Events come one by one while a command is carried out: look at what the
@@ -109,7 +117,8 @@ typedef void command_event_cb(void *arg, const struct command_event *event);
 
 /* What the proposer is told. */
 struct command_result {
-    int rv; /* 0; ERR_EXISTS (sandbox/name: the one that is there);
+    int rv; /* 0; ERR_EXISTS (sandbox/name: the one that is there; member: the
+               name is that of another id);
                ERR_NOT_FOUND; ERR_STALE_EPOCH (EXPIRE: renewed since);
                ERR_CLOSED (the lease is not live); ERR_LIMIT; ERR_BUSY;
                ERR_NO_CAPACITY (worker full) */
@@ -121,6 +130,7 @@ struct command_result {
 
 struct command_machine {
     struct registry registry;
+    struct directory directory; /* of members: what the log has said so far */
     uint64_t applied_index;
     uint64_t burnt_index; /* a grant of this entry ended in this same entry:
                              no other grant may take its number */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The machine: begin, end, and which command goes where. What commands mean is
- * in command_leases.c, command_sandboxes.c and command_names.c. */
+ * in command_leases.c, command_sandboxes.c, command_names.c and
+ * command_members.c. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "command/apply.h"
@@ -50,6 +51,11 @@ void apply_emit_name(struct apply *apply, enum command_event_type type,
          &(struct command_event){.type = type, .worker = worker, .name = name});
 }
 
+void apply_emit_members(struct apply *apply)
+{
+    emit(apply, &(struct command_event){.type = EVENT_MEMBERS_CHANGED});
+}
+
 void apply_end_grant(struct apply *apply, uint64_t grant)
 {
     ensure(grant <= apply->index);
@@ -90,6 +96,10 @@ static int dispatch(struct apply *apply)
         return apply_register(apply);
     case COMMAND_UNREGISTER:
         return apply_unregister(apply);
+    case COMMAND_PUT_MEMBER:
+        return apply_put_member(apply);
+    case COMMAND_DROP_MEMBER:
+        return apply_drop_member(apply);
     }
     unreachable();
 }

@@ -52,7 +52,8 @@ static const struct field fields[] = {
     {ON_LEASE, FIELD_U64, AT(lease), 0, UINT64_MAX},
     {ON(ATTACH) | ON(RENEW), FIELD_U64, AT(clock), 0, UINT64_MAX},
     {ON(EXPIRE), FIELD_U64, AT(renewed_index), 0, UINT64_MAX},
-    {ON(ATTACH), FIELD_U64, AT(member), 1, UINT64_MAX},
+    {ON(ATTACH) | ON(PUT_MEMBER) | ON(DROP_MEMBER), FIELD_U64, AT(member), 1,
+     UINT64_MAX},
     {ON(ATTACH), FIELD_U32, AT(capacity.cpu), 0, UINT32_MAX},
     {ON(ATTACH), FIELD_U32, AT(capacity.memory), 0, UINT32_MAX},
     {ON(ATTACH), FIELD_U32, AT(sandboxes_max), 0, UINT32_MAX},
@@ -73,6 +74,9 @@ static const struct field fields[] = {
     {ON(REGISTER) | ON(UNREGISTER), FIELD_BYTES, AT(name), 1,
      REGISTRY_NAME_SIZE_MAX},
     {ON(REGISTER), FIELD_BYTES, AT(meta), 0, REGISTRY_META_SIZE_MAX},
+    {ON(PUT_MEMBER), FIELD_BYTES, AT(node), 1, DIRECTORY_NAME_SIZE_MAX},
+    {ON(PUT_MEMBER), FIELD_BYTES, AT(address), 0, DIRECTORY_ADDRESS_SIZE_MAX},
+    {ON(PUT_MEMBER), FIELD_U64, AT(instance), 0, UINT64_MAX},
 };
 
 enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]) };
@@ -135,7 +139,7 @@ static bool field_is_valid(const struct command *command,
 
 static bool type_is_known(unsigned type)
 {
-    return type >= COMMAND_ATTACH && type <= COMMAND_UNREGISTER;
+    return type >= COMMAND_ATTACH && type <= COMMAND_DROP_MEMBER;
 }
 
 int command_validate(const struct command *command)

@@ -234,6 +234,7 @@ void orders_event(struct node *node, const struct command_event *event)
     case EVENT_NAME_REGISTERED:
     case EVENT_NAME_REMOVED:
     case EVENT_WORKER_REMOVED:
+    case EVENT_MEMBERS_CHANGED:
         break;
     }
 }

@@ -38,7 +38,10 @@ static struct command full_command(enum command_type type)
                             .pid = text("the pid"),
                             .reason = text("the reason"),
                             .name = text("the name"),
-                            .meta = text("the meta")};
+                            .meta = text("the meta"),
+                            .node = text("m@host"),
+                            .address = text("host:1"),
+                            .instance = 0x66778899aabbccdd};
 }
 
 static void assert_same(struct bytes actual, struct bytes expected)
@@ -53,7 +56,8 @@ static bool is_one_of(enum command_type type, const char *types)
 }
 
 /* a attach, b renew, c expire, d release, e claim, f place, g started,
- * h failed, i stop, j stopped, k register, l unregister */
+ * h failed, i stop, j stopped, k register, l unregister, m put member,
+ * n drop member */
 static void assert_decoded(const struct command *c, const struct command *want)
 {
     struct command none = {.type = want->type};
@@ -66,7 +70,7 @@ static void assert_decoded(const struct command *c, const struct command *want)
     assert_int_equal(c->lease, PICK("bcdefk")->lease);
     assert_int_equal(c->clock, PICK("ab")->clock);
     assert_int_equal(c->renewed_index, PICK("c")->renewed_index);
-    assert_int_equal(c->member, PICK("a")->member);
+    assert_int_equal(c->member, PICK("amn")->member);
     assert_int_equal(c->capacity.cpu, PICK("a")->capacity.cpu);
     assert_int_equal(c->capacity.memory, PICK("a")->capacity.memory);
     assert_int_equal(c->sandboxes_max, PICK("a")->sandboxes_max);
@@ -83,6 +87,9 @@ static void assert_decoded(const struct command *c, const struct command *want)
     assert_same(c->reason, PICK("hj")->reason);
     assert_same(c->name, PICK("kl")->name);
     assert_same(c->meta, PICK("k")->meta);
+    assert_same(c->node, PICK("m")->node);
+    assert_same(c->address, PICK("m")->address);
+    assert_int_equal(c->instance, PICK("m")->instance);
 #undef PICK
 }
 
@@ -94,14 +101,14 @@ static void every_command_comes_through(void **state)
 
     (void)state;
     buf_init(&batch, BATCH_SIZE_MAX);
-    for (int type = COMMAND_ATTACH; type <= COMMAND_UNREGISTER; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_DROP_MEMBER; type++) {
         struct command full = full_command((enum command_type)type);
 
         command_encode(&batch, &full);
     }
     assert_ok(buf_error(&batch));
     cursor = cursor_of(buf_bytes(&batch));
-    for (int type = COMMAND_ATTACH; type <= COMMAND_UNREGISTER; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_DROP_MEMBER; type++) {
         struct command full = full_command((enum command_type)type);
 
         assert_ok(command_decode(&cursor, &command));
@@ -153,7 +160,7 @@ static void every_truncation_is_an_error(void **state)
 
     (void)state;
     buf_init(&batch, BATCH_SIZE_MAX);
-    for (int type = COMMAND_ATTACH; type <= COMMAND_UNREGISTER; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_DROP_MEMBER; type++) {
         struct command full = full_command((enum command_type)type);
 
         buf_clear(&batch);
@@ -227,6 +234,8 @@ static void sizes_have_limits(void **state)
         {COMMAND_STOPPED, AT(reason), 0, 1024},
         {COMMAND_REGISTER, AT(name), 1, 255},
         {COMMAND_REGISTER, AT(meta), 0, 16384},
+        {COMMAND_PUT_MEMBER, AT(node), 1, 255},
+        {COMMAND_PUT_MEMBER, AT(address), 0, 255},
     };
 
     (void)state;

@@ -35,6 +35,7 @@ static const char *const event_names[] = {
     [EVENT_NAME_REGISTERED] = "registered",
     [EVENT_NAME_REMOVED] = "name_removed",
     [EVENT_WORKER_REMOVED] = "worker_removed",
+    [EVENT_MEMBERS_CHANGED] = "members_changed",
 };
 
 /* "claimed s1 by a": the bytes that are named are read, so that a use after

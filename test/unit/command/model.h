@@ -323,6 +323,9 @@ static inline int model_apply(struct model *m, uint64_t index,
         return model_register(m, c, w, n);
     case COMMAND_UNREGISTER:
         return model_unregister(m, c, n);
+    case COMMAND_PUT_MEMBER:
+    case COMMAND_DROP_MEMBER:
+        break; /* not of its world */
     }
     return ERR_UNDEF;
 }
