@@ -77,6 +77,26 @@ static int check_members(const struct settings *settings, struct buf *error)
     return 0;
 }
 
+static int check_joins(const struct settings *settings, struct buf *error)
+{
+    if (settings->join_count > 0 && settings->member_count > 0) {
+        buf_printf(error, "--member names the first voters of a new cluster, "
+                          "--join members of one that is there; give one of "
+                          "the two");
+        return ERR_BADARG;
+    }
+    for (uint32_t i = 0; i < settings->join_count; i++) {
+        if (strcmp(settings->joins[i].name, settings->name) == 0) {
+            buf_printf(error,
+                       "--join names '%s' itself; give members that are in "
+                       "the cluster already",
+                       settings->name);
+            return ERR_BADARG;
+        }
+    }
+    return 0;
+}
+
 static bool is_loopback(const char *host)
 {
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
@@ -178,6 +198,9 @@ int settings_check(struct settings *settings, struct buf *error)
         settings->listen = self->address;
     }
     rv = check_members(settings, error);
+    if (rv == 0) {
+        rv = check_joins(settings, error);
+    }
     if (rv == 0) {
         rv = check_reachable(settings, error);
     }

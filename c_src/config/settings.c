@@ -24,6 +24,8 @@ static const struct setting schema[] = {
      "where to serve; port 0 takes a free one"},
     {"member", SETTING_MEMBER, FIELD(members), NULL, 0, 0,
      "one of the first voters; repeated"},
+    {"join", SETTING_MEMBER, FIELD(joins), NULL, 0, 0,
+     "a member of the cluster to be added to; repeated"},
     {"peer_cookie", SETTING_PEER_COOKIE, FIELD(peer_cookies), NULL, 0, 0,
      "a cookie for peers of such names; repeated"},
     {"role", SETTING_ROLE, FIELD(roles), NULL, 0, 0,
@@ -180,7 +182,8 @@ static int set_list(struct settings *settings, const struct setting *setting,
         rv = value_member(value, &entry.member, error);
         list.size = sizeof(entry.member);
         list.count_max = SETTINGS_MEMBERS_MAX;
-        count = &settings->member_count;
+        count = setting->offset == FIELD(members) ? &settings->member_count
+                                                  : &settings->join_count;
     } else if (setting->type == SETTING_PEER_COOKIE) {
         rv = value_peer_cookie(value, &entry.cookie, error);
         list.size = sizeof(entry.cookie);

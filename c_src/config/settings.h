@@ -80,6 +80,8 @@ struct settings {
     struct settings_address listen;                       /* port 0: any */
     struct settings_member members[SETTINGS_MEMBERS_MAX]; /* initial voters */
     uint32_t member_count; /* 0: this member alone */
+    struct settings_member joins[SETTINGS_MEMBERS_MAX]; /* of its cluster */
+    uint32_t join_count; /* not 0: this member waits to be added */
     /* The first that matches counts. */
     struct settings_peer_cookie peer_cookies[SETTINGS_PEER_COOKIES_MAX];
     uint32_t peer_cookie_count;

@@ -7,10 +7,15 @@
 
 static const bool table[RIGHTS][ROLES] = {
     /*                client, worker, member */
-    [RIGHT_NONE] = {false, false, false}, [RIGHT_READ] = {true, true, true},
-    [RIGHT_SANDBOX] = {true, true, true}, [RIGHT_SELECT] = {true, true, true},
-    [RIGHT_STATE] = {false, true, true},  [RIGHT_NAME] = {false, true, true},
-    [RIGHT_AGENT] = {false, true, true},  [RIGHT_MEMBER] = {false, false, true},
+    [RIGHT_NONE] = {false, false, false},
+    [RIGHT_READ] = {true, true, true},
+    [RIGHT_SANDBOX] = {true, true, true},
+    [RIGHT_SELECT] = {true, true, true},
+    [RIGHT_STATE] = {false, true, true},
+    [RIGHT_NAME] = {false, true, true},
+    [RIGHT_AGENT] = {false, true, true},
+    [RIGHT_MEMBER] = {false, false, true},
+    [RIGHT_MANAGE] = {false, false, true},
 };
 
 static const char *const texts[ROLES] = {
@@ -63,4 +68,12 @@ enum security_role role_decide(const struct role_claims *claims)
         role = lesser(role, said);
     }
     return role;
+}
+
+bool role_may_manage(const struct role_claims *claims)
+{
+    struct role_claims apart_from_name = *claims;
+
+    apart_from_name.is_member = true;
+    return role_decide(&apart_from_name) == ROLE_MEMBER;
 }

@@ -28,6 +28,7 @@ enum security_right {
     RIGHT_NAME,    /* register and unregister names */
     RIGHT_AGENT,   /* attach as a worker, and all that an agent says */
     RIGHT_MEMBER,  /* the protocol of members among themselves */
+    RIGHT_MANAGE,  /* add and remove members; see role_may_manage() */
     RIGHTS         /* count */
 };
 
@@ -51,5 +52,9 @@ struct role_claims {
  * others at most a worker. A role in a certificate that is not known here
  * counts as the least. */
 enum security_role role_decide(const struct role_claims *claims);
+
+/* Whether it has RIGHT_MANAGE: a member, or a peer of which neither a setting
+ * nor its certificate says that it is less than one. */
+bool role_may_manage(const struct role_claims *claims);
 
 #endif

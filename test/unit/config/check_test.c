@@ -171,6 +171,27 @@ static void address_that_nobody_can_reach_is_refused(void **state)
     assert_accepted(fixture);
 }
 
+static void joining_and_founding_exclude_each_other(void **state)
+{
+    struct fixture *fixture = *state;
+
+    set(fixture, "join", "q2@127.0.0.1=127.0.0.1:4002");
+    assert_accepted(fixture);
+    set(fixture, "member", "q1@127.0.0.1=127.0.0.1:4001");
+    assert_refused(fixture, "--member names the first voters of a new cluster, "
+                            "--join members of one that is there; give one of "
+                            "the two");
+}
+
+static void nobody_joins_itself(void **state)
+{
+    struct fixture *fixture = *state;
+
+    set(fixture, "join", "q1@127.0.0.1=127.0.0.1:4001");
+    assert_refused(fixture, "--join names 'q1@127.0.0.1' itself; give members "
+                            "that are in the cluster already");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -187,6 +208,8 @@ int main(void)
         TEST(member_must_be_among_the_members),
         TEST(even_number_of_members_is_refused),
         TEST(address_that_nobody_can_reach_is_refused),
+        TEST(joining_and_founding_exclude_each_other),
+        TEST(nobody_joins_itself),
     };
 
     return cmocka_run_group_tests_name("config_check", tests, NULL, NULL);

@@ -11,10 +11,11 @@ static void rights_are_those_of_the_documents(void **state)
         bool worker;
         bool member;
     } expected[] = {
-        {RIGHT_NONE, false, false, false}, {RIGHT_READ, true, true, true},
-        {RIGHT_SANDBOX, true, true, true}, {RIGHT_SELECT, true, true, true},
-        {RIGHT_STATE, false, true, true},  {RIGHT_NAME, false, true, true},
-        {RIGHT_AGENT, false, true, true},  {RIGHT_MEMBER, false, false, true},
+        {RIGHT_NONE, false, false, false},  {RIGHT_READ, true, true, true},
+        {RIGHT_SANDBOX, true, true, true},  {RIGHT_SELECT, true, true, true},
+        {RIGHT_STATE, false, true, true},   {RIGHT_NAME, false, true, true},
+        {RIGHT_AGENT, false, true, true},   {RIGHT_MEMBER, false, false, true},
+        {RIGHT_MANAGE, false, false, true},
     };
     enum { COUNT = sizeof(expected) / sizeof(expected[0]) };
 
@@ -109,6 +110,31 @@ static void only_a_configured_name_makes_a_member(void **state)
     assert_int_equal(decide(false, "client", "member"), ROLE_CLIENT);
 }
 
+static void
+who_is_called_less_than_a_member_may_not_manage_members(void **state)
+{
+    static const char *const said[] = {"", "client", "worker", "member"};
+
+    (void)state;
+    for (int setting = 0; setting < 4; setting++) {
+        for (int certificate = 0; certificate < 4; certificate++) {
+            struct role_claims claims = {
+                .is_set = setting > 0,
+                .certificate = bytes_of_string(said[certificate])};
+            bool may = (setting == 0 || setting == 3) &&
+                       (certificate == 0 || certificate == 3);
+
+            if (claims.is_set) {
+                assert_ok(role_parse(bytes_of_string(said[setting]),
+                                     &claims.setting));
+            }
+            assert_int_equal(role_may_manage(&claims), may);
+            claims.is_member = true;
+            assert_int_equal(role_may_manage(&claims), may);
+        }
+    }
+}
+
 static void an_unknown_role_of_a_certificate_is_the_least(void **state)
 {
     (void)state;
@@ -126,6 +152,8 @@ int main(void)
         cmocka_unit_test(the_least_of_what_is_said_counts),
         cmocka_unit_test(only_a_configured_name_makes_a_member),
         cmocka_unit_test(an_unknown_role_of_a_certificate_is_the_least),
+        cmocka_unit_test(
+            who_is_called_less_than_a_member_may_not_manage_members),
     };
 
     return cmocka_run_group_tests_name("security_role", tests, NULL, NULL);
