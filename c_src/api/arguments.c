@@ -4,6 +4,7 @@
 
 #include "base/ensure.h"
 #include "base/err.h"
+#include "config/value.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 
@@ -110,6 +111,21 @@ int arguments_id(struct bytes raw, const char *what,
     }
     *ret_id = id;
     return 0;
+}
+
+int arguments_node(struct bytes raw, struct api_request *request,
+                   struct buf *reason)
+{
+    char name[SETTINGS_NAME_SIZE_MAX + 1];
+    struct buf no_text;
+    int rv =
+        arguments_id(raw, "node", request->text[0], &request->node, reason);
+
+    buf_init(&no_text, 0);
+    if (rv == 0 && value_name(request->node, name, &no_text) != 0) {
+        rv = arguments_fail(reason, "node");
+    }
+    return rv;
 }
 
 /* --- Resources ------------------------------------------------------------ */
@@ -300,6 +316,23 @@ static int read_worker(struct bytes raw, struct api_request *request)
     return 0;
 }
 
+/* HOST:PORT, as a binary or a string. */
+static int read_address(struct bytes raw, struct api_request *request,
+                        struct buf *reason)
+{
+    struct settings_address address;
+    struct buf no_text;
+    int rv = arguments_id(raw, "address", request->text[1], &request->address,
+                          reason);
+
+    buf_init(&no_text, 0);
+    if (rv == 0 &&
+        value_address(request->address, 1, &address, &no_text) != 0) {
+        rv = arguments_fail(reason, "address");
+    }
+    return rv;
+}
+
 static const struct option {
     const char *name;
     enum api_option option;
@@ -319,6 +352,7 @@ static const struct option {
     {"after", API_OPTION_AFTER, NULL},
     {"worker", API_OPTION_WORKER, read_worker},
     {"seq", API_OPTION_SEQ, read_seq},
+    {"address", API_OPTION_ADDRESS, NULL},
 };
 
 static int read_option(struct bytes key, struct bytes value,
@@ -346,6 +380,9 @@ static int read_option(struct bytes key, struct bytes value,
     if (option->option == API_OPTION_AFTER) {
         return arguments_id(value, "after", request->text[1], &request->after,
                             reason);
+    }
+    if (option->option == API_OPTION_ADDRESS) {
+        return read_address(value, request, reason);
     }
     ensure(option->read != NULL);
     if (option->read(value, request) != 0) {

@@ -31,6 +31,7 @@
 #define META      API_ARG_META
 #define RESOURCES API_ARG_RESOURCES
 #define OPTIONS   API_ARG_OPTIONS
+#define NODE      API_ARG_NODE
 
 static const struct api_function functions[] = {
     {QUORATE, NAME("version"), 0, API_VERSION, API_LOCAL, RIGHT_READ, {0}, 0},
@@ -208,6 +209,30 @@ static const struct api_function functions[] = {
      RIGHT_SELECT,
      {RESOURCES, OPTIONS},
      API_OPTION_TIMEOUT | API_OPTION_PROFILE},
+    {MANAGER,
+     NAME("add_member"),
+     2,
+     API_ADD_MEMBER,
+     API_LEADER,
+     RIGHT_MANAGE,
+     {NODE, OPTIONS},
+     API_OPTION_TIMEOUT | API_OPTION_ADDRESS},
+    {MANAGER,
+     NAME("remove_member"),
+     1,
+     API_REMOVE_MEMBER,
+     API_LEADER,
+     RIGHT_MANAGE,
+     {NODE},
+     0},
+    {MANAGER,
+     NAME("remove_member"),
+     2,
+     API_REMOVE_MEMBER,
+     API_LEADER,
+     RIGHT_MANAGE,
+     {NODE, OPTIONS},
+     API_OPTION_TIMEOUT},
 };
 
 const struct api_function *api_lookup(struct bytes module,

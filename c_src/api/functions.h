@@ -38,6 +38,8 @@ enum api_type {
     API_REPLICAS,
     API_SELECT_OPTIMAL_NODE,
     API_SELECT,
+    API_ADD_MEMBER,
+    API_REMOVE_MEMBER,
     API_TYPES /* count */
 };
 
@@ -60,6 +62,7 @@ enum api_argument {
     API_ARG_META,
     API_ARG_RESOURCES,
     API_ARG_OPTIONS,
+    API_ARG_NODE, /* NAME@HOST of a member */
 };
 
 /* Keys of options maps, as bits: which ones a function takes. */
@@ -77,6 +80,7 @@ enum api_option {
     API_OPTION_AFTER = 1 << 10,
     API_OPTION_WORKER = 1 << 11,
     API_OPTION_SEQ = 1 << 12,
+    API_OPTION_ADDRESS = 1 << 13,
 };
 
 struct api_function {

@@ -74,6 +74,8 @@ static int take_argument(struct bytes raw, enum api_argument argument,
         return arguments_resources(raw, &request->resources, reason);
     case API_ARG_OPTIONS:
         return arguments_options(raw, request, reason);
+    case API_ARG_NODE:
+        return arguments_node(raw, request, reason);
     case API_ARG_NONE:
         break;
     }
@@ -111,6 +113,9 @@ static void set_defaults(struct api_request *request,
         .rf = API_RF_DEFAULT,
         .priority = API_PRIORITY_DEFAULT,
         .limit = API_LIMIT_MAX};
+    if (function->right == RIGHT_MANAGE) {
+        request->timeout_ms = API_MEMBERS_TIMEOUT_MS_DEFAULT;
+    }
 }
 
 int api_decode(struct bytes module, struct bytes function, struct bytes args,
@@ -152,6 +157,9 @@ int api_decode_args(const struct api_function *function, struct bytes args,
     }
     if (etf_list_next(&list, &has_more) != 0 || has_more) {
         return arguments_fail(error_reason, "args");
+    }
+    if (row->type == API_ADD_MEMBER && ret_request->address.size == 0) {
+        return arguments_fail(error_reason, "address");
     }
     return 0;
 }

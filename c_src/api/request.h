@@ -19,6 +19,7 @@
 enum {
     API_TIMEOUT_MS_DEFAULT = 5000,
     API_TIMEOUT_MS_MAX = 3600000,
+    API_MEMBERS_TIMEOUT_MS_DEFAULT = 60000, /* ADD_MEMBER, REMOVE_MEMBER */
     API_RF_DEFAULT = 3,
     API_PRIORITY_DEFAULT = 5,
     API_PRIORITY_MAX = 9,
@@ -60,8 +61,12 @@ struct api_request {
     struct bytes worker; /* node name; SANDBOXES: filter, or empty; REGISTER,
                             UNREGISTER: the node of `pid` */
 
-    uint8_t text[2][REGISTRY_ID_SIZE_MAX]; /* of `id` and `after` */
-    uint8_t small[API_ARITY_MAX][2];       /* raw integers out of a STRING */
+    struct bytes node;    /* ADD_MEMBER, REMOVE_MEMBER: NAME@HOST */
+    struct bytes address; /* ADD_MEMBER: HOST:PORT, or empty: not given */
+
+    /* Of strings: `id` or `node`, `after` or `address`. */
+    uint8_t text[2][REGISTRY_ID_SIZE_MAX];
+    uint8_t small[API_ARITY_MAX][2]; /* raw integers out of a STRING */
 };
 
 /* 0; ERR_UNDEF: there is no such function; ERR_BADARG: What of

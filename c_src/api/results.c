@@ -91,6 +91,20 @@ void results_put_error_raw(struct buf *buf, const char *atom, struct bytes raw)
     put_raw_or_undefined(buf, raw);
 }
 
+void results_put_error_number(struct buf *buf, const char *atom,
+                              uint64_t number)
+{
+    put_error_head(buf, atom);
+    etf_put_u64(buf, number);
+}
+
+void results_put_error_atoms(struct buf *buf, const char *atom,
+                             const char *detail)
+{
+    put_error_head(buf, atom);
+    etf_put_atom(buf, detail);
+}
+
 void results_put_badarg(struct buf *buf, struct bytes what)
 {
     results_put_error_raw(buf, "badarg", what);
@@ -116,8 +130,7 @@ void results_put_name_exists(struct buf *buf,
 
 void results_put_stale_epoch(struct buf *buf, uint64_t current)
 {
-    put_error_head(buf, "stale_epoch");
-    etf_put_u64(buf, current);
+    results_put_error_number(buf, "stale_epoch", current);
 }
 
 void results_put_stale_version(struct buf *buf, uint64_t epoch, uint64_t seq)
@@ -228,13 +241,15 @@ void results_put_status(struct buf *buf, const struct results_status *status)
     put_key_u64(buf, "cut_for_memory", status->links.cut_for_memory);
 }
 
-void results_put_member(struct buf *buf, struct bytes name, bool is_up,
-                        const char *role)
+void results_put_member(struct buf *buf, const struct results_member *member)
 {
-    etf_put_map(buf, 3);
-    put_key_node(buf, "name", name);
-    put_key_bool(buf, "up", is_up);
-    put_key_atom(buf, "role", role);
+    etf_put_map(buf, 5);
+    put_key_node(buf, "name", member->name);
+    put_key_bool(buf, "up", member->is_up);
+    put_key_atom(buf, "role", member->role);
+    put_key_atom(buf, "standing", member->standing);
+    etf_put_atom(buf, "address");
+    etf_put_string_binary(buf, member->address);
 }
 
 void results_put_worker(struct buf *buf, const struct results_worker *worker)

@@ -76,8 +76,22 @@ struct results_status {
 void results_put_status(struct buf *buf, const struct results_status *status);
 
 /* One element of quorate:members(). */
-void results_put_member(struct buf *buf, struct bytes name, bool is_up,
-                        const char *role);
+struct results_member {
+    struct bytes name;
+    bool is_up;
+    const char *role;     /* leader, follower, candidate, unknown */
+    const char *standing; /* voter, learner, joining, leaving, none */
+    const char *address;  /* "": not known */
+};
+void results_put_member(struct buf *buf, const struct results_member *member);
+
+/* {error, {Atom, Number}}, e.g. holds_states. */
+void results_put_error_number(struct buf *buf, const char *atom,
+                              uint64_t number);
+
+/* {error, {Atom, Atom}}, e.g. refused. */
+void results_put_error_atoms(struct buf *buf, const char *atom,
+                             const char *detail);
 
 /* One element of quorate:workers(); what the registry does not know is given
  * beside it. */

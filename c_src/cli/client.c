@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One call to a member:
  *
- *   dial ──up──▶ {'$gen_call', {Self, Tag}, {quorate, Function, []}}
+ *   dial ──up──▶ {'$gen_call', {Self, Tag}, {Module, Function, Args}}
  *                          ◀── {Tag, Result}
  *
  * and one deadline for all of it. */
@@ -10,6 +10,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "cli/json.h"
+#include "cli/member.h"
 #include "cli/render.h"
 #include "dist/control.h"
 #include "dist/frame.h"
@@ -123,10 +124,14 @@ static void on_up(void *arg, struct peer *peer)
     etf_put_tuple(out, 2);
     signal_put_self(&client->inbox, out);
     etf_put_raw(out, buf_bytes(&client->tag));
-    etf_put_tuple(out, 3);
-    etf_put_atom(out, "quorate");
-    etf_put_atom(out, options_command_name(client->options->command));
-    etf_put_nil(out);
+    if (member_is_command(client->options->command)) {
+        member_put_call(out, client->options);
+    } else {
+        etf_put_tuple(out, 3);
+        etf_put_atom(out, "quorate");
+        etf_put_atom(out, options_command_name(client->options->command));
+        etf_put_nil(out);
+    }
     frame_end(out, begin);
     if (buf_error(&client->tag) != 0) {
         fail(client, CLI_EXIT_SOFTWARE, "out of memory");
@@ -316,14 +321,21 @@ static int print(const struct client *client)
 
     buf_init(&text, OUTPUT_SIZE_MAX);
     if (is_error(result)) {
+        enum cli_exit code = CLI_EXIT_TEMPFAIL;
+        const char *advice = member_is_command(options->command)
+                                 ? member_advice(result, &code)
+                                 : "try again";
+
         rv = json_put_term(&text, result);
-        (void)fprintf(stderr, "quorate: %s answered %.*s; try again\n",
+        (void)fprintf(stderr, "quorate: %s answered %.*s; %s\n",
                       options->target.name, rv == 0 ? (int)text.size : 0,
-                      (const char *)text.data);
+                      (const char *)text.data, advice);
         buf_close(&text);
-        return CLI_EXIT_TEMPFAIL;
+        return (int)code;
     }
-    rv = render(&text, options->command, options->output, result);
+    rv = member_is_command(options->command)
+             ? member_render(&text, options->output, result)
+             : render(&text, options->command, options->output, result);
     if (rv != 0) {
         (void)fprintf(stderr,
                       "quorate: the answer of %s is not understood (%s); is it "

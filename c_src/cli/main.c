@@ -56,6 +56,8 @@ static int run(const struct options *options)
     case OPTIONS_MEMBERS:
     case OPTIONS_WORKERS:
     case OPTIONS_SANDBOXES:
+    case OPTIONS_MEMBER_ADD:
+    case OPTIONS_MEMBER_REMOVE:
         return client_run(options);
     }
     return CLI_EXIT_SOFTWARE;

@@ -7,12 +7,13 @@
 #include "base/err.h"
 #include "cli/arguments.h"
 #include "cli/tables.h"
+#include "config/value.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { TIMEOUT_DEFAULT_MS = 5000 };
+enum { TIMEOUT_DEFAULT_MS = 5000, MEMBER_TIMEOUT_DEFAULT_MS = 60000 };
 
 /* The value of a variable, or NULL; an empty one counts as not set. */
 static const char *find_variable(const char *const environment[],
@@ -188,6 +189,26 @@ static int default_target(struct options *options, struct buf *error)
     return 0;
 }
 
+/* Whom a change of members is about; the log takes its time for it. */
+static int read_subject(struct options *options, struct buf *error)
+{
+    bool is_add = options->command == OPTIONS_MEMBER_ADD;
+    struct bytes word;
+
+    if (!is_add && options->command != OPTIONS_MEMBER_REMOVE) {
+        if (options->timeout_ms == 0) {
+            options->timeout_ms = TIMEOUT_DEFAULT_MS;
+        }
+        return 0;
+    }
+    if (options->timeout_ms == 0) {
+        options->timeout_ms = MEMBER_TIMEOUT_DEFAULT_MS;
+    }
+    word = bytes_of_string(options->local.words[0]);
+    return is_add ? value_member(word, &options->subject, error)
+                  : value_name(word, options->subject.name, error);
+}
+
 enum cli_exit options_read(struct options *ret_options,
                            const char *const argv[],
                            const char *const environment[], struct buf *error)
@@ -199,7 +220,6 @@ enum cli_exit options_read(struct options *ret_options,
     memset(options, 0, sizeof(*options));
     options->command = OPTIONS_HELP;
     options->help_topic = OPTIONS_HELP;
-    options->timeout_ms = TIMEOUT_DEFAULT_MS;
     settings_init(&options->settings);
     if (arguments_read(options, argv[0] == NULL ? argv : argv + 1, &arguments,
                        error) != 0) {
@@ -211,6 +231,9 @@ enum cli_exit options_read(struct options *ret_options,
     }
     if (read_option_variables(options, &arguments, environment, error) != 0) {
         return CLI_EXIT_CONFIG;
+    }
+    if (read_subject(options, error) != 0) {
+        return CLI_EXIT_USAGE;
     }
     is_client = cli_command(options->command)->is_client;
     if (!is_client && options->command != OPTIONS_START) {

@@ -33,6 +33,8 @@ enum options_command {
     OPTIONS_MEMBERS,
     OPTIONS_WORKERS,
     OPTIONS_SANDBOXES,
+    OPTIONS_MEMBER_ADD,
+    OPTIONS_MEMBER_REMOVE,
     OPTIONS_PKI_INIT,
     OPTIONS_PKI_ISSUE,
     OPTIONS_PKI_SHOW,
@@ -81,11 +83,12 @@ struct options {
     enum options_command help_topic; /* OPTIONS_HELP: of all commands */
     const char *help_group;          /* "pki": of its commands; or NULL */
     enum options_output output;
-    uint32_t timeout_ms;          /* of the whole command */
-    struct options_target target; /* status, members, workers, sandboxes */
-    const char *config_file;      /* borrowed from the arguments; NULL: none */
-    struct settings settings;     /* start: all; else the cookie file only */
-    struct options_local local;   /* pki, cookie and log */
+    uint32_t timeout_ms;            /* of the whole command */
+    struct options_target target;   /* of what talks to a member */
+    struct settings_member subject; /* member add, member remove */
+    const char *config_file;    /* borrowed from the arguments; NULL: none */
+    struct settings settings;   /* start: all; else the cookie file only */
+    struct options_local local; /* pki, cookie and log */
 };
 
 /* Reads everything. `argv` and `environment` end with NULL and must outlive

@@ -17,9 +17,9 @@ struct column {
 };
 
 static const struct column member_columns[] = {
-    {"NAME", "name", NULL, NULL},
-    {"UP", "up", NULL, NULL},
-    {"ROLE", "role", NULL, NULL},
+    {"NAME", "name", NULL, NULL},       {"UP", "up", NULL, NULL},
+    {"ROLE", "role", NULL, NULL},       {"STANDING", "standing", NULL, NULL},
+    {"ADDRESS", "address", NULL, NULL},
 };
 
 /* Processor in thousandths, memory in MiB: committed of what there is. */
@@ -138,7 +138,7 @@ static int put_rows(struct columns *columns, const struct table *table,
     rv = etf_list_begin(&reader, &list);
     rv = rv != 0 ? rv : etf_list_next(&list, &has_more);
     while (rv == 0 && has_more) {
-        struct bytes row;
+        struct bytes row = bytes_of(NULL, 0);
 
         rv = etf_read_raw(&list.element, &row);
         for (size_t i = 0; rv == 0 && i < table->count; i++) {

@@ -36,6 +36,11 @@ static const struct cli_command commands[] = {
                          "the nodes that run sandboxes, and their load"},
     [OPTIONS_SANDBOXES] = {"sandboxes", true, CLIENT, 0, NULL, 0,
                            "the sandboxes and their owners"},
+    [OPTIONS_MEMBER_ADD] = {"member add", true, CLIENT, 0,
+                            "NAME@HOST=ADDR:PORT", 1,
+                            "add a member started with --join"},
+    [OPTIONS_MEMBER_REMOVE] = {"member remove", true, CLIENT, 0, "NAME@HOST", 1,
+                               "remove a member, running or lost"},
     [OPTIONS_PKI_INIT] = {"pki init", false, INIT, CLI_BIT(CLI_OPTION_DIR),
                           NULL, 0, "make the authority of a cluster for TLS"},
     [OPTIONS_PKI_ISSUE] = {"pki issue", false, ISSUE, CLI_BIT(CLI_OPTION_DIR),
@@ -61,6 +66,7 @@ static const struct cli_command commands[] = {
 };
 
 static const struct cli_group groups[] = {
+    {"member", "who the members of a cluster are"},
     {"pki", "certificates for TLS between the nodes"},
     {"cookie", "the secret that all nodes of a cluster share"},
     {"log", "the replicated log in a data directory that no member uses"},

@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+static const uint64_t hash_start = 0xcbf29ce484222325U;
+
 static const char *const verdict_names[] = {
     [PARTITION_NONE] = "no_partition",
     [PARTITION_MINOR] = "minor_partition",
@@ -30,17 +32,36 @@ enum partition_verdict partition_verdict_of(uint32_t missing, uint32_t expected)
 /* FNV-1a (Fowler, Noll, Vo) and the last steps of MurmurHash3 (Appleby), since
  * FNV alone leaves alike names with alike ids. Ids are in logs on disk: this
  * never changes. */
-uint64_t members_id_of(struct bytes name)
+static uint64_t hash_of(uint64_t hash, struct bytes bytes)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
-
-    for (size_t i = 0; i < name.size; i++) {
-        hash = (hash ^ name.data[i]) * 0x100000001b3U;
+    for (size_t i = 0; i < bytes.size; i++) {
+        hash = (hash ^ bytes.data[i]) * 0x100000001b3U;
     }
+    return hash;
+}
+
+static uint64_t id_of(uint64_t hash)
+{
     hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdU;
     hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53U;
     hash ^= hash >> 33;
     return hash == 0 ? 1 : hash;
+}
+
+uint64_t members_id_of(struct bytes name)
+{
+    return id_of(hash_of(hash_start, name));
+}
+
+uint64_t members_id_of_added(struct bytes name, uint64_t instance)
+{
+    uint8_t bytes[8];
+
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)(instance >> (8 * i));
+    }
+    return id_of(
+        hash_of(hash_of(hash_start, name), bytes_of(bytes, sizeof(bytes))));
 }
 
 void members_init(struct members *members)
@@ -58,42 +79,62 @@ void members_close(struct members *members)
     }
 }
 
-int members_add(struct members *members, struct bytes name, const char *address,
+int members_add(struct members *members, const struct directory_entry *entry,
                 struct member **ret_member)
 {
-    size_t address_size = strlen(address) + 1;
-    uint64_t id = members_id_of(name);
+    struct bytes name = bytes_of_string(entry->name);
     struct member *member;
     char *text;
 
-    if (name.size == 0 || memchr(name.data, 0, name.size) != NULL) {
-        return ERR_BADARG;
-    }
-    if (name.size > MEMBERS_NAME_SIZE_MAX ||
-        address_size - 1 > MEMBERS_ADDRESS_SIZE_MAX) {
-        return ERR_LIMIT;
-    }
-    if (members_by_id(members, id) != NULL) {
+    ensure(entry->id != 0);
+    ensure(name.size > 0);
+    if (members_by_id(members, entry->id) != NULL ||
+        members_by_name(members, name) != NULL) {
         return ERR_EXISTS;
     }
     if (members->count == MEMBERS_MAX) {
         return ERR_LIMIT;
     }
-    member = mem_alloc(sizeof(*member) + name.size + 1 + address_size);
+    member = mem_alloc(sizeof(*member) + name.size + 1);
     if (member == NULL) {
         return ERR_NOMEM;
     }
     text = (char *)(member + 1);
-    memcpy(text, name.data, name.size);
-    memcpy(text + name.size + 1, address, address_size);
-    *member = (struct member){.id = id,
-                              .name = bytes_of(text, name.size),
-                              .address = text + name.size + 1};
+    memcpy(text, entry->name, name.size + 1);
+    *member = (struct member){.id = entry->id,
+                              .instance = entry->instance,
+                              .name = bytes_of(text, name.size)};
+    memcpy(member->address, entry->address, sizeof(member->address));
     members->members[members->count++] = member;
     if (ret_member != NULL) {
         *ret_member = member;
     }
     return 0;
+}
+
+void members_remove(struct members *members, struct member *member)
+{
+    uint32_t i = 0;
+
+    while (members->members[i] != member) {
+        i++;
+        ensure(i < members->count);
+    }
+    members->count--;
+    for (; i < members->count; i++) {
+        members->members[i] = members->members[i + 1];
+    }
+    mem_free(member);
+}
+
+void members_entry(const struct member *member,
+                   struct directory_entry *ret_entry)
+{
+    int rv =
+        directory_entry_init(ret_entry, member->id, member->instance,
+                             member->name, bytes_of_string(member->address));
+
+    ensure(rv == 0);
 }
 
 struct member *members_by_id(const struct members *members, uint64_t id)
@@ -130,33 +171,46 @@ bool members_set_up(struct members *members, struct member *member, bool is_up,
     }
     member->is_up = is_up;
     member->changed_ms = now_ms;
-    if (is_up) {
-        members->up_count++;
-    } else {
-        members->up_count--;
-    }
     return true;
+}
+
+uint32_t members_expected(const struct members *members)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < members->count; i++) {
+        count += members->members[i]->is_expected;
+    }
+    return count;
+}
+
+uint32_t members_up(const struct members *members)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct member *member = members->members[i];
+
+        count += member->is_expected && member->is_up;
+    }
+    return count;
 }
 
 enum partition_verdict members_verdict(const struct members *members)
 {
-    return partition_verdict_of(members->count - members->up_count,
-                                members->count);
+    uint32_t expected = members_expected(members);
+
+    return partition_verdict_of(expected - members_up(members), expected);
 }
 
 void members_check(const struct members *members)
 {
-    uint32_t up_count = 0;
-
     ensure(members->count <= MEMBERS_MAX);
     for (uint32_t i = 0; i < members->count; i++) {
         const struct member *member = members->members[i];
 
         ensure(member->id != 0);
-        ensure(member->id == members_id_of(member->name));
         ensure(members_by_id(members, member->id) == member);
         ensure(members_by_name(members, member->name) == member);
-        up_count += member->is_up;
     }
-    ensure(up_count == members->up_count);
 }

@@ -21,10 +21,10 @@ static enum security_role role_of_setting(enum settings_role role)
     unreachable();
 }
 
-enum security_role access_role(const struct node *node, const struct link *link)
+void access_set_role(const struct node *node, struct link *link)
 {
     const struct settings *settings = node->settings;
-    struct role_claims claims = {.is_member = link->member != NULL,
+    struct role_claims claims = {.is_member = greeting_is_candidate(node, link),
                                  .certificate =
                                      peer_certificate_role(link->peer)};
 
@@ -37,7 +37,8 @@ enum security_role access_role(const struct node *node, const struct link *link)
             claims.setting = role_of_setting(rule->role);
         }
     }
-    return role_decide(&claims);
+    link->role = role_decide(&claims);
+    link->may_manage = role_may_manage(&claims);
 }
 
 /* `what` and `detail` say what was asked for. */
@@ -63,7 +64,8 @@ static bool is_own_name(const struct link *link, const struct api_request *api)
 bool access_allows_call(struct node *node, const struct link *link,
                         const struct api_request *api)
 {
-    if (!role_may(link->role, api->function->right)) {
+    if (!role_may(link->role, api->function->right) &&
+        !(api->function->right == RIGHT_MANAGE && link->may_manage)) {
         refuse(node, link, "call", api->function->function);
         return false;
     }

@@ -14,9 +14,9 @@
 struct node;
 struct link;
 
-/* The role of a peer that is up: by its name, the settings, its certificate. */
-enum security_role access_role(const struct node *node,
-                               const struct link *link);
+/* Sets the role of a peer that is up, and whether it may manage members: by its
+ * name, the settings, its certificate. */
+void access_set_role(const struct node *node, struct link *link);
 
 /* Whether this peer may make this call. */
 bool access_allows_call(struct node *node, const struct link *link,

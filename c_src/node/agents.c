@@ -94,6 +94,23 @@ void agents_link_down(struct node *node, const struct link *link)
     }
 }
 
+static void put_member_names(const struct node *node, struct buf *body)
+{
+    uint32_t count = members_expected(&node->members);
+
+    if (count > 0) {
+        etf_put_list(body, count);
+    }
+    for (uint32_t i = 0; i < node->members.count; i++) {
+        const struct member *member = members_at(&node->members, i);
+
+        if (member->is_expected) {
+            etf_put_atom_bytes(body, member->name);
+        }
+    }
+    etf_put_nil(body);
+}
+
 static void send_attached(struct node *node, const struct agent *agent)
 {
     struct buf *body = node_result(node);
@@ -111,12 +128,39 @@ static void send_attached(struct node *node, const struct agent *agent)
     etf_put_atom(body, "keepalive_interval");
     etf_put_u64(body, KEEPALIVE_INTERVAL_MS);
     etf_put_atom(body, "members");
-    etf_put_list(body, node->members.count);
-    for (uint32_t i = 0; i < node->members.count; i++) {
-        etf_put_atom_bytes(body, members_at(&node->members, i)->name);
-    }
-    etf_put_nil(body);
+    put_member_names(node, body);
     agent_send(node, agent, "attached");
+}
+
+/* An agent whose link is gone asks another member at once. */
+void agents_leave(struct node *node)
+{
+    struct agent *agent;
+    size_t position = 0;
+
+    while ((agent = map_next(&node->agents, &position)) != NULL) {
+        if (agent->link != NULL) {
+            peer_cut(agent->link->peer, "this member was removed");
+        }
+    }
+}
+
+void agents_tell_members(struct node *node)
+{
+    struct agent *agent;
+    size_t position = 0;
+
+    while ((agent = map_next(&node->agents, &position)) != NULL) {
+        struct buf *body = node_result(node);
+
+        etf_put_map(body, 2);
+        etf_put_atom(body, "incarnation");
+        etf_put_binary(
+            body, bytes_of(agent->incarnation, sizeof(agent->incarnation)));
+        etf_put_atom(body, "members");
+        put_member_names(node, body);
+        agent_send(node, agent, "members");
+    }
 }
 
 static void send_lease_lost(struct node *node, const struct agent *agent)

@@ -15,14 +15,13 @@ enum { PROTOCOL_VERSION = 1 };
 
 /* A member of the set that may be no member, by a setting or its certificate,
  * is not treated as one: neither heard nor told anything. */
-static void set_role(const struct node *node, struct link *link)
+void links_set_role(const struct node *node, struct link *link)
 {
-    link->role = access_role(node, link);
-    if (link->member != NULL && link->role != ROLE_MEMBER) {
+    access_set_role(node, link);
+    if (greeting_is_candidate(node, link) && link->role != ROLE_MEMBER) {
         log_line(LOG_WARN, "member_refused", "member=%.*s role=%s",
                  (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
                  role_text(link->role));
-        link->member = NULL;
     }
 }
 
@@ -31,49 +30,24 @@ static struct buf *out_of_peer(void *arg)
     return peer_out((struct peer *)arg);
 }
 
-/* NULL: not a member of the settings. */
-static struct redial *redial_of(struct node *node, struct bytes name)
+void links_member_up(struct node *node, struct link *link,
+                     struct member *member)
 {
-    for (uint32_t i = 0; i < node->settings->member_count; i++) {
-        if (bytes_is(name, node->settings->members[i].name)) {
-            return &node->redials[i];
-        }
-    }
-    return NULL;
+    link->member = member;
+    members_set_up(&node->members, member, true, node->now_ms);
+    dialling_note_link(node, member, true);
+    log_line(LOG_INFO, "member_up", "member=%.*s", (int)member->name.size,
+             (const char *)member->name.data);
 }
 
-/* Chooses when the next attempt is due: in a pause that doubles, of which half
- * is chance, so that those who lost one another together do not come back
- * together. */
-static void redial_later(struct node *node, struct redial *redial)
+void links_member_gone(struct node *node, struct link *link)
 {
-    uint64_t pause_ms = redial->pause_ms * 2;
+    struct member *member = link->member;
 
-    if (pause_ms < NODE_DIAL_MIN_MS) {
-        pause_ms = NODE_DIAL_MIN_MS;
-    } else if (pause_ms > NODE_DIAL_MAX_MS) {
-        pause_ms = NODE_DIAL_MAX_MS;
-    }
-    redial->pause_ms = pause_ms;
-    redial->due_ms =
-        node->now_ms + pause_ms / 2 + rng_below(&node->rng, pause_ms / 2 + 1);
-}
-
-static void note_link(struct node *node, struct bytes name, bool is_up)
-{
-    struct redial *redial = redial_of(node, name);
-
-    if (redial == NULL) {
-        return;
-    }
-    if (is_up) {
-        redial->linked_ms = node->now_ms;
-        return;
-    }
-    if (node->now_ms - redial->linked_ms >= NODE_LINK_STABLE_MS) {
-        redial->pause_ms = 0;
-    }
-    redial_later(node, redial);
+    link->member = NULL;
+    members_set_up(&node->members, member, false, node->now_ms);
+    dialling_note_link(node, member, false);
+    routes_member_lost(node, member->id);
 }
 
 static void peer_up(void *arg, struct peer *peer)
@@ -90,29 +64,19 @@ static void peer_up(void *arg, struct peer *peer)
     link->inbox_peer.flags = peer_flags(peer);
     link->inbox_peer.out = out_of_peer;
     link->inbox_peer.arg = peer;
-    link->member = members_by_name(&node->members, link->inbox_peer.name);
     list_init(&link->requests);
     parts_init(&link->parts);
     list_init(&link->node_link);
     list_append(&node->links, &link->node_link);
     peer_set_data(peer, link);
-    if (link->member == node->self) {
-        link->member = NULL;
-    }
-    set_role(node, link);
+    links_set_role(node, link);
+    log_line(LOG_DEBUG, "peer_up", "peer=%.*s role=%s",
+             (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
+             role_text(link->role));
     if (role_may(link->role, RIGHT_AGENT)) {
         agents_link_up(node, link);
     }
-    if (link->member != NULL) {
-        members_set_up(&node->members, link->member, true, node->now_ms);
-        note_link(node, link->inbox_peer.name, true);
-        log_line(LOG_INFO, "member_up", "member=%.*s",
-                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data);
-    } else {
-        log_line(LOG_DEBUG, "peer_up", "peer=%.*s role=%s",
-                 (int)link->inbox_peer.name.size, link->inbox_peer.name.data,
-                 role_text(link->role));
-    }
+    greeting_link_up(node, link);
 }
 
 /* What tied processes here and there is gone with the link. */
@@ -140,8 +104,7 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
              "peer=%.*s reason=\"%s\"", (int)link->inbox_peer.name.size,
              link->inbox_peer.name.data, reason);
     if (link->member != NULL) {
-        members_set_up(&node->members, link->member, false, node->now_ms);
-        note_link(node, link->inbox_peer.name, false);
+        links_member_gone(node, link);
     }
     agents_link_down(node, link);
     forget_peer(node, link);
@@ -151,13 +114,6 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
     parts_close(&link->parts);
     mem_free(link->scan);
     mem_free(link);
-}
-
-static void dial_failed(void *arg, struct bytes name, const char *reason)
-{
-    (void)arg;
-    log_line(LOG_DEBUG, "dial_failed", "peer=%.*s reason=\"%s\"",
-             (int)name.size, name.data, reason);
 }
 
 /* Takes {quorate, 1, Kind, Body} apart: 0, ERR_BADARG if it is another term,
@@ -212,7 +168,7 @@ static int member_message(struct node *node, struct link *link,
     }
     rv = open_binary(body, &content);
     if (bytes_is(kind, "raft")) {
-        if (rv == 0) {
+        if (rv == 0 && identity_bind(node)) {
             node_log_receive(node, link, content);
         }
     } else if (bytes_is(kind, "replica")) {
@@ -259,6 +215,15 @@ static int message_from_member(struct node *node, struct link *link,
     return member_message(node, link, kind, body, NULL);
 }
 
+static int greeting(struct node *node, struct link *link, struct bytes kind,
+                    struct bytes body)
+{
+    struct bytes content;
+    int rv = open_binary(body, &content);
+
+    return rv == 0 ? greeting_receive(node, link, kind, content) : rv;
+}
+
 static void message(struct node *node, struct link *link,
                     const struct inbox_event *event)
 {
@@ -272,16 +237,23 @@ static void message(struct node *node, struct link *link,
         return;
     }
     is_agent = bytes_is(event->name, "quorate");
-    if (!access_allows_message(node, link,
-                               is_agent ? RIGHT_AGENT : RIGHT_MEMBER, kind)) {
+    if (!is_agent && greeting_is_kind(kind)) {
+        rv = greeting(node, link, kind, body);
+        if (rv != 0 && link->role != ROLE_MEMBER) {
+            node->counters.unknown_messages++;
+            return;
+        }
+    } else if (!access_allows_message(
+                   node, link, is_agent ? RIGHT_AGENT : RIGHT_MEMBER, kind)) {
         return;
-    }
-    if (is_agent) {
+    } else if (is_agent) {
         agents_receive(node, link, kind, body);
-        return;
+    } else if (link->member == NULL) {
+        /* It does not know yet that we do not take it for a member. */
+        node->counters.unknown_messages++;
+    } else {
+        rv = message_from_member(node, link, kind, body);
     }
-    ensure(link->member != NULL);
-    rv = message_from_member(node, link, kind, body);
     if (rv != 0) {
         node->counters.refused_frames++;
         peer_cut(link->peer, "malformed member message");
@@ -381,7 +353,7 @@ void links_config(struct peers_callbacks *ret_callbacks)
                                               .frame = frame,
                                               .piece = piece,
                                               .down = peer_down,
-                                              .dial_failed = dial_failed};
+                                              .dial_failed = dialling_failed};
 }
 
 void links_close(struct node *node)
@@ -399,27 +371,5 @@ void links_close(struct node *node)
         parts_close(&link->parts);
         mem_free(link->scan);
         mem_free(link);
-    }
-}
-
-void links_dial(struct node *node)
-{
-    for (uint32_t i = 0; i < node->settings->member_count; i++) {
-        const struct settings_member *configured = &node->settings->members[i];
-        struct bytes name = bytes_of_string(configured->name);
-        const struct member *member = members_by_name(&node->members, name);
-        struct redial *redial = &node->redials[i];
-        int rv;
-
-        if (member == NULL || member == node->self || member->is_up ||
-            node->now_ms < redial->due_ms) {
-            continue;
-        }
-        redial_later(node, redial);
-        rv = peers_dial(node->peers, name, configured->address.host,
-                        configured->address.port);
-        if (rv != 0) {
-            dial_failed(node, name, err_text(rv));
-        }
     }
 }

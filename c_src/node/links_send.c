@@ -5,10 +5,16 @@
 #include "etf/writer.h"
 #include "node/node.h"
 
+struct link *links_find(const struct node *node, struct bytes name)
+{
+    struct peer *peer = peers_find(node->peers, name);
+
+    return peer == NULL ? NULL : (struct link *)peer_data(peer);
+}
+
 static struct link *link_of(const struct node *node, const struct member *to)
 {
-    struct peer *peer = to == NULL ? NULL : peers_find(node->peers, to->name);
-    struct link *link = peer == NULL ? NULL : (struct link *)peer_data(peer);
+    struct link *link = to == NULL ? NULL : links_find(node, to->name);
 
     return link == NULL || link->member == NULL ? NULL : link;
 }
@@ -36,20 +42,24 @@ struct link *links_member(const struct node *node, uint64_t member_id)
     return link_of(node, members_by_id(&node->members, member_id));
 }
 
+void links_send_binary(struct node *node, struct link *link, const char *kind,
+                       struct bytes content)
+{
+    struct buf *out = peer_out(link->peer);
+    size_t begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
+
+    etf_put_binary(out, content);
+    outbox_end(out, begin);
+}
+
 void links_send_member(struct node *node, uint64_t member_id, const char *kind,
                        struct bytes content)
 {
     struct link *link = links_member(node, member_id);
-    struct buf *out;
-    size_t begin;
 
-    if (link == NULL) {
-        return;
+    if (link != NULL) {
+        links_send_binary(node, link, kind, content);
     }
-    out = peer_out(link->peer);
-    begin = outbox_begin(&node->inbox, "quorate_member", kind, out);
-    etf_put_binary(out, content);
-    outbox_end(out, begin);
 }
 
 static int send_in_parts(struct node *node, struct link *link, const char *kind,

@@ -22,7 +22,6 @@ enum {
     EXIT_IOERR = 74,
     EXIT_CONFIG = 78,
     MAPPED_SIZE_MIN = 1024 * 1024,
-    IDENTITY_SIZE_MAX = 4096,
 };
 
 void node_fail(struct node *node, int exit_code, const char *event,
@@ -40,6 +39,7 @@ static void command_event(void *arg, const struct command_event *event)
 {
     struct node *node = (struct node *)arg;
 
+    node->has_new_members |= event->type == EVENT_MEMBERS_CHANGED;
     controller_event(node, event);
     agents_event(node, event);
     orders_event(node, event);
@@ -51,8 +51,25 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The supervisor goes on once calls are answered, if only by `no_quorum`: a
+ * member that waits to be added may do so for long. */
+static void tell_supervisor(struct node *node)
+{
+    if (!node->settings->supervised || node->is_announced) {
+        return;
+    }
+    node->is_announced = true;
+    (void)printf("ready %s %u\n", node->settings->name,
+                 (unsigned)peers_port(node->peers));
+    (void)fflush(stdout);
+}
+
 static void announce_ready(struct node *node)
 {
+    if (identity_is_waiting(node)) {
+        tell_supervisor(node);
+        return;
+    }
     if (node->is_ready || raft_leader(node->raft) == 0 ||
         node->machine.applied_index < raft_commit_index(node->raft)) {
         return;
@@ -60,11 +77,7 @@ static void announce_ready(struct node *node)
     node->is_ready = true;
     log_line(LOG_INFO, "ready", "name=%s port=%u", node->settings->name,
              (unsigned)peers_port(node->peers));
-    if (node->settings->supervised) {
-        (void)printf("ready %s %u\n", node->settings->name,
-                     (unsigned)peers_port(node->peers));
-        (void)fflush(stdout);
-    }
+    tell_supervisor(node);
 }
 
 static void housekeeping(struct node *node)
@@ -93,6 +106,8 @@ static void turn(void *arg)
     states_drain(node);
     node_log_tick(node);
     node_log_apply(node);
+    directory_follow(node);
+    growing_tick(node);
     housekeeping(node);
     states_tick(node);
     controller_tick(node);
@@ -151,69 +166,6 @@ static void on_stdin(void *arg, struct bytes bytes)
     }
 }
 
-static int add_members(struct node *node)
-{
-    const struct settings *settings = node->settings;
-    struct bytes own = bytes_of_string(settings->name);
-    int rv = 0;
-
-    members_init(&node->members);
-    if (settings->member_count == 0) {
-        rv = members_add(&node->members, own, "", &node->self);
-    }
-    for (uint32_t i = 0; rv == 0 && i < settings->member_count; i++) {
-        rv = members_add(&node->members,
-                         bytes_of_string(settings->members[i].name),
-                         settings->members[i].address.text, NULL);
-    }
-    node->self = members_by_name(&node->members, own);
-    if (rv == 0 && node->self == NULL) {
-        rv = ERR_BADARG;
-    }
-    if (rv == 0) {
-        (void)members_set_up(&node->members, node->self, true, node->now_ms);
-    }
-    return rv;
-}
-
-/* A data directory belongs to one member of one set; under another name its
- * votes and replicas would count twice. */
-static int check_identity(const struct node *node, struct buf *error)
-{
-    struct buf path;
-    struct buf want;
-    struct buf have;
-    int rv;
-
-    buf_init(&path, SETTINGS_PATH_SIZE_MAX + 16);
-    buf_init(&want, IDENTITY_SIZE_MAX);
-    buf_init(&have, IDENTITY_SIZE_MAX);
-    buf_printf(&path, "%s/identity", node->settings->data_dir);
-    buf_put_u8(&path, 0);
-    buf_printf(&want, "quorate 1\nname %s\n", node->settings->name);
-    for (uint32_t i = 0; i < node->settings->member_count; i++) {
-        buf_printf(&want, "voter %s\n", node->settings->members[i].name);
-    }
-    rv = sys_read_file((const char *)path.data, IDENTITY_SIZE_MAX, &have);
-    if (rv == ERR_NOT_FOUND) {
-        rv = sys_write_file((const char *)path.data, buf_bytes(&want));
-    } else if (rv == 0 && !bytes_equal(buf_bytes(&have), buf_bytes(&want))) {
-        buf_printf(error,
-                   "%s belongs to another member or another set of voters; "
-                   "give the name and members it was made with (see %s), or "
-                   "another --data-dir",
-                   node->settings->data_dir, (const char *)path.data);
-        rv = ERR_BADARG;
-    }
-    if (rv != 0 && error->size == 0) {
-        buf_printf(error, "%s: %s", (const char *)path.data, err_text(rv));
-    }
-    buf_close(&path);
-    buf_close(&want);
-    buf_close(&have);
-    return rv;
-}
-
 static void states_ready(void *arg)
 {
     const struct node *node = (const struct node *)arg;
@@ -233,10 +185,13 @@ static int open_stores(struct node *node, struct buf *error)
 
     if (rv == 0) {
         node->is_locked = true;
-        rv = check_identity(node, error);
+        rv = identity_open(node, error);
     }
     if (rv == 0) {
         rv = node_log_open(node, error);
+    }
+    if (rv == 0) {
+        rv = identity_check(node, error);
     }
     if (rv == 0) {
         rv = state_db_open(&config, error, &node->db);
@@ -273,6 +228,7 @@ static int open_peers(struct node *node, struct buf *error)
                        : "");
         return rv;
     }
+    identity_listening(node);
     inbox_init(&node->inbox, node->self->name, peers_creation(node->peers));
     inbox_set_seed(&node->inbox, rng_next(&node->rng));
     return 0;
@@ -303,14 +259,6 @@ static int open_node(struct node *node, struct buf *error)
     agents_init(node);
     orders_init(node);
     requests_init(node);
-    rv = add_members(node);
-    if (rv != 0) {
-        buf_printf(error,
-                   "--name %s is not among the --member settings; every "
-                   "member is given all voters, itself included",
-                   node->settings->name);
-        return rv;
-    }
     rv = tls_open(node->settings, &node->tls, error);
     if (rv == 0) {
         rv = open_stores(node, error);

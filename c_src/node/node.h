@@ -9,10 +9,11 @@
  *                       └──replica─────────▶ states         controller
  *
  * Files: node.c (life), node_log.c (the log's shell), node_log_disk.c (its
- * disk), links.c (peers, members), agents.c (attached workers), orders.c
- * (starts and stops), controller.c (the leader's work), requests.c (calls under
- * way), access.c (what a peer may), secrets.c (cookies), and one file per
- * family of calls. This header is private to the folder. */
+ * disk), links.c (peers, members), growing.h (who the members are), agents.c
+ * (attached workers), orders.c (starts and stops), controller.c (the leader's
+ * work), requests.c (calls under way), access.c (what a peer may), secrets.c
+ * (cookies), and one file per family of calls. This header is private to the
+ * folder. */
 #ifndef QUORATE_NODE_NODE_H
 #define QUORATE_NODE_NODE_H
 
@@ -29,6 +30,7 @@
 #include "io/loop.h"
 #include "io/peers.h"
 #include "io/sys.h"
+#include "node/growing.h"
 #include "placement/placement.h"
 #include "raft/raft.h"
 #include "security/cookies.h"
@@ -53,13 +55,6 @@ enum {
     NODE_ORDER_RETRY_MS = 2000,       /* an unanswered order is sent again */
     NODE_RESULT_SIZE_MAX = 80 * 1024 * 1024,
     NODE_REQUEST_BYTES_MAX = 512 * 1024 * 1024, /* of arguments kept */
-};
-
-/* When a member whose link is down is dialled next. */
-struct redial {
-    uint64_t due_ms;
-    uint64_t pause_ms;  /* before the last attempt; 0: there was none */
-    uint64_t linked_ms; /* when its link came up last */
 };
 
 struct node;
@@ -94,8 +89,10 @@ struct placement_view {
 struct link {
     struct peer *peer;
     struct inbox_peer inbox_peer; /* name is borrowed from the peer */
-    struct member *member;        /* NULL unless it is one of ours */
+    struct member *member;        /* NULL unless it is one of ours, and has
+                                     greeted us */
     enum security_role role;
+    bool may_manage;           /* add and remove members */
     struct list requests;      /* of struct request, by link_node */
     struct list node_link;     /* in node->links */
     struct parts parts;        /* big messages from and to a member */
@@ -118,8 +115,14 @@ struct node {
     uint64_t started_ms;
     uint64_t quorum_seen_ms; /* when there last was a majority */
     uint64_t tick_due_ms;
-    struct redial redials[SETTINGS_MEMBERS_MAX]; /* as settings->members */
+    struct redial join_redials[SETTINGS_MEMBERS_MAX]; /* as settings->joins */
+    struct card card;     /* who we are: the file `identity` */
+    bool is_card_saved;   /* the file is as the card is */
+    bool has_new_members; /* the log said something about members */
+    struct growing growing;
+    struct raft_change_report change_report; /* not looked at yet */
     bool is_ready;
+    bool is_announced; /* to the supervisor */
     bool is_stopping;
     bool is_locked; /* the data directory is ours */
     int exit_code;
@@ -209,6 +212,9 @@ void node_log_tick(struct node *node);
 void node_log_receive(struct node *node, const struct link *link,
                       struct bytes message);
 bool node_log_is_leader(const struct node *node);
+/* Asks for another membership; leader only. Errors as of raft_step(). */
+int node_log_change(struct node *node,
+                    const struct raft_membership *target) MUST_USE;
 /* Adds a command to the batch; leader only. `done` NULL: nobody waits. On
  * error nothing was added and `done` is never called. */
 int node_log_propose(struct node *node, const struct command *command,
@@ -219,7 +225,7 @@ void node_log_submit(struct node *node, const struct command *command);
 /* Commands that another member submitted. */
 int node_log_receive_commands(struct node *node, struct bytes batch) MUST_USE;
 
-/* links.c, links_send.c */
+/* links.c, links_send.c, dialling.c */
 void links_config(struct peers_callbacks *ret_callbacks);
 void links_dial(struct node *node);
 /* Forgets all links, so that nothing is sent any more. */
@@ -231,6 +237,17 @@ void links_send_member(struct node *node, uint64_t member_id, const char *kind,
 struct link *links_member(const struct node *node, uint64_t member_id);
 /* Whether members have sent more than was read in this turn. */
 bool links_have_unread(const struct node *node);
+/* The link to a peer of that name, if it is up. */
+struct link *links_find(const struct node *node, struct bytes name);
+/* The same message to a peer that may be no member yet. */
+void links_send_binary(struct node *node, struct link *link, const char *kind,
+                       struct bytes content);
+/* What the peer may, after its name or who is a member has changed. */
+void links_set_role(const struct node *node, struct link *link);
+/* It is, or is not any more, one of the members. */
+void links_member_up(struct node *node, struct link *link,
+                     struct member *member);
+void links_member_gone(struct node *node, struct link *link);
 /* Sends {quorate, 1, Kind, Body} to a member. A big body goes in parts, by
  * others that come later, and without a copy if it has a blob, which may be
  * NULL here. ERR_BUSY: too much is under way; ERR_LIMIT, ERR_NOMEM. */
@@ -250,6 +267,8 @@ void agents_receive(struct node *node, struct link *link, struct bytes kind,
 void agents_link_up(struct node *node, struct link *link);
 void agents_link_down(struct node *node, const struct link *link);
 void agents_tick(struct node *node);
+void agents_tell_members(struct node *node); /* there are others now */
+void agents_leave(struct node *node);        /* they are to attach elsewhere */
 void agents_command_refused(struct node *node, const struct command *command);
 void agents_event(struct node *node, const struct command_event *event);
 struct agent *agents_find(const struct node *node, struct bytes worker);

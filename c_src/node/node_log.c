@@ -124,6 +124,10 @@ static void carry_out(struct node *node, const struct raft_effects *effects)
     if (effects->role_changed) {
         role_changed(node);
     }
+    if (effects->change.phase != RAFT_CHANGE_NONE) {
+        node->change_report = effects->change;
+    }
+    node->has_new_members |= effects->membership_changed;
 }
 
 static int step(struct node *node, struct raft_event *event,
@@ -150,6 +154,14 @@ static void step_surely(struct node *node, struct raft_event *event,
     int rv = step(node, event, effects);
 
     ensure(rv == 0 || rv == ERR_NOMEM);
+}
+
+int node_log_change(struct node *node, const struct raft_membership *target)
+{
+    struct raft_event event = {.type = RAFT_CHANGE, .target = target};
+    struct raft_effects effects;
+
+    return step(node, &event, &effects);
 }
 
 /* A member that did not run for a while, or was busy, has to read before it

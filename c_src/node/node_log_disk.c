@@ -41,13 +41,13 @@ static int open_raft(struct node *node, const struct wal_recovery *recovery)
                                        .voted_for = recovery->voted_for,
                                        .entries = recovery->entries,
                                        .entry_count = recovery->entry_count};
-    uint32_t count = node->members.count;
+    const struct card *card = &node->card;
 
-    ensure(count <= RAFT_VOTERS_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        config.voters[i] = members_at(&node->members, i)->id;
+    for (uint32_t i = 0; i < card->voter_count; i++) {
+        config.voters[i] = members_id_of(bytes_of_string(card->voters[i]));
     }
-    config.voter_count = count;
+    config.voter_count = card->voter_count;
+    node->has_new_members = true;
     return raft_new(&config, &recovered, node->now_ms, &node->raft);
 }
 
@@ -87,7 +87,8 @@ int node_log_open(struct node *node, struct buf *error)
  * A leader makes way for another one; asked for again if that fails. */
 static void make_way(struct node *node)
 {
-    if (!node_log_is_leader(node) || node->members.count == 1 ||
+    if (!node_log_is_leader(node) ||
+        raft_membership(node->raft)->voter_count == 1 ||
         node->now_ms < node->make_way_ms) {
         return;
     }

@@ -7,11 +7,15 @@
 #include "etf/writer.h"
 #include "node/requests.h"
 #include "node/version.h"
+#include "raft/membership.h"
 
 #include <stdlib.h>
 
 static const char *my_role(const struct node *node)
 {
+    if (!raft_is_voter(node->raft) && !node_log_is_leader(node)) {
+        return "learner";
+    }
     switch (raft_role(node->raft)) {
     case RAFT_LEADER:
         return "leader";
@@ -54,8 +58,8 @@ static void put_status(struct node *node, struct buf *result)
         .commit_index = raft_commit_index(node->raft),
         .applied_index = node->machine.applied_index,
         .has_quorum = raft_has_quorum(node->raft, node->now_ms),
-        .members = node->members.count,
-        .members_up = node->members.up_count,
+        .members = members_expected(&node->members),
+        .members_up = members_up(&node->members),
         .sandboxes = registry->sandboxes.count,
         .names = registry->names.count,
         .uptime_ms = node->now_ms - node->started_ms,
@@ -71,6 +75,25 @@ static void put_status(struct node *node, struct buf *result)
     results_put_status(result, &status);
 }
 
+/* What the membership of the log says of a member. */
+static const char *standing_of(const struct node *node, uint32_t roles)
+{
+    if (membership_is_joint(raft_membership(node->raft))) {
+        switch (roles & ROLES_VOTING) {
+        case ROLE_VOTER:
+            return "joining";
+        case ROLE_VOTER_OLD:
+            return "leaving";
+        default:
+            break;
+        }
+    }
+    if ((roles & ROLE_VOTER) != 0) {
+        return "voter";
+    }
+    return (roles & ROLE_LEARNER) != 0 ? "learner" : "none";
+}
+
 static void put_members(const struct node *node, struct buf *result)
 {
     uint64_t leader = raft_leader(node->raft);
@@ -78,14 +101,22 @@ static void put_members(const struct node *node, struct buf *result)
     etf_put_list(result, node->members.count);
     for (uint32_t i = 0; i < node->members.count; i++) {
         const struct member *member = members_at(&node->members, i);
-        const char *role = "unknown";
+        uint32_t roles =
+            membership_roles(raft_membership(node->raft), member->id);
+        struct results_member row = {.name = member->name,
+                                     .is_up = member->is_up,
+                                     .role = "unknown",
+                                     .standing = standing_of(node, roles),
+                                     .address = member->address};
 
         if (member == node->self) {
-            role = my_role(node);
+            row.role = my_role(node);
+        } else if (leader != 0 && member->is_up && member->id == leader) {
+            row.role = "leader";
         } else if (leader != 0 && member->is_up) {
-            role = member->id == leader ? "leader" : "follower";
+            row.role = (roles & ROLES_VOTING) != 0 ? "follower" : "learner";
         }
-        results_put_member(result, member->name, member->is_up, role);
+        results_put_member(result, &row);
     }
     etf_put_nil(result);
 }
@@ -172,7 +203,7 @@ static size_t expected_members(const struct node *node, struct bytes *names,
     for (uint32_t i = 0; i < node->members.count; i++) {
         const struct member *member = members_at(&node->members, i);
 
-        if (!only_missing || !member->is_up) {
+        if (member->is_expected && (!only_missing || !member->is_up)) {
             names[count++] = member->name;
         }
     }
@@ -357,6 +388,8 @@ bool queries_answer(struct node *node, const struct api_request *api,
     case API_REPLICATE_STATE:
     case API_DELETE_STATE:
     case API_RECOVER_STATE:
+    case API_ADD_MEMBER:
+    case API_REMOVE_MEMBER:
     case API_TYPES:
         return false;
     }

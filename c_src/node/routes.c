@@ -60,6 +60,12 @@ static void lead(struct node *node, struct request *request)
     case API_UNREGISTER:
         names_unregister(node, request);
         return;
+    case API_ADD_MEMBER:
+        growing_add(node, request);
+        return;
+    case API_REMOVE_MEMBER:
+        growing_remove(node, request);
+        return;
     case API_SELECT:
     case API_SELECT_OPTIMAL_NODE:
     case API_SANDBOX:

@@ -93,13 +93,18 @@ static void claim_applied(struct node *node, void *arg,
 static size_t choose_replicas(const struct node *node,
                               const struct api_request *api, uint64_t *chosen)
 {
+    const struct raft_membership *now = raft_membership(node->raft);
+    uint64_t leaving = growing_leaving(node);
     uint64_t ids[RAFT_VOTERS_MAX];
-    uint32_t count = node->members.count;
-    size_t wanted = api->rf < count ? api->rf : count;
+    uint32_t count = 0;
+    size_t wanted;
 
-    for (uint32_t i = 0; i < count; i++) {
-        ids[i] = members_at(&node->members, i)->id;
+    for (uint32_t i = 0; i < now->voter_count; i++) {
+        if (now->voters[i] != leaving) {
+            ids[count++] = now->voters[i];
+        }
     }
+    wanted = api->rf < count ? api->rf : count;
     placement_replicas(api->id.data, api->id.size, ids, count, wanted, chosen);
     return wanted;
 }

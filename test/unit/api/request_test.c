@@ -446,6 +446,47 @@ static void no_memory_to_compare_keys_is_told(void **state)
     fixture_close(&fixture);
 }
 
+static void put_add(struct fixture *fixture, const char *node,
+                    const char *address)
+{
+    buf_clear(&fixture->args);
+    etf_put_list(&fixture->args, 2);
+    etf_put_atom(&fixture->args, node);
+    etf_put_map(&fixture->args, 1);
+    etf_put_atom(&fixture->args, "address");
+    etf_put_string_binary(&fixture->args, address);
+    etf_put_nil(&fixture->args);
+}
+
+static void a_member_has_a_name_and_an_address(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    put_add(&fixture, "m2@host", "[::1]:4370");
+    assert_ok(decode(&fixture, "quorum_manager", "add_member", 2));
+    assert_bytes(fixture.request.node, "m2@host", 7);
+    assert_bytes(fixture.request.address, "[::1]:4370", 10);
+    assert_int_equal(fixture.request.timeout_ms, 60000);
+    put_add(&fixture, "m2", "host:1");
+    assert_err(decode(&fixture, "quorum_manager", "add_member", 2), ERR_BADARG);
+    assert_bytes(buf_bytes(&fixture.reason), "w\4node", 6);
+    put_add(&fixture, "m2@host", "host:0");
+    assert_err(decode(&fixture, "quorum_manager", "add_member", 2), ERR_BADARG);
+    assert_bytes(buf_bytes(&fixture.reason), "w\7address", 9);
+    buf_clear(&fixture.args);
+    etf_put_list(&fixture.args, 2);
+    etf_put_atom(&fixture.args, "m2@host");
+    etf_put_map(&fixture.args, 0);
+    etf_put_nil(&fixture.args);
+    assert_err(decode(&fixture, "quorum_manager", "add_member", 2), ERR_BADARG);
+    assert_bytes(buf_bytes(&fixture.reason), "w\7address", 9);
+    assert_ok(decode(&fixture, "quorum_manager", "remove_member", 2));
+    assert_bytes(fixture.request.node, "m2@host", 7);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +501,7 @@ int main(void)
         cmocka_unit_test(epochs_are_below_2_to_63),
         cmocka_unit_test(terms_with_equal_keys_are_refused_wherever_they_are),
         cmocka_unit_test(no_memory_to_compare_keys_is_told),
+        cmocka_unit_test(a_member_has_a_name_and_an_address),
     };
 
     return cmocka_run_group_tests_name("api_request", tests, NULL, NULL);

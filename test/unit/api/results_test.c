@@ -163,6 +163,10 @@ static void members_and_workers_are_maps(void **state)
                                     .is_up = true,
                                     .cpu_load = 12,
                                     .memory_load = 34};
+    struct results_member member = {.name = bytes_of_string("q@h"),
+                                    .role = "unknown",
+                                    .standing = "voter",
+                                    .address = "h:1"};
     struct results_status status = {.name = bytes_of_string("q@h"),
                                     .version = "0.1.0",
                                     .role = "leader",
@@ -183,8 +187,13 @@ static void members_and_workers_are_maps(void **state)
 
     (void)state;
     buf_init(&buf, 10000);
-    results_put_member(&buf, bytes_of_string("q@h"), false, "unknown");
-    assert_term(&buf, "#{name=>q@h,up=>false,role=>unknown}");
+    results_put_error_number(&buf, "holds_states", 3);
+    assert_term(&buf, "{error,{holds_states,3}}");
+    results_put_error_atoms(&buf, "refused", "lost_disk");
+    assert_term(&buf, "{error,{refused,lost_disk}}");
+    results_put_member(&buf, &member);
+    assert_term(&buf, "#{name=>q@h,up=>false,role=>unknown,standing=>voter,"
+                      "address=>\"h:1\"}");
     results_put_worker(&buf, &worker);
     assert_term(&buf, "#{name=>w@h,lease=>3,member=>q@h,up=>true,sandboxes=>2,"
                       "capacity=>#{cpu=>4000,memory=>8192,sandboxes=>10},"

@@ -65,9 +65,9 @@ static void members_are_rows(void **state)
     put_member(&fixture->term, "member2@host", false);
     etf_put_nil(&fixture->term);
     assert_rendered(fixture, OPTIONS_MEMBERS, OPTIONS_TABLE,
-                    "NAME          UP   ROLE\n"
-                    "m1@host       yes  leader\n"
-                    "member2@host  no   unknown\n");
+                    "NAME          UP   ROLE     STANDING  ADDRESS\n"
+                    "m1@host       yes  leader   -         -\n"
+                    "member2@host  no   unknown  -         -\n");
     assert_rendered(fixture, OPTIONS_MEMBERS, OPTIONS_JSON,
                     "{\"schema\":\"quorate.members/1\",\"members\":["
                     "{\"name\":\"m1@host\",\"up\":true,\"role\":\"leader\"},"
@@ -175,7 +175,7 @@ static void an_empty_list_is_titles_only(void **state)
 
     etf_put_nil(&fixture->term);
     assert_rendered(fixture, OPTIONS_MEMBERS, OPTIONS_TABLE,
-                    "NAME  UP  ROLE\n");
+                    "NAME  UP  ROLE  STANDING  ADDRESS\n");
     assert_rendered(fixture, OPTIONS_MEMBERS, OPTIONS_JSON,
                     "{\"schema\":\"quorate.members/1\",\"members\":[]}\n");
 }

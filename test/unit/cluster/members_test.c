@@ -31,13 +31,30 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct directory_entry entry_of(struct bytes name, const char *address)
+{
+    struct directory_entry entry;
+
+    assert_ok(directory_entry_init(&entry, members_id_of(name), 0, name,
+                                   text(address)));
+    return entry;
+}
+
+static int add(struct members *members, struct bytes name, const char *address,
+               struct member **ret_member)
+{
+    struct directory_entry entry = entry_of(name, address);
+
+    return members_add(members, &entry, ret_member);
+}
+
 static void given_members(struct members *members, uint32_t count)
 {
     char name[32];
 
     for (uint32_t i = 0; i < count; i++) {
         (void)snprintf(name, sizeof(name), "m%u@host", i + 1);
-        assert_ok(members_add(members, text(name), "", NULL));
+        assert_ok(add(members, text(name), "", NULL));
     }
 }
 
@@ -48,8 +65,8 @@ static void member_is_found_by_id_name_and_position(void **state)
     char name[] = "m1@host";
     char address[] = "10.0.0.1:9300";
 
-    assert_ok(members_add(members, text(name), address, &member));
-    assert_ok(members_add(members, text("m2@host"), "", NULL));
+    assert_ok(add(members, text(name), address, &member));
+    assert_ok(add(members, text("m2@host"), "", NULL));
     name[0] = 'x'; /* it has copies */
     address[0] = 'x';
     assert_int_equal(members->count, 2);
@@ -95,27 +112,52 @@ static void same_id_twice_is_refused(void **state)
     struct member *member = NULL;
 
     given_members(members, 2);
-    assert_err(members_add(members, text("m1@host"), "other", &member),
-               ERR_EXISTS);
+    assert_err(add(members, text("m1@host"), "other", &member), ERR_EXISTS);
     assert_null(member);
     assert_int_equal(members->count, 2);
 }
 
-static void names_that_cannot_be_are_refused(void **state)
+static void removed_member_is_gone_and_the_others_stay(void **state)
 {
     struct members *members = *state;
-    char letters[MEMBERS_NAME_SIZE_MAX + 2];
+    struct member *first;
+    struct member *last;
 
-    memset(letters, 'a', sizeof(letters));
-    assert_err(members_add(members, text(""), "", NULL), ERR_BADARG);
-    assert_err(members_add(members, bytes_of("a\0b", 3), "", NULL), ERR_BADARG);
-    assert_err(members_add(members, bytes_of(letters, 256), "", NULL),
-               ERR_LIMIT);
-    letters[256] = 0;
-    assert_err(members_add(members, text("m@host"), letters, NULL), ERR_LIMIT);
-    letters[255] = 0;
-    assert_ok(members_add(members, text(letters), letters, NULL));
-    assert_int_equal(members->count, 1);
+    given_members(members, 3);
+    first = members_at(members, 0);
+    last = members_at(members, 2);
+    members_remove(members, members_at(members, 1));
+    assert_int_equal(members->count, 2);
+    assert_null(members_by_name(members, text("m2@host")));
+    assert_ptr_equal(members_at(members, 0), first);
+    assert_ptr_equal(members_at(members, 1), last);
+    assert_ok(add(members, text("m2@host"), "", NULL));
+}
+
+static void member_comes_out_as_the_entry_that_it_came_in(void **state)
+{
+    struct members *members = *state;
+    struct directory_entry entry = entry_of(text("m1@host"), "10.0.0.1:1");
+    struct directory_entry out;
+    struct member *member = NULL;
+
+    entry.instance = 77;
+    assert_ok(members_add(members, &entry, &member));
+    members_entry(member, &out);
+    assert_memory_equal(&out, &entry, sizeof(entry));
+}
+
+static void id_of_an_added_member_is_that_of_its_directory(void **state)
+{
+    struct bytes name = text("m1@host");
+
+    (void)state;
+    /* It is in logs on disk, too. */
+    assert_true(members_id_of_added(name, 1) == UINT64_C(0x9e821d27025d131c));
+    assert_true(members_id_of_added(name, 1) != members_id_of_added(name, 2));
+    assert_true(members_id_of_added(name, 1) != members_id_of(name));
+    assert_true(members_id_of_added(name, 1) !=
+                members_id_of_added(text("m2@host"), 1));
 }
 
 static void set_is_bounded(void **state)
@@ -123,7 +165,7 @@ static void set_is_bounded(void **state)
     struct members *members = *state;
 
     given_members(members, MEMBERS_MAX);
-    assert_err(members_add(members, text("one more"), "", NULL), ERR_LIMIT);
+    assert_err(add(members, text("one@more"), "", NULL), ERR_LIMIT);
 }
 
 static void without_memory_nothing_is_added(void **state)
@@ -131,7 +173,7 @@ static void without_memory_nothing_is_added(void **state)
     struct members *members = *state;
 
     mem_fail_after(0);
-    assert_err(members_add(members, text("m1@host"), "", NULL), ERR_NOMEM);
+    assert_err(add(members, text("m1@host"), "", NULL), ERR_NOMEM);
     mem_fail_after(UINT64_MAX);
     assert_int_equal(members->count, 0);
 }
@@ -149,14 +191,11 @@ static void coming_and_going_is_noted_once(void **state)
     assert_true(members_set_up(members, member, true, 10));
     assert_true(member->is_up);
     assert_int_equal(member->changed_ms, 10);
-    assert_int_equal(members->up_count, 1);
     assert_false(members_set_up(members, member, true, 20));
     assert_int_equal(member->changed_ms, 10);
-    assert_int_equal(members->up_count, 1);
     members_check(members);
     assert_true(members_set_up(members, member, false, 30));
     assert_int_equal(member->changed_ms, 30);
-    assert_int_equal(members->up_count, 0);
 }
 
 static void verdict_is_by_those_missing(void **state)
@@ -190,7 +229,15 @@ static void verdict_follows_the_members(void **state)
 {
     struct members *members = *state;
 
-    given_members(members, 5);
+    given_members(members, 6);
+    assert_int_equal(members_verdict(members), PARTITION_NONE);
+    for (uint32_t i = 0; i < 5; i++) {
+        members_at(members, i)->is_expected = true;
+    }
+    /* One that takes no part does not count, up or down. */
+    assert_true(members_set_up(members, members_at(members, 5), true, 1));
+    assert_int_equal(members_expected(members), 5);
+    assert_int_equal(members_up(members), 0);
     for (uint32_t i = 0; i < 5; i++) {
         assert_int_equal(members_verdict(members),
                          i < 3 ? PARTITION_MAJOR : PARTITION_MINOR);
@@ -219,7 +266,9 @@ int main(void)
         MEMBERS_TEST(member_is_found_by_id_name_and_position),
         MEMBERS_TEST(ids_are_fixed_and_differ),
         MEMBERS_TEST(same_id_twice_is_refused),
-        MEMBERS_TEST(names_that_cannot_be_are_refused),
+        MEMBERS_TEST(removed_member_is_gone_and_the_others_stay),
+        MEMBERS_TEST(member_comes_out_as_the_entry_that_it_came_in),
+        MEMBERS_TEST(id_of_an_added_member_is_that_of_its_directory),
         MEMBERS_TEST(set_is_bounded),
         MEMBERS_TEST(without_memory_nothing_is_added),
         MEMBERS_TEST(coming_and_going_is_noted_once),
