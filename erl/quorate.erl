@@ -30,6 +30,7 @@
 -export([has_quorum/0, token/0, detect_partition/0, partition_report/0,
          expected_nodes/0]).
 -export([select_optimal_node/1, select/2]).
+-export([add_member/2, remove_member/1, remove_member/2]).
 -export([child_spec/1, start_link/1]).
 
 -export_type([id/0, any_id/0, epoch/0, version/0, context/0, sandbox/0,
@@ -37,6 +38,7 @@
               name/0]).
 
 -define(TIMEOUT_MS, 5000).
+-define(MEMBERS_TIMEOUT_MS, 60000).
 
 -type id() :: <<_:8, _:_*8>>.
 %% 1 to 255 bytes.
@@ -67,7 +69,10 @@
                 | {already_exists, sandbox() | pid()} | {stale_epoch, epoch()}
                 | {stale_version, version()} | {start_failed, term()}
                 | no_capacity | {no_capacity, map()} | busy | no_space
-                | {badarg, term()} | forbidden.
+                | {badarg, term()} | forbidden
+                | already_member | last_member | limit | unreachable | stalled | too_slow
+                | {refused, other_cluster | lost_disk | unknown_member}
+                | {holds_states, pos_integer()}.
 -type result(Value) :: {ok, Value} | {error, reason()}.
 
 %% @doc The version of the member.
@@ -289,6 +294,30 @@ select_optimal_node(Resources) -> read(node_selector, select_optimal_node, [Reso
 %% @doc The same, with the score of every candidate.
 -spec select(resources(), #{profile => atom(), timeout => pos_integer()}) -> result(map()).
 select(Resources, Options) -> read(node_selector, select, [Resources, Options], Options).
+
+%% @doc Adds a member that was started with `--join' and waits: it gets the log,
+%% then a vote. The answer has all voters. Nothing stands still meanwhile. After
+%% `{error, timeout}' the outcome is unknown: {@link members/0} tells.
+-spec add_member(node(), #{address := string() | binary(), timeout => pos_integer()}) ->
+          result([node()]).
+add_member(Member, #{} = Options) ->
+    once(quorum_manager, add_member, [Member, Options],
+         maps:get(timeout, Options, ?MEMBERS_TIMEOUT_MS));
+add_member(_, _) ->
+    {error, {badarg, options}}.
+
+%% @equiv remove_member(Member, #{})
+-spec remove_member(node()) -> result([node()]).
+remove_member(Member) -> remove_member(Member, #{}).
+
+%% @doc Removes a member, running or lost. The answer has the voters that are
+%% left.
+-spec remove_member(node(), #{timeout => pos_integer()}) -> result([node()]).
+remove_member(Member, #{} = Options) ->
+    once(quorum_manager, remove_member, [Member, Options],
+         maps:get(timeout, Options, ?MEMBERS_TIMEOUT_MS));
+remove_member(_, _) ->
+    {error, {badarg, options}}.
 
 %% @doc For a supervisor of yours, when the application `quorate' has
 %% `autostart' set to false: the same settings as in its environment.

@@ -132,7 +132,8 @@ handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch} = Order}, Stat
     Reason = maps:get(reason, Order, shutdown),
     {noreply, ordered_stop(Id, Epoch, Reason, State)};
 handle_info({quorate, ?VERSION, Kind, Body}, State)
-  when Kind =:= attached; Kind =:= renewed; Kind =:= lease_lost; Kind =:= refused ->
+  when Kind =:= attached; Kind =:= renewed; Kind =:= members; Kind =:= lease_lost;
+       Kind =:= refused ->
     {noreply, step({Kind, Body}, State)};
 handle_info({quorate, Version, Kind, _}, State) ->
     logger:debug("quorate: a message that this version does not know: ~0tp ~0tp", [Version, Kind]),
@@ -207,6 +208,9 @@ effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
     lists:foreach(fun(From) -> gen_server:reply(From, ok) end, Waiting),
     logger:info("quorate: attached to ~ts", [Member]),
     State#state{waiting = []};
+effect({members, Member, Members}, State) ->
+    ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
+    State;
 effect({moving, From, Why}, State) ->
     logger:warning("quorate: member ~ts is ~ts; asking another one", [From, Why]),
     State;

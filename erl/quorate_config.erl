@@ -6,10 +6,12 @@
 %%   autostart    true | false: the supervisor is started by yours, see
 %%                quorate:child_spec/1
 %%   member       embedded (default): a member beside this node
-%%                {supervised, #{name, data_dir, listen, members, daemon_path}}
+%%                {supervised, #{name, data_dir, listen, members, join, daemon_path}}
 %%                {existing, [Node]}: members that run by themselves
 %%   name         node name of the own member; quorate-<this node's name>
 %%   members      [{Name, {Address, Port}}], the first voters, the own one too
+%%   join         [{Name, {Address, Port}}], in place of members: some of the
+%%                cluster that the own member is to be added to
 %%   data_dir     directory of the own member
 %%   listen       {Address, Port}, port 0: any
 %%   daemon_path  the program
@@ -24,14 +26,16 @@
 -export_type([config/0, member/0, settings/0]).
 
 -define(SETTINGS,
-        [autostart, member, name, members, data_dir, listen, daemon_path, tls, capacity]).
--define(MEMBER_SETTINGS, [name, members, data_dir, listen, daemon_path, tls]).
+        [autostart, member, name, members, join, data_dir, listen, daemon_path, tls,
+         capacity]).
+-define(MEMBER_SETTINGS, [name, members, join, data_dir, listen, daemon_path, tls]).
 -define(TLS_SETTINGS, [cert_file, key_file, ca_file, verify_name]).
 
 -type settings() :: [{atom(), term()}].
 -type address() :: {Host :: string() | binary() | inet:ip_address(), inet:port_number()}.
 -type member() :: #{name := node(), data_dir := file:filename_all(),
                     listen := address(), members := [{node(), address()}],
+                    join := [{node(), address()}],
                     daemon_path := file:filename_all() | undefined,
                     tls := tls() | none}.
 -type tls() :: #{cert_file := file:filename_all(), key_file := file:filename_all(),
@@ -59,14 +63,18 @@ read(Settings, Node, Defaults) ->
 %% @doc The command line of the member.
 -spec arguments(member()) -> [file:filename_all()].
 arguments(#{name := Name, data_dir := DataDir, listen := Listen, members := Members,
-            tls := Tls}) ->
+            join := Join, tls := Tls}) ->
     ["start", "--supervised", "--name", atom_to_list(Name), "--data-dir", DataDir,
      "--listen", address_text(Listen)]
-    ++ lists:append([["--member", atom_to_list(Voter) ++ "=" ++ address_text(Address)]
-                     || {Voter, Address} <- Members])
+    ++ named_arguments("--member", Members)
+    ++ named_arguments("--join", Join)
     ++ tls_arguments(Tls).
 
 %% Internals
+
+named_arguments(Flag, Members) ->
+    lists:append([[Flag, atom_to_list(Name) ++ "=" ++ address_text(Address)]
+                  || {Name, Address} <- Members]).
 
 tls_arguments(none) ->
     [];
@@ -99,14 +107,16 @@ member(Other, _, _, _) ->
 own(Settings, Node, #{data_dir := DataDir, host := HostAddress}) ->
     [_, Host] = string:split(atom_to_list(Node), "@"),
     Name = maps:get(name, Settings, default_name(Node)),
-    Voters = [voter(Voter) || Voter <- list(members, Settings)],
+    Voters = [voter(members, Voter) || Voter <- list(members, Settings)],
+    Join = [voter(join, Voter) || Voter <- list(join, Settings)],
     ok = check_voter(Name, Voters),
-    #{own => #{name => Name, members => Voters,
+    ok = check_join(Name, Voters, Join),
+    #{own => #{name => Name, members => Voters, join => Join,
                data_dir => path(data_dir, Settings, fun() -> DataDir(Node) end),
                daemon_path => path(daemon_path, Settings, fun() -> undefined end),
                tls => tls(maps:get(tls, Settings, none)),
                listen => listen(Settings, Name, Voters, fun() -> {HostAddress(Host), 0} end)},
-      others => [Voter || {Voter, _} <- Voters, Voter =/= Name]}.
+      others => [Voter || {Voter, _} <- Voters ++ Join, Voter =/= Name]}.
 
 default_name(Node) ->
     binary_to_atom(<<"quorate-", (atom_to_binary(Node))/binary>>). % allowed: our own name
@@ -117,8 +127,8 @@ list(Key, Settings) ->
         Other -> invalid("~0tp is a list, not ~0tp", [Key, Other])
     end.
 
-voter({Name, Address}) when is_atom(Name) -> {Name, address(members, Address)};
-voter(Other) -> invalid("members are {Name, {Address, Port}}, not ~0tp", [Other]).
+voter(Key, {Name, Address}) when is_atom(Name) -> {Name, address(Key, Address)};
+voter(Key, Other) -> invalid("~0tp has {Name, {Address, Port}}, not ~0tp", [Key, Other]).
 
 check_voter(Name, _) when not is_atom(Name) ->
     invalid("name is a node name, not ~0tp", [Name]);
@@ -129,6 +139,17 @@ check_voter(Name, Voters) ->
         true -> ok;
         false -> invalid("members must name the own member ~0tp too", [Name])
     end.
+
+check_join(_, _, []) ->
+    ok;
+check_join(Name, [], Join) ->
+    case lists:keymember(Name, 1, Join) of
+        true -> invalid("join names the own member ~0tp; it is for those that are there", [Name]);
+        false -> ok
+    end;
+check_join(_, _, _) ->
+    invalid("members are the first voters of a new cluster, join is for one that is there; "
+            "give one of the two", []).
 
 %% A voter listens where the others will look for it.
 listen(#{listen := Address}, _, _, _) ->

@@ -57,6 +57,7 @@
   | {member_ready, node()}
   | {attached, map()}
   | {renewed, map()}
+  | {members, map()}
   | {lease_lost, map()}
   | {refused, term()}.
 
@@ -67,6 +68,7 @@
   | {detach, node(), incarnation()}
   | {kill_all, expired | lease_lost}
   | {attached, node(), Members :: [node()]}
+  | {members, node(), Members :: [node()]}
   | {moving, From :: node(), Why :: down | silent}
   | {refused, term()}.
 
@@ -133,6 +135,10 @@ on({attached, #{incarnation := I, lease := _, clock := _, ttl_owner := _,
 on({renewed, #{lease := Id, clock := Clock}}, Now, #lease{id = Id} = Lease) ->
     {[], Lease#lease{until = later(Clock + Lease#lease.ttl, Lease#lease.until),
                      heard = Now}};
+on({members, #{incarnation := I, members := Members}}, _,
+   #lease{incarnation = I, phase = attached, own = Own, member = Member} = Lease) ->
+    Known = order(Own, Member, Members, []),
+    {[{members, Member, Known}], Lease#lease{members = Known}};
 on({lease_lost, #{incarnation := I}}, Now, #lease{incarnation = I} = Lease) ->
     over(lease_lost, Now, Lease);
 on({refused, Reason}, Now, #lease{phase = attaching} = Lease) ->

@@ -243,6 +243,22 @@ defmodule Quorate do
   def select_optimal_node(resources \\ %{}), do: :quorate.select_optimal_node(resources)
 
   @doc """
+  Adds a member that was started with `--join`; the answer has all voters.
+
+  The `address` is a string `"HOST:PORT"` where the others reach it.
+  """
+  @spec add_member(node(), %{
+          required(:address) => String.t(),
+          optional(:timeout) => pos_integer()
+        }) :: {:ok, [node()]} | {:error, reason()}
+  defdelegate add_member(member, options), to: :quorate
+
+  @doc "Removes a member, running or lost; the answer has the voters that are left."
+  @spec remove_member(node(), %{optional(:timeout) => pos_integer()}) ::
+          {:ok, [node()]} | {:error, reason()}
+  def remove_member(member, options \\ %{}), do: :quorate.remove_member(member, options)
+
+  @doc """
   Registers a process; for `{:via, Quorate, name}`.
 
   The name is free again when the process ends. The process is killed if its

@@ -7,7 +7,7 @@
 -export([all/0]).
 -export([nothing_set_gives_an_embedded_member/1, existing_members_start_no_program/1,
          supervised_settings_go_before_the_others/1, voters_become_arguments/1,
-         certificates_become_arguments/1,
+         certificates_become_arguments/1, members_to_join_become_arguments/1,
          addresses_are_written_as_the_member_reads_them/1, mistakes_are_one_line/1]).
 
 -define(NODE, 'w1@127.0.0.1').
@@ -21,7 +21,7 @@ read(Settings) ->
 
 nothing_set_gives_an_embedded_member(_) ->
     ?assertEqual({ok, #{own => #{name => 'quorate-w1@127.0.0.1', data_dir => {dir_of, ?NODE},
-                                 listen => {"127.0.0.1", 0}, members => [],
+                                 listen => {"127.0.0.1", 0}, members => [], join => [],
                                  daemon_path => undefined, tls => none},
                         others => [], capacity => #{}}},
                  read([])).
@@ -42,6 +42,19 @@ voters_become_arguments(_) ->
     ?assertEqual(["start", "--supervised", "--name", "q1@h", "--data-dir", "/d",
                   "--listen", "h1:4370", "--member", "q1@h=h1:4370", "--member", "q2@h=h2:4371"],
                  quorate_config:arguments(Own)).
+
+members_to_join_become_arguments(_) ->
+    Join = [{'q1@h', {"h1", 4370}}],
+    Own = [{name, 'q9@h'}, {data_dir, "/d"}, {listen, {"h9", 4370}}],
+    {ok, #{own := #{} = Member, others := ['q1@h']}} = read([{join, Join} | Own]),
+    ?assertEqual(["start", "--supervised", "--name", "q9@h", "--data-dir", "/d",
+                  "--listen", "h9:4370", "--join", "q1@h=h1:4370"],
+                 quorate_config:arguments(Member)),
+    ?assertMatch({error, "join names the own member" ++ _},
+                 read([{join, [{'q9@h', {"h", 1}}]} | Own])),
+    ?assertMatch({error, "members are the first voters" ++ _},
+                 read([{join, Join}, {members, [{'q9@h', {"h", 1}}]} | Own])),
+    ?assertMatch({error, "join has {Name, {Address, Port}}" ++ _}, read([{join, [q1]} | Own])).
 
 certificates_become_arguments(_) ->
     Tls = #{cert_file => "c", key_file => "k", ca_file => "a"},

@@ -12,7 +12,8 @@
          silent_member_is_left_in_time/1, answer_of_an_earlier_attach_counts/1,
          answer_to_an_old_incarnation_is_ignored/1, grant_that_is_over_is_ignored/1,
          lease_lost_starts_a_new_incarnation/1, old_claims_are_not_started/1,
-         own_member_is_preferred_when_ready/1, member_that_is_ready_again_changes_nothing/1,
+         own_member_is_preferred_when_ready/1, members_come_and_go/1,
+         member_that_is_ready_again_changes_nothing/1,
          invariants_hold_in_random_runs/1]).
 
 -define(TTL, 2500).
@@ -34,6 +35,21 @@ attached(Lease, AskedAt, Now, Id) ->
     {_, Lease1} = quorate_lease:step(tick, AskedAt, Lease),
     {_, Lease2} = quorate_lease:step({attached, body(Lease1, AskedAt, Id)}, Now, Lease1),
     Lease2.
+
+members_come_and_go(_) ->
+    Lease = attached(),
+    Told = fun(Members) ->
+        #{incarnation => quorate_lease:incarnation(Lease), members => Members}
+    end,
+    {Effects, Grown} = quorate_lease:step({members, Told([?OWN, ?OTHER, 'third@host'])}, 20, Lease),
+    ?assertEqual([{members, ?OWN, [?OTHER, 'third@host', ?OWN]}], Effects),
+    {_, Shrunk} = quorate_lease:step({members, Told([?OWN, 'third@host'])}, 30, Grown),
+    ?assertEqual(['third@host', ?OWN], quorate_lease:members(Shrunk)),
+    %% The lease itself is as it was, and another incarnation is told nothing.
+    ?assert(quorate_lease:may_act(100, ?TTL - 1, Shrunk)),
+    ?assertEqual({[], Shrunk},
+                 quorate_lease:step({members, #{incarnation => <<1:128>>, members => []}}, 40,
+                                    Shrunk)).
 
 attaches_to_the_own_member_first(_) ->
     {Effects, Lease} = quorate_lease:step(tick, 0, new()),
