@@ -70,8 +70,8 @@ refuses 'calls: the documents do not have: quorate:sandbox/2' \
     docs/protocol.md 's/^| `quorate:sandbox(Id)`, `(Id, Opts)`/| `quorate:sandbox(Id)`/'
 refuses 'calls: the sources do not have: quorum_manager:token/0' \
     c_src/api/functions.c 's/NAME("token"), 0/NAME("token"), 1/'
-refuses 'messages to a member: the sources do not have: hello' \
-    docs/protocol.md 's/^| `raft` | binary/| `hello` | binary/'
+refuses 'messages to a member: the sources do not have: hallo' \
+    docs/protocol.md 's/^| `raft` | binary/| `hallo` | binary/'
 refuses 'messages to an agent: the documents do not have: renewed' \
     docs/protocol.md '/^| `renewed`/d'
 refuses 'errors: the documents do not have: no_capacity' \

@@ -8,7 +8,8 @@
 %%   {counts, Members, Id}          counts of a sandbox, which must only grow
 -module(ct_load).
 
--export([start/2, stop/1, progress/1, count/1, lost/3, run/1, stop_here/1, progress_here/1]).
+-export([start/2, stop/1, progress/1, longest_gap/1, count/1, lost/3, run/1, stop_here/1,
+         progress_here/1, gap_here/1]).
 
 -define(CALL_MS, 3000).
 
@@ -21,6 +22,10 @@ stop({Node, Pid}) ->
 %% How many writes were acknowledged so far, all together.
 progress(Load) ->
     lists:sum([quorate_ct:call(Node, ?MODULE, progress_here, [Pid]) || {Node, Pid} <- Load]).
+
+%% The longest time in milliseconds between two acknowledged writes of one writer.
+longest_gap(Load) ->
+    lists:max([quorate_ct:call(Node, ?MODULE, gap_here, [Pid]) || {Node, Pid} <- Load]).
 
 count({states, _, _, Acknowledged, _}) -> Acknowledged;
 count({counts, _, Acknowledged}) -> Acknowledged;
@@ -56,13 +61,27 @@ is_same(_, _) -> false.
 %% On the node of the load
 
 run(What) ->
-    Counter = counters:new(1, []),
+    Counter = counters:new(3, []),
+    ok = counters:put(Counter, 2, now_ms()),
     Pid = spawn(fun() -> write(What, Counter) end),
     ok = persistent_term:put({?MODULE, Pid}, Counter),
     Pid.
 
 progress_here(Pid) ->
     counters:get(persistent_term:get({?MODULE, Pid}), 1).
+
+gap_here(Pid) ->
+    counters:get(persistent_term:get({?MODULE, Pid}), 3).
+
+acknowledged(Counter) ->
+    Now = now_ms(),
+    Gap = max(Now - counters:get(Counter, 2), counters:get(Counter, 3)),
+    ok = counters:put(Counter, 2, Now),
+    ok = counters:put(Counter, 3, Gap),
+    counters:add(Counter, 1, 1).
+
+now_ms() ->
+    erlang:monotonic_time(millisecond).
 
 %% The process lives on: names that it has would be freed if it ended.
 stop_here(Pid) ->
@@ -112,7 +131,7 @@ states(Members, Id, Epoch, Counter, Seq) ->
             Args = [Id, Epoch, State, #{seq => Seq, timeout => 2000}],
             case rpc:call(any(Members), state_replicator, replicate_state, Args, ?CALL_MS) of
                 {ok, #{version := {Epoch, Seq}}} ->
-                    ok = counters:add(Counter, 1, 1),
+                    ok = acknowledged(Counter),
                     states(Members, Id, Epoch, Counter, Seq + 1);
                 Failed ->
                     ok = unknown(Failed),
@@ -127,7 +146,7 @@ counts(Members, Id, Counter, Last) ->
         true ->
             Last;
         {ok, Count} when Count > Last ->
-            ok = counters:add(Counter, 1, 1),
+            ok = acknowledged(Counter),
             counts(Members, Id, Counter, Count);
         {ok, Count} ->
             error({count_went_back, Id, Last, Count});
@@ -168,7 +187,7 @@ names(Tag, Counter, N, Names) ->
     end.
 
 named(Tag, Counter, N, Names) ->
-    ok = counters:add(Counter, 1, 1),
+    ok = acknowledged(Counter),
     ok = pause(10),
     names(Tag, Counter, N + 1, Names).
 
@@ -191,7 +210,7 @@ creations(Members, Counter, N, Done) ->
     end.
 
 created(Members, Counter, N, Done) ->
-    ok = counters:add(Counter, 1, 1),
+    ok = acknowledged(Counter),
     ok = pause(50),
     creations(Members, Counter, N + 1, Done).
 
