@@ -158,7 +158,7 @@ int api_decode_args(const struct api_function *function, struct bytes args,
     if (etf_list_next(&list, &has_more) != 0 || has_more) {
         return arguments_fail(error_reason, "args");
     }
-    if (row->type == API_ADD_MEMBER && ret_request->address.size == 0) {
+    if (function->type == API_ADD_MEMBER && ret_request->address.size == 0) {
         return arguments_fail(error_reason, "address");
     }
     return 0;

@@ -178,7 +178,6 @@ void node_log_tick(struct node *node)
 {
     struct raft_event event = {.type = RAFT_TICK};
     struct raft_effects effects;
-
     bool is_due = raft_deadline_ms(node->raft) <= node->now_ms;
 
     if (is_due && must_read_first(node)) {
