@@ -6,8 +6,9 @@
 #include "etf/reader.h"
 #include "etf/wire.h"
 
-/* Reads the head of a list or of a tail; sets what belongs to it. The end is a string with nothing
- * left, so that asking again at the end gives the end again. */
+/* Reads the head of a list or of a tail; sets what belongs to it. The end is a
+ * string with nothing left, so that asking again at the end gives the end
+ * again. */
 static int read_head(struct etf_reader *reader, struct etf_list *list)
 {
     struct cursor cursor = reader->cursor;

@@ -41,8 +41,12 @@ run(State) ->
         {"write, one binary", "binary", write},
         {"read, one binary", "0", read},
         {"read at another member", "0", {read, B}},
+        {"get_state", "0", {get, A}},
         {"write, 7.9 M integers", "integers", write},
+        {"read, 7.9 M integers", "0", read},
         {"write, 1 M small terms", "terms", write},
+        {"read, 1 M small terms", "0", read},
+        {"get_state, 1 M small terms", "0", {get, A}},
         {"3 writers of 64 MiB", "binary", write3}
     ]),
     #{term := After} = erpc:call(A, quorate, status, []),
@@ -142,7 +146,8 @@ do(write3, Member, Epoch, Value) ->
         element(
             2,
             spawn_monitor(fun() ->
-                {ok, _} = gen_server:call(
+                %% A later number may be ahead.
+                _ = gen_server:call(
                     {quorate, Member},
                     {state_replicator, replicate_state, [
                         <<"big">>, Epoch, Value, #{timeout => ?TIMEOUT, seq => 1000 + N}
@@ -162,6 +167,10 @@ do(write3, Member, Epoch, Value) ->
 do(read, Member, _, _) ->
     {ok, _, _} = gen_server:call(
         {quorate, Member}, {state_replicator, recover_state, [<<"big">>]}, ?TIMEOUT
+    );
+do({get, Member}, _, _, _) ->
+    {ok, _, _} = gen_server:call(
+        {quorate, Member}, {state_replicator, get_state, [<<"big">>]}, ?TIMEOUT
     );
 do({read, Member}, _, Epoch, Value) ->
     do(read, Member, Epoch, Value).

@@ -57,7 +57,8 @@ write_and_read([A | _] = Nodes, Id, {Epoch, Seq}, Kind) ->
         {ok, Recovered, {Epoch, Seq}} = call(Node, recover_state, [Id]),
         {recovered, true} = {recovered, Recovered =:= Value},
         %% By spawning, as well as by a message.
-        {ok, Again, {Epoch, Seq}} = erpc:call(Node, state_replicator, recover_state, [Id], ?CALL_MS),
+        {ok, Again, {Epoch, Seq}} =
+            erpc:call(Node, state_replicator, recover_state, [Id], ?CALL_MS),
         {again, true} = {again, Again =:= Value},
         true = quorate_ct:await(own_replica, fun() ->
             case call(Node, get_state, [Id]) of
@@ -77,16 +78,16 @@ small_calls_go_on(Config) ->
     {Id, Epoch} = sandbox(Config, ?FUNCTION_NAME),
     {[A, B, _] = Nodes, Client} = {nodes_of(Config), ?config(client, Config)},
     Before = leadership(Config),
-    Callers = [quorate_ct:call(?config(caller, Config), ?MODULE, start_caller, [N]) || N <- [A, B]],
+    Caller = ?config(caller, Config),
+    Callers = [quorate_ct:call(Caller, ?MODULE, start_caller, [N]) || N <- [A, B]],
     lists:foreach(fun({Seq, Kind}) ->
         ok = quorate_ct:call(Client, ?MODULE, write_and_read, [Nodes, Id, {Epoch, Seq}, Kind],
                              ?CALL_MS)
     end, lists:enumerate([binary, terms])),
     ok = quorate_ct:call(Client, ?MODULE, write_at_once, [A, Id, {Epoch, 10}, 3], ?CALL_MS),
-    Times = [quorate_ct:call(?config(caller, Config), ?MODULE, stop_caller, [C], ?CALL_MS)
-             || C <- Callers],
-    ct:pal("calls meanwhile, ms: ~w",
-           [[{count, length(T), p50, at(T, 0.5), p99, at(T, 0.99), max, at(T, 1.0)} || T <- Times]]),
+    Times = [quorate_ct:call(Caller, ?MODULE, stop_caller, [C], ?CALL_MS) || C <- Callers],
+    ct:pal("calls meanwhile: number, p50, p99, slowest in ms: ~w",
+           [[{length(T), at(T, 0.5), at(T, 0.99), at(T, 1.0)} || T <- Times]]),
     [begin
          ?assert(length(T) > 100),
          ?assert(at(T, 0.99) < ?P99_MS),
@@ -102,7 +103,7 @@ write_at_once(Node, Id, {Epoch, First}, Count) ->
                 || N <- lists:seq(1, Count)],
     Answers = [erpc:receive_response(R, ?CALL_MS) || R <- Requests],
     %% Which of them is the last is left open, but it is stored.
-    true = lists:any(fun(Answer) -> is_tuple(Answer) andalso element(1, Answer) =:= ok end, Answers),
+    true = lists:any(fun(Answer) -> element(1, Answer) =:= ok end, Answers),
     ok.
 
 start_caller(Node) ->
@@ -242,8 +243,9 @@ leadership(Config) ->
 
 %% Members that have tried to be elected since there was a leader.
 candidates(Config) ->
+    Context = ?config(context, Config),
     [Node || #{node := Node} = M <- ?config(members, Config),
-             [_, After] <- [string:split(quorate_ct:log_of(?config(context, Config), M), "ready name=")],
+             [_, After] <- [string:split(quorate_ct:log_of(Context, M), "ready name=")],
              string:find(After, "role=pre_candidate") =/= nomatch].
 
 sandbox(Config, Name) ->
