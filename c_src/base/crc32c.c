@@ -53,15 +53,16 @@ static uint64_t word_at(const uint8_t *data)
 __attribute__((target("sse4.2"))) static uint32_t
 lanes_sse42(uint32_t state, const uint8_t *data)
 {
+    const uint8_t *data_2 = data + LANE_SIZE;
+    const uint8_t *data_3 = data_2 + LANE_SIZE;
     uint64_t first = state;
     uint64_t second = 0;
     uint64_t third = 0;
 
     for (size_t i = 0; i < LANE_SIZE; i += 8) {
         first = __builtin_ia32_crc32di(first, word_at(data + i));
-        second = __builtin_ia32_crc32di(second, word_at(data + LANE_SIZE + i));
-        third =
-            __builtin_ia32_crc32di(third, word_at(data + 2 * LANE_SIZE + i));
+        second = __builtin_ia32_crc32di(second, word_at(data_2 + i));
+        third = __builtin_ia32_crc32di(third, word_at(data_3 + i));
     }
     second ^= shift_lane((uint32_t)first);
     return shift_lane((uint32_t)second) ^ (uint32_t)third;
@@ -70,14 +71,15 @@ lanes_sse42(uint32_t state, const uint8_t *data)
 __attribute__((target("sse4.2"))) static uint32_t
 crc32c_sse42(uint32_t crc, struct bytes bytes)
 {
+    const size_t lanes_size = (size_t)3 * LANE_SIZE;
     const uint8_t *next = bytes.data;
     size_t left = bytes.size;
     uint64_t state = ~crc;
 
-    while (left >= (size_t)3 * LANE_SIZE) {
+    while (left >= lanes_size) {
         state = lanes_sse42((uint32_t)state, next);
-        next += 3 * LANE_SIZE;
-        left -= 3 * LANE_SIZE;
+        next += lanes_size;
+        left -= lanes_size;
     }
     while (left >= 8) {
         state = __builtin_ia32_crc32di(state, word_at(next));
