@@ -101,7 +101,8 @@ answer(Socket, Tag) ->
         _ -> answer(Socket, Tag)
     end.
 
-%% The next message to a process of the peer, whichever it is.
+%% The next message to a process of the peer, whichever it is; what goes to its
+%% names, and probes, are for nobody.
 next_message(Socket, Timeout) ->
     {ok, <<Size:32>>} = gen_tcp:recv(Socket, 4, Timeout),
     case Size of
@@ -109,8 +110,10 @@ next_message(Socket, Timeout) ->
             next_message(Socket, Timeout);
         _ ->
             {ok, <<112, Terms/binary>>} = gen_tcp:recv(Socket, Size, Timeout),
-            {{Op, _, _}, Used} = binary_to_term(Terms, [used]),
-            true = Op =:= 2 orelse Op =:= 22,
+            {Control, Used} = binary_to_term(Terms, [used]),
             <<_:Used/binary, Payload/binary>> = Terms,
-            binary_to_term(Payload)
+            case element(1, Control) of
+                Op when Op =:= 2; Op =:= 22 -> binary_to_term(Payload);
+                _ -> next_message(Socket, Timeout)
+            end
     end.

@@ -50,11 +50,11 @@ members_to_join_become_arguments(_) ->
     ?assertEqual(["start", "--supervised", "--name", "q9@h", "--data-dir", "/d",
                   "--listen", "h9:4370", "--join", "q1@h=h1:4370"],
                  quorate_config:arguments(Member)),
-    ?assertMatch({error, "join names the own member" ++ _},
+    ?assertMatch({error, "quorate: join names the own member" ++ _},
                  read([{join, [{'q9@h', {"h", 1}}]} | Own])),
-    ?assertMatch({error, "members are the first voters" ++ _},
+    ?assertMatch({error, "quorate: members are the first voters" ++ _},
                  read([{join, Join}, {members, [{'q9@h', {"h", 1}}]} | Own])),
-    ?assertMatch({error, "join has {Name, {Address, Port}}" ++ _}, read([{join, [q1]} | Own])).
+    ?assertMatch({error, "quorate: join has {Name, {Address, Port}}" ++ _}, read([{join, [q1]} | Own])).
 
 certificates_become_arguments(_) ->
     Tls = #{cert_file => "c", key_file => "k", ca_file => "a"},
