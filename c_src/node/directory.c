@@ -203,7 +203,7 @@ void directory_keep(struct node *node)
     }
     leftover = find_leftover(node);
     if (leftover != NULL) {
-        /* Without success it is tried again in the next turn. */
+        /* Without success it is tried again. */
         (void)directory_propose(node, leftover, true, NULL);
     } else if (find_news(node, &news)) {
         (void)directory_propose(node, &news, false, NULL);

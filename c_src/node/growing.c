@@ -417,5 +417,4 @@ void growing_tick(struct node *node)
     case GROWING_IDLE:
         break;
     }
-    directory_keep(node);
 }

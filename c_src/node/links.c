@@ -343,8 +343,9 @@ static void frame(void *arg, struct peer *peer, struct bytes frame)
     } else {
         handle(node, link, &event);
     }
-    /* The call knew of it until now. */
-    mem_free(scan);
+    if (scan != NULL) {
+        mem_free(scan); /* the call knew of it until now */
+    }
 }
 
 void links_config(struct peers_callbacks *ret_callbacks)

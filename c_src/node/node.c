@@ -87,6 +87,7 @@ static void housekeeping(struct node *node)
     }
     node->tick_due_ms = node->now_ms + NODE_TICK_MS;
     links_dial(node);
+    directory_keep(node);
     agents_tick(node);
     orders_tick(node);
     requests_tick(node);
