@@ -54,7 +54,8 @@ members_to_join_become_arguments(_) ->
                  read([{join, [{'q9@h', {"h", 1}}]} | Own])),
     ?assertMatch({error, "quorate: members are the first voters" ++ _},
                  read([{join, Join}, {members, [{'q9@h', {"h", 1}}]} | Own])),
-    ?assertMatch({error, "quorate: join has {Name, {Address, Port}}" ++ _}, read([{join, [q1]} | Own])).
+    ?assertMatch({error, "quorate: join has {Name, {Address, Port}}" ++ _},
+                 read([{join, [q1]} | Own])).
 
 certificates_become_arguments(_) ->
     Tls = #{cert_file => "c", key_file => "k", ca_file => "a"},
