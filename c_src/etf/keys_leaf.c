@@ -42,15 +42,8 @@ int keys_atom(const uint64_t seed[2], struct cursor *cursor, uint64_t *ret_hash)
 {
     struct bytes name;
     uint8_t tag;
-    int rv = wire_tag(cursor, &tag);
+    int rv = wire_atom(cursor, &tag, &name);
 
-    if (rv != 0) {
-        return rv;
-    }
-    if (wire_atom_width(tag) == 0) {
-        return ERR_BADARG;
-    }
-    rv = wire_block(cursor, wire_atom_width(tag), &name);
     if (rv != 0) {
         return rv;
     }

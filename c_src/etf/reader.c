@@ -69,15 +69,8 @@ static int read_atom(struct cursor *cursor, struct bytes *ret_name)
 {
     struct bytes name;
     uint8_t tag;
-    int rv = wire_tag(cursor, &tag);
+    int rv = wire_atom(cursor, &tag, &name);
 
-    if (rv != 0) {
-        return rv;
-    }
-    if (wire_atom_width(tag) == 0) {
-        return ERR_BADARG;
-    }
-    rv = wire_block(cursor, wire_atom_width(tag), &name);
     if (rv != 0) {
         return rv;
     }

@@ -121,4 +121,20 @@ static inline size_t wire_atom_width(uint8_t tag)
     }
 }
 
+/* Takes an atom in whichever form: its tag, and its name as it is written.
+ * ERR_TRUNCATED, or ERR_BADARG: it is none. */
+MUST_USE static inline int wire_atom(struct cursor *cursor, uint8_t *ret_tag,
+                                     struct bytes *ret_name)
+{
+    int rv = wire_tag(cursor, ret_tag);
+
+    if (rv != 0) {
+        return rv;
+    }
+    if (wire_atom_width(*ret_tag) == 0) {
+        return ERR_BADARG;
+    }
+    return wire_block(cursor, wire_atom_width(*ret_tag), ret_name);
+}
+
 #endif
