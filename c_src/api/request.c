@@ -164,6 +164,13 @@ int api_decode_args(const struct api_function *function, struct bytes args,
     return 0;
 }
 
+int api_fail_equal_keys(const char *what, struct buf *error_reason)
+{
+    etf_put_tuple(error_reason, 2);
+    etf_put_atom(error_reason, "equal_keys");
+    return arguments_fail(error_reason, what);
+}
+
 int api_check_terms(const struct api_request *request, size_t size_max,
                     struct rng *rng, struct buf *error_reason)
 {
@@ -182,9 +189,7 @@ int api_check_terms(const struct api_request *request, size_t size_max,
                      : etf_keys_differ(terms[i].raw, rng_next(rng));
 
         if (rv == ERR_MALFORMED) {
-            etf_put_tuple(error_reason, 2);
-            etf_put_atom(error_reason, "equal_keys");
-            return arguments_fail(error_reason, terms[i].what);
+            return api_fail_equal_keys(terms[i].what, error_reason);
         }
         if (rv != 0) {
             return rv;

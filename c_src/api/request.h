@@ -93,4 +93,7 @@ int api_decode_args(const struct api_function *function, struct bytes args,
 int api_check_terms(const struct api_request *request, size_t size_max,
                     struct rng *rng, struct buf *error_reason) MUST_USE;
 
+/* Appends What of such an error for the argument of that name; ERR_BADARG. */
+int api_fail_equal_keys(const char *what, struct buf *error_reason);
+
 #endif

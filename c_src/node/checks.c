@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "etf/keys.h"
-#include "etf/writer.h"
 #include "node/requests.h"
 
 /* What the thread has: nothing of it is shared but the bytes. */
@@ -35,9 +34,7 @@ static void refuse(struct node *node, struct request *request)
     struct buf why;
 
     buf_init(&why, 64);
-    etf_put_tuple(&why, 2);
-    etf_put_atom(&why, "equal_keys");
-    etf_put_atom(&why, "state");
+    (void)api_fail_equal_keys("state", &why); /* always ERR_BADARG */
     results_put_badarg(node_result(node), buf_bytes(&why));
     buf_close(&why);
     request_finish(node, request);
