@@ -52,9 +52,13 @@ struct growing {
 
 /* --- identity.c ----------------------------------------------------------- */
 
-/* Reads who this member is, or makes it up at its first start; fills the
- * table of members. */
+/* Reads who this member is (`is_card_saved`), or makes it up at its first
+ * start; fills the table of members. */
 int identity_open(struct node *node, struct buf *error) MUST_USE;
+
+/* Writes the file at the first start, when log and states have theirs: who has
+ * an identity has them all, or only a part of its directory. */
+int identity_begin(struct node *node, struct buf *error) MUST_USE;
 
 /* Whether the settings go with the directory, once the log is open. */
 int identity_check(const struct node *node, struct buf *error) MUST_USE;

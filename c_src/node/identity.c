@@ -145,14 +145,14 @@ static int read_card(struct node *node, struct buf *error)
     rv = sys_read_file((const char *)path.data, CARD_SIZE_MAX, &text);
     if (rv == 0) {
         rv = card_parse(buf_bytes(&text), &node->card);
+        node->is_card_saved = rv == 0;
     } else if (rv == ERR_NOT_FOUND) {
         make_card(node);
-        rv = write_card(node);
+        rv = 0;
     }
     if (rv != 0) {
         buf_printf(error, "%s: %s", (const char *)path.data, err_text(rv));
     }
-    node->is_card_saved = rv == 0;
     buf_close(&path);
     buf_close(&text);
     return rv;
@@ -203,6 +203,18 @@ int identity_open(struct node *node, struct buf *error)
                        err_text(rv));
         }
     }
+    return rv;
+}
+
+int identity_begin(struct node *node, struct buf *error)
+{
+    int rv = write_card(node);
+
+    if (rv != 0) {
+        buf_printf(error, "%s/identity: %s", node->settings->data_dir,
+                   err_text(rv));
+    }
+    node->is_card_saved = rv == 0;
     return rv;
 }
 

@@ -194,8 +194,14 @@ static int open_stores(struct node *node, struct buf *error)
     if (rv == 0) {
         rv = identity_check(node, error);
     }
+    if (rv == 0 && node->is_card_saved) {
+        rv = state_db_require(node->settings->data_dir, error);
+    }
     if (rv == 0) {
         rv = state_db_open(&config, error, &node->db);
+    }
+    if (rv == 0 && !node->is_card_saved) {
+        rv = identity_begin(node, error);
     }
     if (rv == 0) {
         rv = state_table_new(node->self->id, rng_next(&node->rng),

@@ -51,9 +51,25 @@ static int open_raft(struct node *node, const struct wal_recovery *recovery)
     return raft_new(&config, &recovered, node->now_ms, &node->raft);
 }
 
+/* A log that nobody's name is on is half of a directory: as a new member this
+ * one would take votes and entries for its own that it knows nothing of. */
+static int check_owner(const struct node *node,
+                       const struct wal_recovery *recovery, struct buf *error)
+{
+    if (node->is_card_saved || recovery->term == 0) {
+        return 0;
+    }
+    buf_printf(error,
+               "%s has a log, but the file identity is missing: bring back the "
+               "whole directory, or give an empty --data-dir",
+               node->settings->data_dir);
+    return ERR_CORRUPT;
+}
+
 int node_log_open(struct node *node, struct buf *error)
 {
     struct wal_config config = {.dir = node->settings->data_dir,
+                                .is_begun = node->is_card_saved,
                                 .done = wal_done,
                                 .full = wal_full,
                                 .arg = node};
@@ -68,6 +84,11 @@ int node_log_open(struct node *node, struct buf *error)
     list_init(&node->reads_pending);
     list_init(&node->reads_confirmed);
     if (rv != 0) {
+        return rv;
+    }
+    rv = check_owner(node, &recovery, error);
+    if (rv != 0) {
+        wal_recovery_close(&recovery);
         return rv;
     }
     rv = open_raft(node, &recovery);

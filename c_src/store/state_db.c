@@ -15,9 +15,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum {
+    PATH_SIZE_MAX = 4096,
     BATCH_COUNT_MAX = 1024,
     BATCH_BYTES_MAX = 8 * 1024 * 1024,
     /* Answers that wait to be taken; more work is not begun meanwhile. */
@@ -209,6 +212,33 @@ static void destroy(struct state_db *db)
     (void)pthread_cond_destroy(&db->work);
     (void)pthread_mutex_destroy(&db->lock);
     mem_free(db);
+}
+
+int state_db_require(const char *dir, struct buf *error)
+{
+    static const struct {
+        const char *name;
+        off_t size_min;
+    } files[] = {{"state.mdb", 1}, {"state.journal", STATE_JOURNAL_SIZE}};
+    char path[PATH_SIZE_MAX];
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        struct stat file;
+        int size = snprintf(path, sizeof(path), "%s/%s", dir, files[i].name);
+
+        if (size < 0 || (size_t)size >= sizeof(path)) {
+            return ERR_LIMIT;
+        }
+        if (stat(path, &file) != 0 || file.st_size < files[i].size_min) {
+            buf_printf(error,
+                       "%s is missing, or its end is: acknowledged states may "
+                       "have been in it. Bring back the whole directory, or "
+                       "see docs/operations.md",
+                       path);
+            return ERR_CORRUPT;
+        }
+    }
+    return 0;
 }
 
 int state_db_open(const struct state_db_config *config, struct buf *error,

@@ -29,6 +29,11 @@ struct state_db_config {
     void *ready_arg;
 };
 
+/* Whether all files of a store that was opened in `dir` before are there: 0,
+ * or ERR_CORRUPT with a line for people in `error`. state_db_open() makes what
+ * is missing. */
+int state_db_require(const char *dir, struct buf *error) MUST_USE;
+
 /* ERR_CORRUPT, ERR_UNSUPPORTED (another format version), ERR_NO_SPACE,
  * ERR_NOMEM, ERR_IO; a line for people in `error`. */
 int state_db_open(const struct state_db_config *config, struct buf *error,

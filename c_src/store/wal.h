@@ -35,6 +35,8 @@ typedef void wal_full_cb(void *arg, bool is_full);
 
 struct wal_config {
     const char *dir;     /* exists; is locked by the caller */
+    bool is_begun;       /* it was opened before: that nothing is there is
+                            damage */
     size_t segment_size; /* 0: WAL_SEGMENT_SIZE */
     /* Up to here a whole snapshot is on disk; 0: there is none. */
     uint64_t covered_index;
@@ -58,9 +60,9 @@ struct wal_recovery {
 
 /* Reads what is there, repairs a torn tail (a last record that was never
  * acknowledged), starts the writer thread. ERR_CORRUPT: damage before the
- * tail, or entries missing between the snapshot and the first one; nothing is
- * changed then, and `ret_error` (may be NULL) gets file, offset, cause and
- * remedy as text. ERR_UNSUPPORTED: another format version. */
+ * tail, files that are missing, or entries between the snapshot and the first
+ * one; nothing is changed then, and `ret_error` (may be NULL) gets file,
+ * offset, cause and remedy as text. ERR_UNSUPPORTED: another format version. */
 int wal_open(const struct wal_config *config, struct wal_recovery *ret_recovery,
              struct buf *ret_error, struct wal **ret_wal) MUST_USE;
 void wal_recovery_close(struct wal_recovery *recovery);

@@ -189,7 +189,8 @@ int wal_recover(const struct wal_config *config, int dir_fd,
                  .dir_fd = dir_fd,
                  .error = ret_error,
                  .covered = config->covered_index,
-                 .is_cover_known = true},
+                 .is_cover_known = true,
+                 .is_begun = config->is_begun},
     };
     const struct wal_walk *walk = &recovery.walk;
     struct wal_segment segment;
@@ -209,9 +210,11 @@ int wal_recover(const struct wal_config *config, int dir_fd,
     to.last_index = walk->last_index;
     to.torn_bytes = walk->last_dirty_end - walk->last_end;
     *ret_recovery = to;
-    *ret_tail = (struct wal_tail){.segment = segment,
-                                  .files = recovery.files,
-                                  .sequence = walk->sequence};
+    *ret_tail =
+        (struct wal_tail){.segment = segment,
+                          .files = recovery.files,
+                          .is_marked = walk->marked == walk->last_number,
+                          .sequence = walk->sequence};
     return 0;
 }
 

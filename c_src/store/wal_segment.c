@@ -189,10 +189,11 @@ int wal_segment_begin(struct wal_segment *segment,
     int rv;
 
     ensure(wal_segment_is_prepared(segment));
+    ensure(segment->size <= UINT32_MAX);
     buf_init(&bytes, WAL_SEGMENT_HEADER_SIZE);
     buf_put_u64(&bytes, MAGIC);
     buf_put_u32(&bytes, WAL_VERSION);
-    buf_put_u32(&bytes, 0);
+    buf_put_u32(&bytes, (uint32_t)segment->size);
     buf_put_u64(&bytes, segment->number);
     buf_put_u64(&bytes, header->first_sequence);
     buf_put_u64(&bytes, header->term);
@@ -224,11 +225,10 @@ int wal_segment_header_decode(struct bytes bytes,
     struct cursor cursor = cursor_of(bytes);
     struct wal_segment_header header = {.version = 0};
     uint64_t magic;
-    uint32_t reserved;
 
     if (cursor_u64(&cursor, &magic) != 0 || magic != MAGIC ||
         cursor_u32(&cursor, &header.version) != 0 ||
-        cursor_u32(&cursor, &reserved) != 0 ||
+        cursor_u32(&cursor, &header.size) != 0 ||
         cursor_u64(&cursor, &header.number) != 0 ||
         cursor_u64(&cursor, &header.first_sequence) != 0 ||
         !is_intact(bytes, header.version == 1 ? HEADER_FIELDS_SIZE_V1
@@ -236,7 +236,7 @@ int wal_segment_header_decode(struct bytes bytes,
         return ERR_MALFORMED;
     }
     if (header.version < WAL_VERSION_MIN || header.version > WAL_VERSION ||
-        reserved != 0) {
+        (header.version == 1 && header.size != 0)) {
         return ERR_UNSUPPORTED;
     }
     if (header.version > 1 && (cursor_u64(&cursor, &header.term) != 0 ||

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One file of the write-ahead log, `%016x.wal` by its number (1, 2, ...).
  *
- *   header of 64 bytes   magic:64 version:32 0:32 number:64 first_sequence:64
- *                        term:64 voted_for:64 last_index:64
- *                        crc:32 (of the fields before it), zeros
- *   records              one after the other (store/wal_record.h)
- *   zeros                up to the end
+ *   header of 64 bytes   magic:64 version:32 size:32 number:64
+ * first_sequence:64 term:64 voted_for:64 last_index:64 crc:32 (of the fields
+ * before it), zeros records              one after the other
+ * (store/wal_record.h) zeros                up to the end
  *
  * A file is first prepared: allocated, filled with zeros, flushed, its name
  * too. So a later flush has no metadata to write, and what was never written
@@ -41,6 +40,8 @@ struct wal_segment {
 
 struct wal_segment_header {
     uint32_t version; /* set by decoding */
+    uint32_t size;    /* bytes of the file when it began; set by encoding; 0:
+                         not known */
     uint64_t number;  /* set by encoding: the file's */
     uint64_t first_sequence;
     uint64_t term; /* the hard state, and the log's end; 0 in version 1 */

@@ -4,6 +4,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/wal_mark.h"
 #include "store/wal_scan.h"
 
 #include <dirent.h>
@@ -63,6 +64,25 @@ static int fail_version(const struct wal_walk *walk, uint64_t number)
                    walk->dir, name, WAL_VERSION_MIN, WAL_VERSION);
     }
     return ERR_UNSUPPORTED;
+}
+
+/* It is short enough to be put right by hand, by who knows what happened. */
+static int fail_mark(const struct wal_walk *walk, int rv)
+{
+    if (walk->error != NULL) {
+        buf_printf(walk->error,
+                   "%s/" WAL_MARK_NAME
+                   ": the file %s, so newer files of the log may be missing. "
+                   "Nothing was changed. Bring back the whole directory; only "
+                   "if you know that all files are there, write the line "
+                   "'newest N' to it, with the sixteen digits of the newest "
+                   "one that has begun (quorate log inspect %s)",
+                   walk->dir,
+                   rv == ERR_NOT_FOUND ? "is missing"
+                                       : "does not go with the others",
+                   walk->dir);
+    }
+    return ERR_CORRUPT;
 }
 
 static int compare_numbers(const void *left, const void *right)
@@ -235,6 +255,11 @@ static int take_header(struct wal_walk *walk, const struct wal_scan *scan,
 {
     bool is_old = header->version < WAL_VERSION;
 
+    if (scan->size < header->size) {
+        return fail(walk, scan->number, scan->size,
+                    "the file ends here, but it was made with %lu bytes",
+                    (unsigned long)header->size);
+    }
     if (header->number != scan->number) {
         return fail(walk, scan->number, 0,
                     "the file says that it is number %llu",
@@ -343,6 +368,25 @@ static int check_cover(const struct wal_walk *walk)
                 (unsigned long long)walk->covered);
 }
 
+static int check_mark(struct wal_walk *walk)
+{
+    int rv = wal_mark_get(walk->dir_fd, &walk->marked);
+    uint64_t last = walk->last_number;
+
+    if (rv == ERR_NOT_FOUND && !walk->is_begun) {
+        return 0;
+    }
+    if (rv == ERR_NOT_FOUND || rv == ERR_MALFORMED) {
+        return fail_mark(walk, rv);
+    }
+    if (rv == 0 && last < walk->marked) {
+        rv = fail(walk, last + 1, 0, "the file is missing");
+    } else if (rv == 0 && last > walk->marked + 1) {
+        rv = fail_mark(walk, ERR_MALFORMED);
+    }
+    return rv;
+}
+
 int wal_walk(struct wal_walk *walk, const struct wal_visitor *visitor)
 {
     struct numbers numbers = {.items = NULL};
@@ -355,8 +399,12 @@ int wal_walk(struct wal_walk *walk, const struct wal_visitor *visitor)
         rv = walk_files(walk, &numbers, visitor);
     }
     /* A file alone that has not begun is the first one. */
-    if (rv == 0 && walk->first_number == 0 && walk->unbegun > 1) {
+    if (rv == 0 && walk->first_number == 0 &&
+        (walk->is_begun || walk->unbegun > 1)) {
         rv = fail(walk, 1, 0, "the file is missing");
+    }
+    if (rv == 0) {
+        rv = check_mark(walk);
     }
     if (rv == 0) {
         rv = check_cover(walk);

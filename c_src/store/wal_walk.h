@@ -48,6 +48,7 @@ struct wal_walk {
     struct buf *error;   /* what is wrong, as one line; may be NULL */
     uint64_t covered;    /* by a snapshot, up to this index; 0: none */
     bool is_cover_known; /* false: what is covered is not checked */
+    bool is_begun;       /* there must be a file that has begun, and a mark */
 
     uint64_t term;        /* of the last record, or as the file says */
     uint64_t voted_for;   /* idem */
@@ -58,12 +59,13 @@ struct wal_walk {
     uint64_t first_number; /* of the files; 0: none has begun */
     uint64_t last_number;  /* the last file that has begun */
     uint64_t unbegun;      /* a prepared file behind it; 0: none */
+    uint64_t marked;       /* as the newest file; 0: there is no mark */
     size_t last_end;       /* where its good records end */
     size_t last_size;      /* of that file */
     size_t last_dirty_end; /* behind its last byte that is not zero */
 };
 
-/* The first five fields are the caller's. 0, ERR_CORRUPT, ERR_UNSUPPORTED,
+/* The first six fields are the caller's. 0, ERR_CORRUPT, ERR_UNSUPPORTED,
  * ERR_IO, ERR_NOMEM, ERR_LIMIT, or what a visitor returned; `error` has a line
  * for the first two. The other fields are where the walk ended. */
 int wal_walk(struct wal_walk *walk, const struct wal_visitor *visitor) MUST_USE;

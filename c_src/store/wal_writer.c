@@ -5,6 +5,7 @@
 
 #include "base/ensure.h"
 #include "base/err.h"
+#include "store/wal_mark.h"
 
 #include <unistd.h>
 
@@ -58,6 +59,9 @@ static int begin_next(struct wal_writer *writer)
     }
     writer->position.first_sequence = writer->written_sequence + 1;
     rv = wal_segment_begin(&writer->next, &writer->position);
+    if (rv == 0) {
+        rv = wal_mark_put(writer->dir_fd, writer->next.number);
+    }
     if (rv != 0) {
         writer->files.count--;
         wal_segment_discard(&writer->next, writer->dir_fd);
@@ -260,5 +264,10 @@ int wal_writer_start(struct wal_writer *writer,
         (struct wal_segment_header){.term = recovery->term,
                                     .voted_for = recovery->voted_for,
                                     .last_index = recovery->last_index};
-    return writer->segment.fd < 0 ? change_segment(writer, 0) : 0;
+    if (writer->segment.fd < 0) {
+        return change_segment(writer, 0);
+    }
+    return tail->is_marked
+               ? 0
+               : wal_mark_put(writer->dir_fd, writer->segment.number);
 }

@@ -21,9 +21,7 @@ all() ->
      frame_of_four_gib, frame_that_never_ends, random_frames, deep_terms, truncated_terms,
      changed_terms, wrong_control_messages, too_many_atoms, id_of_256_bytes, unknown_option_keys,
      nonsense_arguments, member_messages_of_a_stranger, agent_messages_of_a_stranger,
-     memory_stays, data_directory_in_use, port_in_use, damaged_log, full_log_disk,
-     full_log_disk_alone, directory_of_another,
-     unreadable_cookie].
+     memory_stays, port_in_use, unreadable_cookie].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(bad_input),
@@ -379,141 +377,12 @@ memory_stays(Config) ->
 
 %% The start of a member
 
-data_directory_in_use(Config) ->
-    #{dir := Dir} = ?config(member, Config),
-    {78, Text} = start(Config, "q1@127.0.0.1", Dir, "127.0.0.1:0"),
-    Owner = integer_to_list(?config(os_pid, Config)),
-    says(Text, "start_failed", [Dir, "in use by process " ++ Owner]).
-
 port_in_use(Config) ->
     #{port := Port} = ?config(member, Config),
     Address = "127.0.0.1:" ++ integer_to_list(Port),
-    {78, Text} = start(Config, "q7@127.0.0.1", dir(Config, "q7"), Address),
-    says(Text, "start_failed", [Address, "--listen"]).
-
-%% A byte in the middle of what was acknowledged. A torn end would be cut; this
-%% is damage, and only people can say what to do.
-damaged_log(Config) ->
-    Context = ?config(context, Config),
-    Client = ?config(client, Config),
-    [Member] = quorate_ct:members(Context, ["damaged"]),
-    #{dir := Dir} = Member,
-    _ = quorate_ct:await_leader(Client, [Member]),
-    Worker = quorate_ct:worker(Context, "worker", [Member], #{}),
-    _ = quorate_ct:await_worker(Client, Member, Worker),
-    [{ok, _} = quorate_ct:call(Worker, quorate, create_sandbox,
-                               [<<"box", (integer_to_binary(N))/binary>>,
-                                ct_counter:spec(#{padding => rand:bytes(2000)})])
-     || N <- lists:seq(1, 20)],
-    ok = quorate_ct:kill_node(Context, Worker),
-    {75, Busy} = log(Config, ["verify", Dir]),
-    ?assertNotEqual(nomatch, binary:match(Busy, <<"a member runs on">>)),
-    ok = quorate_ct:kill_member(Context, Member),
-    {0, Whole} = log(Config, ["verify", Dir]),
-    ?assertNotEqual(nomatch, binary:match(Whole, <<"all of it is whole">>)),
-    {0, Json} = log(Config, ["inspect", "-o", "json", "--limit", "1000", Dir]),
-    #{<<"schema">> := <<"quorate.log/1">>, <<"rows">> := Rows} = ct_json:decode(Json),
-    ?assertEqual(20, lists:sum([maps:get(<<"claim">>, C, 0) || #{<<"commands">> := C} <- Rows])),
-    [File | _] = lists:sort(filelib:wildcard(filename:join(Dir, "*.wal"))),
-    {ok, Good} = file:read_file(File),
-    [begin
-         <<Before:At/binary, B, After/binary>> = Good,
-         ok = file:write_file(File, [Before, B bxor 16#55, After]),
-         {Status, Text} = start(Config, "damaged@127.0.0.1", Dir, "127.0.0.1:0"),
-         ?assertEqual({At, true}, {At, lists:member(Status, [74, 78])}),
-         says(Text, "start_failed", [filename:basename(File)]),
-         {65, Bad} = log(Config, ["verify", Dir]),
-         ?assertNotEqual(nomatch, binary:match(Bad, list_to_binary(filename:basename(File))))
-     end || At <- [5000, 12345, 20000]],
-    %% With the byte as it was, everything is there.
-    ok = file:write_file(File, Good),
-    _ = quorate_ct:start_member(Context, Member),
-    _ = quorate_ct:await_leader(Client, [Member]),
-    Sandboxes = quorate_ct:ask(Client, Member, {quorate, sandboxes}, []),
-    ?assertEqual(20, length(Sandboxes)),
-    quorate_ct:kill_member(Context, Member).
-
-%% Exit code and all output of `quorate log`.
-log(Config, Args) ->
-    {Code, Out, Error} = quorate_ct:run(?config(context, Config), quorate, ["log" | Args], #{}),
-    {Code, <<Out/binary, Error/binary>>}.
-
-%% A disk without room, by a limit on the size of files: another leader, nothing
-%% lost, and when there is room all goes on without a restart.
-full_log_disk(Config) ->
-    Context = ?config(context, Config),
-    Client = ?config(client, Config),
-    Members = quorate_ct:members(Context, ["f1", "f2", "f3"]),
-    Full = quorate_ct:await_leader(Client, Members),
-    [One, Other] = Rest = Members -- [Full],
-    Worker = quorate_ct:worker(Context, "fworker", Members, #{}),
-    _ = quorate_ct:await_worker(Client, One, Worker),
-    limit_files(Full, "1024"),
-    true = quorate_ct:await(other_leader, fun() -> is_led_by(Client, One, Rest) end),
-    await_event(Context, Full, "log_full"),
-    nomatch = re:run(quorate_ct:log_of(Context, Full), "event=log_(has_room|write_failed)"),
-    {ok, _} = quorate_ct:call(Worker, quorate, create_sandbox, [<<"a">>, ct_counter:spec()]),
-    limit_files(Full, "unlimited"),
-    await_event(Context, Full, "log_has_room"),
-    %% It counts again: without one of the others there is still a majority.
-    ok = quorate_ct:kill_member(Context, Other),
-    _ = quorate_ct:await_leader(Client, [Full, One]),
-    ok = quorate_ct:kill_node(Context, Worker),
-    ok = quorate_ct:kill_member(Context, One),
-    ok = quorate_ct:kill_member(Context, Full).
-
-%% A member alone has nobody to hand over to: it says so, and waits.
-full_log_disk_alone(Config) ->
-    Context = ?config(context, Config),
-    Client = ?config(client, Config),
-    [Member] = quorate_ct:members(Context, ["fullalone"]),
-    _ = quorate_ct:await_leader(Client, [Member]),
-    Worker = quorate_ct:worker(Context, "fullworker", [Member], #{}),
-    _ = quorate_ct:await_worker(Client, Member, Worker),
-    limit_files(Member, "1024"),
-    await_event(Context, Member, "log_full"),
-    Create = fun() -> quorate_ct:call(Worker, quorate, create_sandbox,
-                                      [<<"a">>, ct_counter:spec()])
-             end,
-    ?assertEqual({error, no_space}, Create()),
-    limit_files(Member, "unlimited"),
-    await_event(Context, Member, "log_has_room"),
-    {ok, _} = Create(),
-    ok = quorate_ct:kill_node(Context, Worker),
-    ok = quorate_ct:kill_member(Context, Member).
-
-is_led_by(Client, Member, Leaders) ->
-    case quorate_ct:ask(Client, Member, {quorate, status}, []) of
-        #{leader := Leader, quorum := true} ->
-            lists:any(fun(#{node := N}) -> N =:= Leader end, Leaders);
-        _ ->
-            false
-    end.
-
-await_event(Context, Member, Event) ->
-    true = quorate_ct:await(Event, fun() ->
-        nomatch =/= re:run(quorate_ct:log_of(Context, Member), "event=" ++ Event)
-    end).
-
-%% Writes beyond that size get errors as from a full disk.
-limit_files(#{dir := Dir}, Size) ->
-    {ok, Pid} = file:read_file(filename:join(Dir, "lock")),
-    Command = "prlimit --pid " ++ string:trim(binary_to_list(Pid)) ++ " --fsize=" ++ Size ++
-        ": && echo done",
-    ?assertEqual("done\n", os:cmd(Command)).
-
-directory_of_another(Config) ->
-    Context = ?config(context, Config),
-    [Member] = quorate_ct:members(Context, ["first"]),
-    #{dir := Dir} = Member,
-    _ = quorate_ct:await_leader(?config(client, Config), [Member]),
-    0 = quorate_ct:stop_member(Context, Member, "TERM"),
-    {78, Text} = start(Config, "second@127.0.0.1", Dir, "127.0.0.1:0"),
-    says(Text, "start_failed", [Dir, "another member"]),
-    %% Its old self may come back.
-    _ = quorate_ct:start_member(Context, Member),
-    _ = quorate_ct:await_leader(?config(client, Config), [Member]),
-    quorate_ct:kill_member(Context, Member).
+    Other = #{node => 'q7@127.0.0.1', port => Port, dir => dir(Config, "q7"), args => []},
+    {78, Text} = quorate_ct:failed_start(?config(context, Config), Other),
+    quorate_ct:says(Text, "start_failed", [Address, "--listen"]).
 
 unreadable_cookie(Config) ->
     #{work := Work} = Context = ?config(context, Config),
@@ -526,12 +395,12 @@ unreadable_cookie(Config) ->
         {Status, Text}
     end,
     {78, Missing} = Start(),
-    says(Missing, "start_failed", [File]),
+    quorate_ct:says(Missing, "start_failed", [File]),
     [begin
          ok = file:write_file(File, Content),
          ok = file:change_mode(File, Mode),
          {78, Text} = Start(),
-         says(Text, "start_failed", [File])
+         quorate_ct:says(Text, "start_failed", [File])
      end || {Content, Mode} <- [{"", 8#600}, {binary:copy(<<"c">>, 300), 8#600}, {"good", 8#644}]].
 
 %% Internals
@@ -559,19 +428,3 @@ resident_kib(Config) ->
 dir(Config, Name) ->
     #{work := Work} = ?config(context, Config),
     filename:join(Work, Name).
-
-%% A member that is expected to give up: how it ended, and what it said.
-start(Config, Name, Dir, Listen) ->
-    #{work := Work} = Context = ?config(context, Config),
-    {Status, <<>>, Text} =
-        quorate_ct:run(Context, quorate,
-                       ["start", "--name", Name, "--data-dir", Dir, "--listen", Listen,
-                        "--cookie-file", filename:join(Work, "cookie")], #{timeout => 20000}),
-    {Status, Text}.
-
-%% One line of that event, which names these things.
-says(Text, Event, Names) ->
-    [Line] = [L || L <- binary:split(Text, <<"\n">>, [global]),
-                   binary:match(L, <<"event=", (list_to_binary(Event))/binary, " ">>) =/= nomatch],
-    [?assertNotEqual({nomatch, Name, Line}, {binary:match(Line, list_to_binary(Name)), Name, Line})
-     || Name <- Names].

@@ -356,17 +356,17 @@ directory_of_another_start(Config) ->
     true = logs(Config, New, <<"event=cluster_found">>),
     %% One that waits still has to be told for whom.
     quorate_ct:kill_member(Context, New),
-    {78, Waiting} = start_to_end(Config, New#{args := []}),
+    {78, Waiting} = quorate_ct:failed_start(Context, New#{args := []}),
     ?assertMatch({_, _}, binary:match(Waiting, <<"waits to be added to a cluster; say with">>)),
     _ = quorate_ct:start_member(Context, New),
     {ok, _} = add(Config, First, New),
     quorate_ct:kill_member(Context, First),
     Join = ["--join", atom_to_list(node_of(New)) ++ "=127.0.0.1:1"],
-    {78, Founder} = start_to_end(Config, First#{args := Join}),
+    {78, Founder} = quorate_ct:failed_start(Context, First#{args := Join}),
     ?assertMatch({_, _}, binary:match(Founder, <<"that of one of the first voters">>)),
     Strange = ["--member", atom_to_list(node_of(First)) ++ "=127.0.0.1:1",
                "--member", "x@127.0.0.1=127.0.0.1:2", "--member", "y@127.0.0.1=127.0.0.1:3"],
-    {78, Foreign} = start_to_end(Config, First#{args := Strange}),
+    {78, Foreign} = quorate_ct:failed_start(Context, First#{args := Strange}),
     ?assertMatch({_, _}, binary:match(Foreign, <<"belongs to another set of voters">>)),
     %% One that was added needs to be told nothing more.
     quorate_ct:kill_member(Context, New),
@@ -478,16 +478,6 @@ all_known(#{dir := Dir}) ->
     Known = [L || L <- Members, binary:match(L, <<" 0000000000000000 ">>) =:= nomatch],
     Members =/= [] andalso Known =:= Members
         andalso binary:match(Text, <<"index 0\n">>) =:= nomatch.
-
-%% Starts one that is not to start: its exit status and what it logged.
-start_to_end(Config, #{node := Node, port := Port, dir := Dir, args := Args}) ->
-    #{work := Work} = Context = ?config(context, Config),
-    {Status, _, Log} =
-        quorate_ct:run(Context, quorate,
-                       ["start", "--name", atom_to_list(Node), "--data-dir", Dir, "--cookie-file",
-                        filename:join(Work, "cookie"), "--listen",
-                        "127.0.0.1:" ++ integer_to_list(Port) | Args], #{}),
-    {Status, Log}.
 
 command(Config, #{node := Node, port := Port}, Words) ->
     #{work := Work} = Context = ?config(context, Config),

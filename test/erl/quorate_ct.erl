@@ -11,8 +11,8 @@
 -behaviour(gen_server).
 
 -export([start/1, stop/2, end_all/1, free_ports/1, top/0]).
--export([members/2, members/3, member/4, start_member/2, kill_member/2, stop_member/3,
-         await_leader/2, log_of/2]).
+-export([members/2, members/3, member/4, start_member/2, failed_start/2, says/3,
+         kill_member/2, stop_member/3, await_leader/2, log_of/2]).
 -export([release/2, in_release/2, root/1, test_peer/2]).
 -export([node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2,
          load/2]).
@@ -164,13 +164,28 @@ member(#{work := Work} = Context, Name, Voters, Args) ->
       args => [lists:flatten(A) || A <- lists:append(Settings)] ++ Args}.
 
 -spec start_member(context(), member()) -> member().
-start_member(#{work := Work} = Context, M) ->
-    #{node := Node, port := Port, dir := Dir, args := Args} = M,
-    All = ["start", "--name", atom_to_list(Node), "--cookie-file", filename:join(Work, "cookie"),
-           "--data-dir", Dir, "--listen", "127.0.0.1:" ++ integer_to_list(Port)
-           | ct_tls:member_args(Context, Node) ++ Args],
-    _ = process(Context, name(M), program(), All),
+start_member(Context, M) ->
+    _ = process(Context, name(M), program(), start_args(Context, M)),
     M.
+
+start_args(#{work := Work} = Context, #{node := Node, port := Port, dir := Dir, args := Args}) ->
+    ["start", "--name", atom_to_list(Node), "--cookie-file", filename:join(Work, "cookie"),
+     "--data-dir", Dir, "--listen", "127.0.0.1:" ++ integer_to_list(Port)
+     | ct_tls:member_args(Context, Node) ++ Args].
+
+%% One that is expected to give up: its exit status, and what it logged.
+-spec failed_start(context(), member()) -> {integer(), binary()}.
+failed_start(Context, M) ->
+    {Status, <<>>, Log} = run(Context, quorate, start_args(Context, M), #{timeout => 20000}),
+    {Status, Log}.
+
+%% There is one line of that event, and it names these things.
+-spec says(binary(), string(), [string()]) -> ok.
+says(Log, Event, Names) ->
+    Mark = list_to_binary(["event=", Event, " "]),
+    [Line] = [L || L <- binary:split(Log, <<"\n">>, [global]), binary:match(L, Mark) =/= nomatch],
+    [] = [{Name, Line} || Name <- Names, binary:match(Line, list_to_binary(Name)) =:= nomatch],
+    ok.
 
 -spec kill_member(context(), member()) -> ok.
 kill_member(Context, M) ->

@@ -29,6 +29,7 @@ struct fixture {
     int done_status;
     uint64_t covered; /* by a snapshot */
     bool is_full;
+    bool is_begun; /* there was a log before */
 };
 
 static inline void fixture_done(void *arg, uint64_t seq, int status)
@@ -78,6 +79,7 @@ static inline int fixture_open(struct fixture *fixture)
 {
     struct wal_config config = {.dir = fixture->dir,
                                 .segment_size = fixture->segment_size,
+                                .is_begun = fixture->is_begun,
                                 .covered_index = fixture->covered,
                                 .done = fixture_done,
                                 .full = fixture_full,

@@ -117,24 +117,6 @@ static void the_last_record_is_cut_wherever_the_write_stopped(void **state)
     free(data);
 }
 
-static void a_file_that_ends_early_is_a_torn_tail(void **state)
-{
-    struct fixture *fixture = *state;
-    uint8_t *data;
-    size_t size;
-
-    fill(fixture, 5, false);
-    data = file_read(fixture, 1, &size);
-    for (size_t keep = 1; keep < RECORD_SIZE - 3; keep += 5) {
-        restore(fixture, data, record_offset(4) + keep);
-        assert_ok(fixture_open(fixture));
-        assert_true(fixture->recovery.torn_bytes > 0);
-        assert_true(fixture->recovery.torn_bytes <= keep);
-        assert_usable(fixture, 4);
-    }
-    free(data);
-}
-
 static void nonsense_behind_the_last_record_is_cut(void **state)
 {
     struct fixture *fixture = *state;
@@ -447,7 +429,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_last_record_is_cut_wherever_the_write_stopped),
-        TEST(a_file_that_ends_early_is_a_torn_tail),
         TEST(nonsense_behind_the_last_record_is_cut),
         TEST(every_flip_in_the_middle_is_refused),
         TEST(a_refusal_names_file_offset_and_remedy),
