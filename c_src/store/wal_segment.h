@@ -2,9 +2,10 @@
  * One file of the write-ahead log, `%016x.wal` by its number (1, 2, ...).
  *
  *   header of 64 bytes   magic:64 version:32 size:32 number:64
- * first_sequence:64 term:64 voted_for:64 last_index:64 crc:32 (of the fields
- * before it), zeros records              one after the other
- * (store/wal_record.h) zeros                up to the end
+ *                        first_sequence:64 term:64 voted_for:64 last_index:64
+ *                        crc:32 (of the fields before it), zeros
+ *   records              one after the other (store/wal_record.h)
+ *   zeros                up to the end
  *
  * A file is first prepared: allocated, filled with zeros, flushed, its name
  * too. So a later flush has no metadata to write, and what was never written
