@@ -26,8 +26,6 @@ struct field {
     uint64_t max;
 };
 
-enum { PRIORITY_MAX = 9 };
-
 #define ON(type) (1U << COMMAND_##type)
 
 #define ON_WORKER                                                    \
@@ -63,7 +61,7 @@ static const struct field fields[] = {
     {ON(CLAIM), FIELD_BYTES, AT(options), 0, REGISTRY_OPTIONS_SIZE_MAX},
     {ON(CLAIM), FIELD_U32, AT(need.cpu), 0, UINT32_MAX},
     {ON(CLAIM), FIELD_U32, AT(need.memory), 0, UINT32_MAX},
-    {ON(CLAIM), FIELD_U8, AT(priority), 0, PRIORITY_MAX},
+    {ON(CLAIM), FIELD_U8, AT(priority), 0, REGISTRY_PRIORITY_MAX},
     {ON(CLAIM), FIELD_U8, AT(replica_count), 0, REGISTRY_REPLICAS_MAX},
     {ON(CLAIM), FIELD_REPLICAS, AT(replicas), 1, UINT64_MAX},
     {ON(STARTED) | ON(REGISTER), FIELD_BYTES, AT(pid), 1,
@@ -92,25 +90,6 @@ static bool in_range(const struct field *field, uint64_t value)
     return value >= field->min && value <= field->max;
 }
 
-/* Ids of different members, none of them 0. */
-static bool replicas_are_valid(const struct command *command)
-{
-    if (command->replica_count > REGISTRY_REPLICAS_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < command->replica_count; i++) {
-        if (command->replicas[i] == 0) {
-            return false;
-        }
-        for (size_t j = 0; j < i; j++) {
-            if (command->replicas[i] == command->replicas[j]) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 static bool field_is_valid(const struct command *command,
                            const struct field *field)
 {
@@ -132,7 +111,8 @@ static bool field_is_valid(const struct command *command,
         memcpy(&u64, at, sizeof(u64));
         return in_range(field, u64);
     case FIELD_REPLICAS:
-        return replicas_are_valid(command);
+        return registry_replicas_are_valid(command->replicas,
+                                           command->replica_count);
     }
     unreachable();
 }

@@ -146,6 +146,7 @@ static int find_owned(struct apply *apply, struct sandbox **ret_sandbox)
 int apply_started(struct apply *apply)
 {
     const struct command *command = apply->command;
+    struct registry *registry = &apply->machine->registry;
     struct sandbox *sandbox = NULL;
     int rv = find_owned(apply, &sandbox);
 
@@ -158,12 +159,11 @@ int apply_started(struct apply *apply)
         return 0;
     }
     /* Another pid under the same epoch: its own supervisor restarted it. */
-    rv = registry_run_sandbox(sandbox, command->pid);
+    rv = registry_run_sandbox(registry, sandbox, command->pid);
     if (rv != 0) {
         return rv;
     }
-    sandbox->failures = 0;
-    rv = registry_put_reason(sandbox, bytes_of(NULL, 0));
+    rv = registry_put_failures(registry, sandbox, 0, bytes_of(NULL, 0));
     ensure(rv == 0); /* forgetting allocates nothing */
     apply_emit_sandbox(apply, EVENT_STARTED, sandbox, sandbox->worker);
     return 0;
@@ -172,17 +172,19 @@ int apply_started(struct apply *apply)
 /* It did not start, or gave up: elsewhere, unless that was tried enough. */
 static int give_up(struct apply *apply, struct sandbox *sandbox)
 {
+    struct registry *registry = &apply->machine->registry;
     struct worker *owner = sandbox->worker;
-    int rv = registry_put_reason(sandbox, apply->command->reason);
+    int rv = registry_put_failures(registry, sandbox,
+                                   (uint8_t)(sandbox->failures + 1),
+                                   apply->command->reason);
 
     if (rv != 0) {
         return rv;
     }
-    sandbox->failures++;
     if (sandbox->failures >= COMMAND_START_FAILURES_MAX) {
-        registry_fail_sandbox(sandbox);
+        registry_fail_sandbox(registry, sandbox);
     } else {
-        registry_unplace_sandbox(&apply->machine->registry, sandbox);
+        registry_unplace_sandbox(registry, sandbox);
     }
     apply->result->worker = owner;
     apply_emit_sandbox(apply, EVENT_START_FAILED, sandbox, owner);
@@ -218,7 +220,7 @@ int apply_stop(struct apply *apply)
     }
     apply->result->sandbox = sandbox;
     if (sandbox->status != SANDBOX_STOPPING) {
-        registry_stop_sandbox(sandbox);
+        registry_stop_sandbox(&apply->machine->registry, sandbox);
         apply_emit_sandbox(apply, EVENT_STOPPING, sandbox, sandbox->worker);
     }
     return 0;

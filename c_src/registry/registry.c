@@ -4,6 +4,7 @@
 
 #include "base/ensure.h"
 #include "registry/tables.h"
+#include "registry/walk.h"
 
 void registry_init(struct registry *registry, uint64_t seed)
 {
@@ -12,6 +13,7 @@ void registry_init(struct registry *registry, uint64_t seed)
     map_init(&registry->sandboxes, REGISTRY_SANDBOXES_MAX, seed + 1);
     map_init(&registry->names, REGISTRY_NAMES_MAX, seed + 2);
     list_init(&registry->unplaced);
+    registry_walk_init(&registry->walk);
 }
 
 void registry_close(struct registry *registry)
@@ -39,6 +41,7 @@ void registry_close(struct registry *registry)
     map_close(&registry->workers);
     list_init(&registry->unplaced);
     registry->unplaced_count = 0;
+    registry_walk_init(&registry->walk);
 }
 
 struct worker *registry_worker(const struct registry *registry,
@@ -59,7 +62,7 @@ struct registered_name *registry_name(const struct registry *registry,
     return map_get(&registry->names, name);
 }
 
-static bool has_owner(enum sandbox_status status)
+bool registry_status_has_owner(enum sandbox_status status)
 {
     switch (status) {
     case SANDBOX_STARTING:
@@ -71,6 +74,24 @@ static bool has_owner(enum sandbox_status status)
         return false;
     }
     unreachable();
+}
+
+bool registry_replicas_are_valid(const uint64_t *replicas, size_t count)
+{
+    if (count > REGISTRY_REPLICAS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (replicas[i] == 0) {
+            return false;
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (replicas[i] == replicas[j]) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 /* What is true of a sandbox on its own. */
@@ -85,8 +106,10 @@ static void check_sandbox(const struct sandbox *sandbox)
     ensure(sandbox->birth > 0);
     ensure(sandbox->birth <= sandbox->epoch);
     ensure(sandbox->replica_count <= REGISTRY_REPLICAS_MAX);
-    ensure((sandbox->worker != NULL) == has_owner(sandbox->status));
+    ensure((sandbox->worker != NULL) ==
+           registry_status_has_owner(sandbox->status));
     ensure((sandbox->pid.size > 0) == (sandbox->status == SANDBOX_RUNNING));
+    ensure((sandbox->ring_order == 0) == (sandbox->status == SANDBOX_FAILED));
     if (sandbox->status == SANDBOX_FAILED) {
         ensure(list_is_empty(&sandbox->worker_link));
     }
@@ -97,6 +120,7 @@ static size_t check_owned(const struct worker *worker)
 {
     uint64_t cpu = 0;
     uint64_t memory = 0;
+    uint64_t order = 0;
     size_t count = 0;
 
     LIST_FOREACH (node, &worker->sandboxes) {
@@ -104,6 +128,8 @@ static size_t check_owned(const struct worker *worker)
             LIST_ENTRY(node, struct sandbox, worker_link);
 
         ensure(sandbox->worker == worker);
+        ensure(sandbox->ring_order > order);
+        order = sandbox->ring_order;
         cpu += sandbox->need.cpu;
         memory += sandbox->need.memory;
         count++;
@@ -116,6 +142,7 @@ static size_t check_owned(const struct worker *worker)
 
 static size_t check_names(const struct worker *worker)
 {
+    uint64_t order = 0;
     size_t count = 0;
 
     LIST_FOREACH (node, &worker->names) {
@@ -123,6 +150,8 @@ static size_t check_names(const struct worker *worker)
             LIST_ENTRY(node, struct registered_name, worker_link);
 
         ensure(name->worker == worker);
+        ensure(name->ring_order > order);
+        order = name->ring_order;
         ensure(name->epoch > 0);
         count++;
     }
@@ -152,29 +181,60 @@ static void check_workers(const struct registry *registry,
     }
 }
 
+static void check_unplaced(const struct registry *registry)
+{
+    uint64_t order = 0;
+    size_t count = 0;
+
+    LIST_FOREACH (node, &registry->unplaced) {
+        const struct sandbox *sandbox =
+            LIST_ENTRY(node, struct sandbox, worker_link);
+
+        ensure(sandbox->status == SANDBOX_UNPLACED);
+        ensure(sandbox->ring_order > order);
+        order = sandbox->ring_order;
+        count++;
+    }
+    ensure(order <= registry->ring_order_last);
+    ensure(count == registry->unplaced_count);
+}
+
+/* Every sandbox and name is in one of the rings of the walk. */
+static void check_walk(const struct registry *registry)
+{
+    const struct registry_walk *walk = &registry->walk;
+    size_t count = 0;
+
+    LIST_FOREACH (link, &walk->seen) {
+        count++;
+    }
+    LIST_FOREACH (link, &walk->waiting) {
+        ensure(LIST_ENTRY(link, struct registry_item, link)->round !=
+               walk->round);
+        count++;
+    }
+    ensure(walk->visit != NULL || list_is_empty(&walk->waiting));
+    ensure(count == registry->sandboxes.count + registry->names.count);
+}
+
 void registry_check(const struct registry *registry)
 {
     const struct sandbox *sandbox;
     const struct registered_name *name;
     size_t owned_count;
     size_t named_count;
-    size_t unplaced_count = 0;
     size_t failed_count = 0;
     size_t position = 0;
 
     check_workers(registry, &owned_count, &named_count);
-    LIST_FOREACH (node, &registry->unplaced) {
-        sandbox = LIST_ENTRY(node, struct sandbox, worker_link);
-        ensure(sandbox->status == SANDBOX_UNPLACED);
-        unplaced_count++;
-    }
-    ensure(unplaced_count == registry->unplaced_count);
+    check_unplaced(registry);
+    check_walk(registry);
     while ((sandbox = map_next(&registry->sandboxes, &position)) != NULL) {
         ensure(registry_sandbox(registry, sandbox->id) == sandbox);
         check_sandbox(sandbox);
         failed_count += sandbox->status == SANDBOX_FAILED;
     }
-    ensure(owned_count + unplaced_count + failed_count ==
+    ensure(owned_count + registry->unplaced_count + failed_count ==
            registry->sandboxes.count);
     position = 0;
     while ((name = map_next(&registry->names, &position)) != NULL) {

@@ -30,6 +30,7 @@ enum {
     REGISTRY_NAMES_MAX = 1000000,
     REGISTRY_WORKERS_MAX = 4096,
     REGISTRY_REPLICAS_MAX = 7,
+    REGISTRY_PRIORITY_MAX = 9,
     REGISTRY_INCARNATION_SIZE = 16,
 };
 
@@ -49,9 +50,10 @@ struct worker {
     uint32_t sandboxes_max;     /* slots */
     struct resources committed; /* sum over its sandboxes */
     uint32_t sandbox_count;
-    struct list sandboxes; /* of struct sandbox, by worker_link */
-    struct list names;     /* of struct registered_name */
-    void *shell;           /* the shell's own record; never touched here */
+    struct list sandboxes;    /* of struct sandbox, by worker_link */
+    struct list names;        /* of struct registered_name */
+    uint32_t snapshot_number; /* in the snapshot under way, from 1 */
+    void *shell;              /* the shell's own record; never touched here */
 };
 
 enum sandbox_status {
@@ -60,6 +62,13 @@ enum sandbox_status {
     SANDBOX_UNPLACED, /* desired, but nobody owns it */
     SANDBOX_STOPPING, /* to be stopped and forgotten */
     SANDBOX_FAILED,   /* start failed too often; kept, reason visible */
+};
+
+/* The place of a sandbox or name in the walk over all of them (walk.h). */
+struct registry_item {
+    struct list link; /* in one of the rings of struct registry_walk */
+    uint32_t round;   /* the walk that it was seen by, or is too young for */
+    bool is_name;
 };
 
 struct sandbox {
@@ -73,10 +82,12 @@ struct sandbox {
     uint64_t epoch;           /* index of the current claim */
     struct worker *worker;    /* owner, NULL if none */
     struct list worker_link;  /* in worker->sandboxes, or registry unplaced */
+    uint64_t ring_order;      /* grows along each of these rings; 0: in none */
+    struct registry_item item;
     struct resources need;
     enum sandbox_status status;
     uint8_t failures; /* starts that failed in a row */
-    uint8_t priority; /* 0..9 */
+    uint8_t priority; /* 0..REGISTRY_PRIORITY_MAX */
     uint8_t replica_count;
     void *shell; /* the shell's own record; never touched here */
 };
@@ -88,6 +99,20 @@ struct registered_name {
     uint64_t epoch;
     struct worker *worker;
     struct list worker_link;
+    uint64_t ring_order; /* as a sandbox's */
+    struct registry_item item;
+};
+
+/* One of the two is NULL. */
+typedef void registry_visit_cb(void *arg, const struct sandbox *sandbox,
+                               const struct registered_name *name);
+
+struct registry_walk {
+    struct list seen;         /* all items, but for those that wait */
+    struct list waiting;      /* to be visited */
+    uint32_t round;           /* of the walk under way, or the last one */
+    registry_visit_cb *visit; /* NULL: none is under way */
+    void *arg;
 };
 
 struct registry {
@@ -96,6 +121,8 @@ struct registry {
     struct map names;
     struct list unplaced; /* of struct sandbox, by worker_link */
     uint32_t unplaced_count;
+    uint64_t ring_order_last; /* given out so far */
+    struct registry_walk walk;
 };
 
 void registry_init(struct registry *registry, uint64_t seed);
@@ -108,5 +135,11 @@ struct sandbox *registry_sandbox(const struct registry *registry,
                                  struct bytes id);
 struct registered_name *registry_name(const struct registry *registry,
                                       struct bytes name);
+
+/* Whether a sandbox of this status has an owner. */
+bool registry_status_has_owner(enum sandbox_status status);
+
+/* Whether they are ids of different members: not too many, and none is 0. */
+bool registry_replicas_are_valid(const uint64_t *replicas, size_t count);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "registry/walk.h"
 
 /* Copies `bytes` to *next, steps over it and gives the copy. */
 static struct bytes copy_behind(uint8_t **next, struct bytes bytes)
@@ -84,13 +85,23 @@ void registry_free_worker(struct worker *worker)
     mem_free(worker);
 }
 
-static void join_owner(struct sandbox *sandbox, struct worker *owner)
+/* To the end of a ring: order and ring agree. */
+static void join_ring(struct registry *registry, struct list *ring,
+                      struct sandbox *sandbox)
+{
+    registry->ring_order_last++;
+    sandbox->ring_order = registry->ring_order_last;
+    list_append(ring, &sandbox->worker_link);
+}
+
+static void join_owner(struct registry *registry, struct sandbox *sandbox,
+                       struct worker *owner)
 {
     ensure(sandbox->worker == NULL);
     ensure(sandbox->need.cpu <= UINT32_MAX - owner->committed.cpu);
     ensure(sandbox->need.memory <= UINT32_MAX - owner->committed.memory);
     sandbox->worker = owner;
-    list_append(&owner->sandboxes, &sandbox->worker_link);
+    join_ring(registry, &owner->sandboxes, sandbox);
     owner->committed.cpu += sandbox->need.cpu;
     owner->committed.memory += sandbox->need.memory;
     owner->sandbox_count++;
@@ -117,9 +128,9 @@ static void leave_unplaced(struct registry *registry, struct sandbox *sandbox)
     registry->unplaced_count--;
 }
 
-int registry_add_sandbox(struct registry *registry,
-                         const struct sandbox *values, struct worker *owner,
-                         struct sandbox **ret_sandbox)
+/* In the table and in no ring; with what never changes, and how it begins. */
+static int new_sandbox(struct registry *registry, const struct sandbox *values,
+                       struct sandbox **ret_sandbox)
 {
     struct bytes replicas = bytes_of(
         values->replicas, values->replica_count * sizeof(values->replicas[0]));
@@ -129,7 +140,6 @@ int registry_add_sandbox(struct registry *registry,
 
     ensure(values->id.size > 0);
     ensure(values->epoch != 0);
-    ensure(registry_sandbox(registry, values->id) == NULL);
     ensure(values->replica_count <= REGISTRY_REPLICAS_MAX);
     sandbox = mem_alloc(sizeof(*sandbox) + replicas.size + values->id.size +
                         values->spec.size + values->options.size);
@@ -155,17 +165,32 @@ int registry_add_sandbox(struct registry *registry,
         mem_free(sandbox);
         return rv;
     }
-    join_owner(sandbox, owner);
+    registry_walk_born(registry, &sandbox->item, false);
     *ret_sandbox = sandbox;
     return 0;
+}
+
+int registry_add_sandbox(struct registry *registry,
+                         const struct sandbox *values, struct worker *owner,
+                         struct sandbox **ret_sandbox)
+{
+    int rv;
+
+    ensure(registry_sandbox(registry, values->id) == NULL);
+    rv = new_sandbox(registry, values, ret_sandbox);
+    if (rv == 0) {
+        join_owner(registry, *ret_sandbox, owner);
+    }
+    return rv;
 }
 
 void registry_place_sandbox(struct registry *registry, struct sandbox *sandbox,
                             struct worker *owner, uint64_t epoch)
 {
     ensure(epoch > sandbox->epoch);
+    registry_walk_before_change(registry, &sandbox->item);
     leave_unplaced(registry, sandbox);
-    join_owner(sandbox, owner);
+    join_owner(registry, sandbox, owner);
     sandbox->epoch = epoch;
     sandbox->status = SANDBOX_STARTING;
 }
@@ -173,26 +198,31 @@ void registry_place_sandbox(struct registry *registry, struct sandbox *sandbox,
 void registry_unplace_sandbox(struct registry *registry,
                               struct sandbox *sandbox)
 {
+    registry_walk_before_change(registry, &sandbox->item);
     leave_owner(sandbox);
     drop_bytes(&sandbox->pid);
     sandbox->status = SANDBOX_UNPLACED;
-    list_append(&registry->unplaced, &sandbox->worker_link);
+    join_ring(registry, &registry->unplaced, sandbox);
     registry->unplaced_count++;
 }
 
-void registry_fail_sandbox(struct sandbox *sandbox)
+void registry_fail_sandbox(struct registry *registry, struct sandbox *sandbox)
 {
+    registry_walk_before_change(registry, &sandbox->item);
     leave_owner(sandbox);
+    sandbox->ring_order = 0;
     drop_bytes(&sandbox->pid);
     sandbox->status = SANDBOX_FAILED;
 }
 
-int registry_run_sandbox(struct sandbox *sandbox, struct bytes pid)
+int registry_run_sandbox(struct registry *registry, struct sandbox *sandbox,
+                         struct bytes pid)
 {
     int rv;
 
     ensure(sandbox->worker != NULL);
     ensure(pid.size > 0);
+    registry_walk_before_change(registry, &sandbox->item);
     rv = replace_bytes(&sandbox->pid, pid);
     if (rv == 0) {
         sandbox->status = SANDBOX_RUNNING;
@@ -200,20 +230,30 @@ int registry_run_sandbox(struct sandbox *sandbox, struct bytes pid)
     return rv;
 }
 
-void registry_stop_sandbox(struct sandbox *sandbox)
+void registry_stop_sandbox(struct registry *registry, struct sandbox *sandbox)
 {
     ensure(sandbox->worker != NULL);
+    registry_walk_before_change(registry, &sandbox->item);
     drop_bytes(&sandbox->pid);
     sandbox->status = SANDBOX_STOPPING;
 }
 
-int registry_put_reason(struct sandbox *sandbox, struct bytes reason)
+int registry_put_failures(struct registry *registry, struct sandbox *sandbox,
+                          uint8_t failures, struct bytes reason)
 {
-    return replace_bytes(&sandbox->reason, reason);
+    int rv;
+
+    registry_walk_before_change(registry, &sandbox->item);
+    rv = replace_bytes(&sandbox->reason, reason);
+    if (rv == 0) {
+        sandbox->failures = failures;
+    }
+    return rv;
 }
 
 void registry_take_sandbox(struct registry *registry, struct sandbox *sandbox)
 {
+    registry_walk_before_end(registry, &sandbox->item);
     if (sandbox->worker != NULL) {
         leave_owner(sandbox);
     } else if (sandbox->status == SANDBOX_UNPLACED) {
@@ -231,16 +271,15 @@ void registry_free_sandbox(struct sandbox *sandbox)
     }
 }
 
-int registry_add_name(struct registry *registry,
-                      const struct registered_name *values,
-                      struct worker *owner, struct registered_name **ret_name)
+static int new_name(struct registry *registry,
+                    const struct registered_name *values,
+                    struct registered_name **ret_name)
 {
     struct registered_name *name;
     uint8_t *next;
     int rv;
 
     ensure(values->name.size > 0);
-    ensure(registry_name(registry, values->name) == NULL);
     name = mem_alloc(sizeof(*name) + values->name.size + values->pid.size +
                      values->meta.size);
     if (name == NULL) {
@@ -257,14 +296,31 @@ int registry_add_name(struct registry *registry,
         mem_free(name);
         return rv;
     }
-    name->worker = owner;
-    list_append(&owner->names, &name->worker_link);
+    registry_walk_born(registry, &name->item, true);
     *ret_name = name;
     return 0;
 }
 
+int registry_add_name(struct registry *registry,
+                      const struct registered_name *values,
+                      struct worker *owner, struct registered_name **ret_name)
+{
+    int rv;
+
+    ensure(registry_name(registry, values->name) == NULL);
+    rv = new_name(registry, values, ret_name);
+    if (rv == 0) {
+        registry->ring_order_last++;
+        (*ret_name)->ring_order = registry->ring_order_last;
+        (*ret_name)->worker = owner;
+        list_append(&owner->names, &(*ret_name)->worker_link);
+    }
+    return rv;
+}
+
 void registry_take_name(struct registry *registry, struct registered_name *name)
 {
+    registry_walk_before_end(registry, &name->item);
     list_remove(&name->worker_link);
     name->worker = NULL;
     ensure(map_remove(&registry->names, name->name) == name);
@@ -273,4 +329,49 @@ void registry_take_name(struct registry *registry, struct registered_name *name)
 void registry_free_name(struct registered_name *name)
 {
     mem_free(name);
+}
+
+int registry_restore_sandbox(struct registry *registry,
+                             const struct sandbox *values)
+{
+    struct bytes pid = bytes_of(NULL, 0);
+    struct bytes reason = bytes_of(NULL, 0);
+    struct sandbox *sandbox;
+    int rv;
+
+    if (registry_sandbox(registry, values->id) != NULL) {
+        return ERR_EXISTS;
+    }
+    rv = replace_bytes(&pid, values->pid);
+    rv = rv == 0 ? replace_bytes(&reason, values->reason) : rv;
+    rv = rv == 0 ? new_sandbox(registry, values, &sandbox) : rv;
+    if (rv != 0) {
+        drop_bytes(&pid);
+        drop_bytes(&reason);
+        return rv;
+    }
+    sandbox->pid = pid;
+    sandbox->reason = reason;
+    sandbox->status = values->status;
+    sandbox->failures = values->failures;
+    sandbox->ring_order = values->ring_order;
+    sandbox->worker = values->worker;
+    return 0;
+}
+
+int registry_restore_name(struct registry *registry,
+                          const struct registered_name *values)
+{
+    struct registered_name *name;
+    int rv;
+
+    if (registry_name(registry, values->name) != NULL) {
+        return ERR_EXISTS;
+    }
+    rv = new_name(registry, values, &name);
+    if (rv == 0) {
+        name->ring_order = values->ring_order;
+        name->worker = values->worker;
+    }
+    return rv;
 }

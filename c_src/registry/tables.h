@@ -40,20 +40,33 @@ void registry_unplace_sandbox(struct registry *registry,
                               struct sandbox *sandbox);
 
 /* From its owner to nowhere: start failed for good; forgets the pid. */
-void registry_fail_sandbox(struct sandbox *sandbox);
+void registry_fail_sandbox(struct registry *registry, struct sandbox *sandbox);
 
 /* It runs as `pid` (copied). ERR_NOMEM. */
-int registry_run_sandbox(struct sandbox *sandbox, struct bytes pid) MUST_USE;
+int registry_run_sandbox(struct registry *registry, struct sandbox *sandbox,
+                         struct bytes pid) MUST_USE;
 
 /* Its owner is to stop it; forgets the pid. */
-void registry_stop_sandbox(struct sandbox *sandbox);
+void registry_stop_sandbox(struct registry *registry, struct sandbox *sandbox);
 
-/* Replaces the reason by a copy. ERR_NOMEM. */
-int registry_put_reason(struct sandbox *sandbox, struct bytes reason) MUST_USE;
+/* Replaces the reason by a copy, and the count of failed starts. ERR_NOMEM. */
+int registry_put_failures(struct registry *registry, struct sandbox *sandbox,
+                          uint8_t failures, struct bytes reason) MUST_USE;
 
 /* Out of the table and whichever ring it is in; `worker` is NULL then. */
 void registry_take_sandbox(struct registry *registry, struct sandbox *sandbox);
 void registry_free_sandbox(struct sandbox *sandbox); /* NULL is allowed */
+
+/* A sandbox as it was in other tables, in no ring yet. All of `values` is taken
+ * over; the owner is one of this registry, or NULL. Only more of
+ * these may follow, then registry_join_rings(); or registry_close().
+ * ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */
+int registry_restore_sandbox(struct registry *registry,
+                             const struct sandbox *values) MUST_USE;
+
+/* The same with a name. */
+int registry_restore_name(struct registry *registry,
+                          const struct registered_name *values) MUST_USE;
 
 /* A name of `owner`. From `values` come name, pid, meta (copied) and epoch.
  * There must be none of this name. ERR_LIMIT, ERR_NOMEM. */

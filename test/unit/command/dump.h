@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A registry as text, the same for the same content: tables by key, rings in
- * their order. */
+ * A registry, or a whole machine, as text, the same for the same content:
+ * tables by key, rings in their order. */
 #ifndef QUORATE_TEST_COMMAND_DUMP_H
 #define QUORATE_TEST_COMMAND_DUMP_H
 
 #include "base/buf.h"
+#include "command/command.h"
 #include "lib/test.h"
 #include "registry/registry.h"
 
@@ -77,11 +78,11 @@ static inline void dump_sandbox(struct buf *out, const struct sandbox *sandbox)
                sandbox->worker == NULL ? bytes_of(NULL, 0)
                                        : sandbox->worker->name);
     buf_printf(out,
-               " birth=%" PRIu64 " epoch=%" PRIu64
+               " birth=%" PRIu64 " epoch=%" PRIu64 " order=%" PRIu64
                " need=%u/%u status=%d failures=%u priority=%u replicas=%u",
-               sandbox->birth, sandbox->epoch, sandbox->need.cpu,
-               sandbox->need.memory, (int)sandbox->status, sandbox->failures,
-               sandbox->priority, sandbox->replica_count);
+               sandbox->birth, sandbox->epoch, sandbox->ring_order,
+               sandbox->need.cpu, sandbox->need.memory, (int)sandbox->status,
+               sandbox->failures, sandbox->priority, sandbox->replica_count);
     for (size_t i = 0; i < sandbox->replica_count; i++) {
         buf_printf(out, ",%" PRIu64, sandbox->replicas[i]);
     }
@@ -123,6 +124,25 @@ static inline void dump_registry(struct buf *out,
     }
     buf_printf(out, " unplaced_count=%u\n", registry->unplaced_count);
     assert_int_equal(buf_error(out), 0);
+}
+
+/* All of a machine, down to numbers that decide what comes later. */
+static inline void dump_machine(struct buf *out,
+                                const struct command_machine *machine)
+{
+    const struct directory *directory = &machine->directory;
+
+    buf_printf(out,
+               "applied=%" PRIu64 " burnt=%" PRIu64 " order=%" PRIu64
+               " directory=%" PRIu64 "\n",
+               machine->applied_index, machine->burnt_index,
+               machine->registry.ring_order_last, directory->index);
+    for (uint32_t i = 0; i < directory->count; i++) {
+        buf_printf(out, "member %" PRIu64 " %" PRIu64 " %s %s\n",
+                   directory->entries[i].id, directory->entries[i].instance,
+                   directory->entries[i].name, directory->entries[i].address);
+    }
+    dump_registry(out, &machine->registry);
 }
 
 #endif

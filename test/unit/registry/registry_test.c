@@ -47,7 +47,7 @@ static int set_up(void **state)
     f->worker->lease = 1;
     f->worker->renewed_index = 1;
     f->running = add_sandbox(f, "x");
-    assert_ok(registry_run_sandbox(f->running, text("pid")));
+    assert_ok(registry_run_sandbox(&f->registry, f->running, text("pid")));
     f->unplaced = add_sandbox(f, "y");
     registry_unplace_sandbox(&f->registry, f->unplaced);
     assert_ok(registry_add_name(&f->registry, &values, f->worker, &f->name));

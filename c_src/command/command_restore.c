@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command/command_restore.h"
+
+#include "base/ensure.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "command/snapshot_record.h"
+#include "registry/rings.h"
+#include "registry/tables.h"
+
+/* The fields of a record. After one that could not be read all others are 0
+ * or empty, and `rv` says why: looked at once, at the end. */
+struct fields {
+    struct cursor cursor;
+    int rv;
+};
+
+static uint8_t take_u8(struct fields *fields)
+{
+    uint8_t value = 0;
+
+    if (fields->rv == 0) {
+        fields->rv = cursor_u8(&fields->cursor, &value);
+    }
+    return value;
+}
+
+static uint32_t take_u32(struct fields *fields)
+{
+    uint32_t value = 0;
+
+    if (fields->rv == 0) {
+        fields->rv = cursor_u32(&fields->cursor, &value);
+    }
+    return value;
+}
+
+static uint64_t take_u64(struct fields *fields)
+{
+    uint64_t value = 0;
+
+    if (fields->rv == 0) {
+        fields->rv = cursor_u64(&fields->cursor, &value);
+    }
+    return value;
+}
+
+/* Of `size_min` to `size_max` bytes. */
+static struct bytes take_block(struct fields *fields, size_t size_low,
+                               size_t size_max)
+{
+    struct bytes bytes = bytes_of(NULL, 0);
+
+    if (fields->rv == 0) {
+        fields->rv = cursor_block(&fields->cursor, &bytes);
+    }
+    if (fields->rv == 0 && (bytes.size < size_low || bytes.size > size_max)) {
+        fields->rv = ERR_MALFORMED;
+    }
+    return bytes;
+}
+
+/* Whether all was read, and nothing is left. */
+static bool fields_end(const struct fields *fields)
+{
+    return fields->rv == 0 && cursor_end(&fields->cursor) == 0;
+}
+
+static int restore_header(struct command_restore *restore,
+                          struct fields *fields)
+{
+    struct command_machine *machine = restore->machine;
+    uint32_t version = take_u32(fields);
+
+    if (fields->rv == 0 && version != SNAPSHOT_STATE_VERSION) {
+        return version > SNAPSHOT_STATE_VERSION ? ERR_UNSUPPORTED
+                                                : ERR_MALFORMED;
+    }
+    machine->applied_index = take_u64(fields);
+    machine->burnt_index = take_u64(fields);
+    machine->registry.ring_order_last = take_u64(fields);
+    machine->directory.index = take_u64(fields);
+    restore->member_total = take_u32(fields);
+    restore->worker_total = take_u32(fields);
+    restore->sandbox_total = take_u32(fields);
+    restore->name_total = take_u32(fields);
+    if (!fields_end(fields) || machine->burnt_index > machine->applied_index ||
+        machine->directory.index > machine->applied_index ||
+        restore->worker_total > REGISTRY_WORKERS_MAX) {
+        return ERR_MALFORMED;
+    }
+    restore->workers =
+        mem_alloc_array(restore->worker_total, sizeof(struct worker *));
+    return restore->workers == NULL ? ERR_NOMEM : 0;
+}
+
+static int restore_member(struct command_restore *restore,
+                          struct fields *fields)
+{
+    struct directory *directory = &restore->machine->directory;
+    uint64_t id = take_u64(fields);
+    uint64_t instance = take_u64(fields);
+    struct bytes name = take_block(fields, 1, DIRECTORY_NAME_SIZE_MAX);
+    struct bytes address = take_block(fields, 0, DIRECTORY_ADDRESS_SIZE_MAX);
+    struct directory_entry entry;
+
+    if (!fields_end(fields) || directory_find(directory, id) != NULL ||
+        directory_entry_init(&entry, id, instance, name, address) != 0 ||
+        directory_put(directory, &entry) != 0) {
+        return ERR_MALFORMED;
+    }
+    return 0;
+}
+
+static int restore_worker(struct command_restore *restore,
+                          struct fields *fields)
+{
+    struct registry *registry = &restore->machine->registry;
+    struct bytes name = take_block(fields, 1, REGISTRY_NODE_SIZE_MAX);
+    struct bytes incarnation = take_block(fields, REGISTRY_INCARNATION_SIZE,
+                                          REGISTRY_INCARNATION_SIZE);
+    struct worker values = {.lease = take_u64(fields)};
+    struct worker *worker;
+    int rv;
+
+    values.renewed_index = take_u64(fields);
+    values.renewed_clock = take_u64(fields);
+    values.member = take_u64(fields);
+    values.capacity.cpu = take_u32(fields);
+    values.capacity.memory = take_u32(fields);
+    values.sandboxes_max = take_u32(fields);
+    if (!fields_end(fields) || values.lease > values.renewed_index ||
+        values.renewed_index > restore->machine->applied_index ||
+        restore->worker_count == restore->worker_total ||
+        registry_worker(registry, name) != NULL) {
+        return ERR_MALFORMED;
+    }
+    rv = registry_add_worker(registry, name, &worker);
+    if (rv != 0) {
+        return rv;
+    }
+    memcpy(worker->incarnation, incarnation.data, incarnation.size);
+    worker->lease = values.lease;
+    worker->renewed_index = values.renewed_index;
+    worker->renewed_clock = values.renewed_clock;
+    worker->member = values.member;
+    worker->capacity = values.capacity;
+    worker->sandboxes_max = values.sandboxes_max;
+    restore->workers[restore->worker_count] = worker;
+    restore->worker_count++;
+    return 0;
+}
+
+/* The owner of that number, which has a lease: only such ones own. */
+static struct worker *take_owner(struct command_restore *restore,
+                                 struct fields *fields)
+{
+    uint32_t number = take_u32(fields);
+    struct worker *worker;
+
+    if (fields->rv != 0 || number == 0) {
+        return NULL;
+    }
+    if (number > restore->worker_count ||
+        restore->workers[number - 1]->lease == 0) {
+        fields->rv = ERR_MALFORMED;
+        return NULL;
+    }
+    worker = restore->workers[number - 1];
+    return worker;
+}
+
+static bool sandbox_is_valid(const struct command_restore *restore,
+                             const struct sandbox *sandbox)
+{
+    return sandbox->birth > 0 && sandbox->birth <= sandbox->epoch &&
+           sandbox->epoch <= restore->machine->applied_index &&
+           sandbox->status <= SANDBOX_FAILED &&
+           (sandbox->worker != NULL) ==
+               registry_status_has_owner(sandbox->status) &&
+           (sandbox->pid.size > 0) == (sandbox->status == SANDBOX_RUNNING) &&
+           (sandbox->ring_order == 0) == (sandbox->status == SANDBOX_FAILED) &&
+           sandbox->failures <= COMMAND_START_FAILURES_MAX &&
+           sandbox->priority <= REGISTRY_PRIORITY_MAX &&
+           registry_replicas_are_valid(sandbox->replicas,
+                                       sandbox->replica_count);
+}
+
+/* The tables say what is wrong with it; that it was in the bytes is more. */
+static int blame_bytes(int rv)
+{
+    return rv == ERR_EXISTS || rv == ERR_LIMIT ? ERR_MALFORMED : rv;
+}
+
+static int restore_sandbox(struct command_restore *restore,
+                           struct fields *fields)
+{
+    uint64_t replicas[REGISTRY_REPLICAS_MAX] = {0};
+    struct sandbox values = {
+        .id = take_block(fields, 1, REGISTRY_ID_SIZE_MAX),
+    };
+
+    values.spec = take_block(fields, 0, REGISTRY_SPEC_SIZE_MAX);
+    values.options = take_block(fields, 0, REGISTRY_OPTIONS_SIZE_MAX);
+    values.pid = take_block(fields, 0, REGISTRY_PID_SIZE_MAX);
+    values.reason = take_block(fields, 0, REGISTRY_REASON_SIZE_MAX);
+    values.worker = take_owner(restore, fields);
+    values.birth = take_u64(fields);
+    values.epoch = take_u64(fields);
+    values.ring_order = take_u64(fields);
+    values.need.cpu = take_u32(fields);
+    values.need.memory = take_u32(fields);
+    values.status = (enum sandbox_status)take_u8(fields);
+    values.failures = take_u8(fields);
+    values.priority = take_u8(fields);
+    values.replica_count = take_u8(fields);
+    if (values.replica_count > REGISTRY_REPLICAS_MAX) {
+        return ERR_MALFORMED;
+    }
+    for (size_t i = 0; i < values.replica_count; i++) {
+        replicas[i] = take_u64(fields);
+    }
+    values.replicas = replicas;
+    if (!fields_end(fields) || !sandbox_is_valid(restore, &values)) {
+        return ERR_MALFORMED;
+    }
+    return blame_bytes(
+        registry_restore_sandbox(&restore->machine->registry, &values));
+}
+
+static int restore_name(struct command_restore *restore, struct fields *fields)
+{
+    struct registered_name values = {
+        .name = take_block(fields, 1, REGISTRY_NAME_SIZE_MAX),
+    };
+
+    values.pid = take_block(fields, 1, REGISTRY_PID_SIZE_MAX);
+    values.meta = take_block(fields, 0, REGISTRY_META_SIZE_MAX);
+    values.worker = take_owner(restore, fields);
+    values.epoch = take_u64(fields);
+    values.ring_order = take_u64(fields);
+    if (!fields_end(fields) || values.worker == NULL || values.epoch == 0 ||
+        values.epoch > restore->machine->applied_index ||
+        values.ring_order == 0) {
+        return ERR_MALFORMED;
+    }
+    return blame_bytes(
+        registry_restore_name(&restore->machine->registry, &values));
+}
+
+/* All that was announced must have come. */
+static int restore_end(struct command_restore *restore, struct fields *fields)
+{
+    const struct registry *registry = &restore->machine->registry;
+    uint64_t record_count = take_u64(fields);
+
+    if (!fields_end(fields) || record_count != restore->record_count ||
+        restore->machine->directory.count != restore->member_total ||
+        restore->worker_count != restore->worker_total ||
+        registry->sandboxes.count != restore->sandbox_total ||
+        registry->names.count != restore->name_total) {
+        return ERR_MALFORMED;
+    }
+    restore->is_whole = true;
+    return 0;
+}
+
+static int restore_record(struct command_restore *restore, struct bytes record)
+{
+    struct fields fields = {.cursor = cursor_of(record)};
+    uint8_t kind = take_u8(&fields);
+    int rv = ERR_MALFORMED;
+
+    /* The header is the first record, and no other one; nothing is behind the
+     * end. */
+    if ((kind == SNAPSHOT_HEADER) != (restore->record_count == 0) ||
+        restore->is_whole || record.size > SNAPSHOT_RECORD_SIZE_MAX) {
+        return ERR_MALFORMED;
+    }
+    if (kind == SNAPSHOT_HEADER) {
+        rv = restore_header(restore, &fields);
+    } else if (kind == SNAPSHOT_MEMBER) {
+        rv = restore_member(restore, &fields);
+    } else if (kind == SNAPSHOT_WORKER) {
+        rv = restore_worker(restore, &fields);
+    } else if (kind == SNAPSHOT_SANDBOX) {
+        rv = restore_sandbox(restore, &fields);
+    } else if (kind == SNAPSHOT_NAME) {
+        rv = restore_name(restore, &fields);
+    } else if (kind == SNAPSHOT_END) {
+        rv = restore_end(restore, &fields);
+    }
+    restore->record_count++;
+    return rv;
+}
+
+void command_restore_begin(struct command_restore *restore,
+                           struct command_machine *machine, uint64_t seed)
+{
+    *restore = (struct command_restore){.machine = machine};
+    buf_init(&restore->record, SNAPSHOT_RECORD_SIZE_MAX + 4);
+    command_machine_init(machine, seed, NULL, NULL);
+}
+
+/* How many bytes the record that begins so has, as far as is known. */
+static size_t record_size(const struct buf *record)
+{
+    struct cursor head = cursor_of(buf_bytes(record));
+    uint32_t size;
+
+    return cursor_u32(&head, &size) == 0 ? 4 + (size_t)size : 4;
+}
+
+/* Goes on with a record that comes in pieces. */
+static int gather(struct command_restore *restore, struct cursor *cursor)
+{
+    struct buf *record = &restore->record;
+    struct bytes piece;
+    int rv;
+
+    rv = cursor_take(
+        cursor,
+        size_min(record_size(record) - record->size, cursor_left(cursor)),
+        &piece);
+    ensure(rv == 0);
+    buf_put_bytes(record, piece);
+    if (record->size >= 4 &&
+        record_size(record) > SNAPSHOT_RECORD_SIZE_MAX + 4) {
+        return ERR_MALFORMED;
+    }
+    rv = buf_error(record);
+    if (rv == 0 && record->size >= 4 && record->size == record_size(record)) {
+        rv = restore_record(restore,
+                            bytes_of(record->data + 4, record->size - 4));
+        buf_clear(record);
+    }
+    return rv;
+}
+
+int command_restore_feed(struct command_restore *restore, struct bytes bytes)
+{
+    struct cursor cursor = cursor_of(bytes);
+    struct bytes record;
+    int rv = 0;
+
+    while (rv == 0 && cursor_left(&cursor) > 0) {
+        if (restore->record.size == 0 && cursor_block(&cursor, &record) == 0) {
+            rv = restore_record(restore, record);
+        } else {
+            rv = gather(restore, &cursor);
+        }
+    }
+    return rv;
+}
+
+int command_restore_finish(struct command_restore *restore)
+{
+    if (!restore->is_whole || restore->record.size > 0) {
+        return ERR_TRUNCATED;
+    }
+    return registry_join_rings(&restore->machine->registry);
+}
+
+void command_restore_close(struct command_restore *restore)
+{
+    buf_close(&restore->record);
+    mem_free((void *)restore->workers);
+    restore->workers = NULL;
+}
