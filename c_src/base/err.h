@@ -21,6 +21,7 @@
     X(TIMEOUT, "timeout", "no answer in time; the outcome is unknown")    \
     X(STALE_EPOCH, "stale_epoch", "a newer epoch owns this sandbox")      \
     X(STALE_VERSION, "stale_version", "a newer version is stored")        \
+    X(STALE_REQUEST, "stale_request", "nobody knows if it was applied")   \
     X(NO_CAPACITY, "no_capacity", "no worker can take this sandbox")      \
     X(BUSY, "busy", "too much work is under way; try again later")        \
     X(NO_SPACE, "no_space", "the disk or the store is full")              \

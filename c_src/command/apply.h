@@ -49,6 +49,14 @@ void apply_remove_name(struct apply *apply, struct registered_name *name);
 /* command_members.c */
 int apply_put_member(struct apply *apply) MUST_USE;
 int apply_drop_member(struct apply *apply) MUST_USE;
+int apply_open_session(struct apply *apply) MUST_USE;
+
+/* command_repeat.c: whether the command's request id answers it, by the result;
+ * else the session that is to remember it, or NULL. */
+bool apply_recall(struct apply *apply, struct session **ret_session) MUST_USE;
+
+/* Room was made in the session for it. */
+void apply_remember(const struct apply *apply, struct session *session);
 
 /* command_apply.c: tells the shell. */
 void apply_emit_worker(struct apply *apply, enum command_event_type type,

@@ -4,7 +4,8 @@
  * nothing here reads a clock or draws a random number.
  *
  * One entry carries a batch: each command as a block (32-bit length, bytes).
- * Commands are idempotent where an agent or a member may send them again.
+ * Commands are idempotent where an agent or a member may send them again; those
+ * of calls have a request id for that (command/sessions.h).
  *
  * An epoch, and a lease, is the index of its entry. Two grants for the same
  * sandbox (or worker) in one entry would share it, so the second is refused
@@ -16,8 +17,10 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "cluster/directory.h"
+#include "command/sessions.h"
 #include "registry/registry.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum command_type {
@@ -33,14 +36,16 @@ enum command_type {
     COMMAND_STOPPED = 10,
     COMMAND_REGISTER = 11,
     COMMAND_UNREGISTER = 12,
-    COMMAND_PUT_MEMBER = 13,  /* name, address, instance of a member */
-    COMMAND_DROP_MEMBER = 14, /* it is no member any more */
+    COMMAND_PUT_MEMBER = 13,   /* name, address, instance of a member */
+    COMMAND_DROP_MEMBER = 14,  /* it is no member any more */
+    COMMAND_OPEN_SESSION = 15, /* a member is going to give request ids */
 };
 
 /* One form for all; which fields count is in the comment of each. Bytes are
  * borrowed. */
 struct command {
     enum command_type type;
+    struct request_id request; /* any but OPEN_SESSION; all 0: has none */
     struct bytes worker;       /* ATTACH RENEW EXPIRE RELEASE CLAIM PLACE
                                   REGISTER */
     struct bytes incarnation;  /* ATTACH: 16 bytes */
@@ -49,7 +54,7 @@ struct command {
     uint64_t clock;            /* ATTACH RENEW: the agent's clock, ms */
     uint64_t renewed_index;    /* EXPIRE: the last renewal that was seen */
     uint64_t member;           /* ATTACH: id of the member attached to;
-                                  PUT_MEMBER DROP_MEMBER: id */
+                                  PUT_MEMBER DROP_MEMBER OPEN_SESSION: id */
     struct resources capacity; /* ATTACH */
     uint32_t sandboxes_max;    /* ATTACH */
     struct bytes id;           /* CLAIM PLACE STARTED FAILED STOP STOPPED */
@@ -68,6 +73,7 @@ struct command {
     struct bytes node;    /* PUT_MEMBER: node name */
     struct bytes address; /* PUT_MEMBER: host:port, or empty */
     uint64_t instance;    /* PUT_MEMBER: 0, not known yet */
+    uint64_t nonce;       /* OPEN_SESSION: drawn by the member */
 };
 
 /* Whether the fields that count for its type are within the limits of
@@ -121,16 +127,20 @@ struct command_result {
                name is that of another id);
                ERR_NOT_FOUND; ERR_STALE_EPOCH (EXPIRE: renewed since);
                ERR_CLOSED (the lease is not live); ERR_LIMIT; ERR_BUSY;
-               ERR_NO_CAPACITY (worker full) */
-    uint64_t index;
-    struct worker *worker;   /* the one named, or the owner; may be NULL */
-    struct sandbox *sandbox; /* NULL once removed */
-    struct registered_name *name;
+               ERR_NO_CAPACITY (worker full); ERR_STALE_REQUEST: not applied
+               now, and nobody knows whether it was before */
+    uint64_t index;   /* of the entry in which it was applied first */
+    uint64_t epoch;   /* of the sandbox or the name, as it was then; 0: none */
+    bool is_repeated; /* its request id is known: nothing was done now */
+    struct worker *worker;        /* the one named, or the owner; may be NULL */
+    struct sandbox *sandbox;      /* NULL once removed */
+    struct registered_name *name; /* NULL once removed */
 };
 
 struct command_machine {
     struct registry registry;
     struct directory directory; /* of members: what the log has said so far */
+    struct sessions sessions;   /* of members: what was asked before */
     uint64_t applied_index;
     uint64_t burnt_index; /* a grant of this entry ended in this same entry:
                              no other grant may take its number */
@@ -145,10 +155,21 @@ void command_machine_init(struct command_machine *machine, uint64_t seed,
 void command_machine_close(struct command_machine *machine);
 
 /* Applies one command of the entry at `index` (not decreasing; the same for
- * the commands of one entry). ERR_NOMEM is fatal to the caller: members must
- * not diverge. Results that a peer can cause are in `ret_result->rv`. */
+ * the commands of one entry). One whose request id was applied before changes
+ * nothing and gets the same result; what it was about may be gone by now, and
+ * is NULL then. A CLAIM that found its worker gone, busy or full is not
+ * remembered: another worker is tried under the same id. ERR_NOMEM is fatal to
+ * the caller: members must not diverge. Results that a peer can cause are in
+ * `ret_result->rv`. */
 int command_apply(struct command_machine *machine, uint64_t index,
                   const struct command *command,
                   struct command_result *ret_result) MUST_USE;
+
+/* What command_apply() would answer without looking any further: the result of
+ * before, or ERR_STALE_REQUEST in it. False: it was not applied yet, or has no
+ * request id. */
+bool command_recall(struct command_machine *machine,
+                    const struct command *command,
+                    struct command_result *ret_result) MUST_USE;
 
 #endif

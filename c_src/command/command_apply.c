@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The machine: begin, end, and which command goes where. What commands mean is
  * in command_leases.c, command_sandboxes.c, command_names.c and
- * command_members.c. */
+ * command_members.c; which ones come again, in command_repeat.c. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "command/apply.h"
@@ -18,6 +18,7 @@ void command_machine_close(struct command_machine *machine)
 {
     if (machine != NULL) {
         registry_close(&machine->registry);
+        sessions_close(&machine->sessions);
     }
 }
 
@@ -100,8 +101,55 @@ static int dispatch(struct apply *apply)
         return apply_put_member(apply);
     case COMMAND_DROP_MEMBER:
         return apply_drop_member(apply);
+    case COMMAND_OPEN_SESSION:
+        return apply_open_session(apply);
     }
     unreachable();
+}
+
+/* What the proposer wants to know beside the outcome itself. */
+static void complete(struct command_result *result)
+{
+    if (result->sandbox != NULL) {
+        result->epoch = result->sandbox->epoch;
+    } else if (result->name != NULL) {
+        result->epoch = result->name->epoch;
+    }
+}
+
+static void find_owner(struct command_result *result)
+{
+    if (result->worker == NULL && result->sandbox != NULL) {
+        result->worker = result->sandbox->worker;
+    }
+    if (result->worker == NULL && result->name != NULL) {
+        result->worker = result->name->worker;
+    }
+}
+
+/* Once for each request id; then what was is told again. */
+static int apply_once(struct apply *apply)
+{
+    struct session *session;
+    int rv = 0;
+
+    if (apply_recall(apply, &session)) {
+        return 0;
+    }
+    if (session != NULL) {
+        rv = session_reserve(session, apply->command->request.number);
+    }
+    if (rv == 0) {
+        apply->result->rv = dispatch(apply);
+        rv = apply->result->rv == ERR_NOMEM ? ERR_NOMEM : 0;
+    }
+    if (rv == 0) {
+        complete(apply->result);
+    }
+    if (rv == 0 && session != NULL) {
+        apply_remember(apply, session);
+    }
+    return rv;
 }
 
 int command_apply(struct command_machine *machine, uint64_t index,
@@ -113,20 +161,35 @@ int command_apply(struct command_machine *machine, uint64_t index,
                           .index = index,
                           .command = command,
                           .result = &result};
+    int rv;
 
     ensure(index > 0);
     ensure(index >= machine->applied_index);
-    result.rv = dispatch(&apply);
-    if (result.rv == ERR_NOMEM) {
-        return ERR_NOMEM;
+    rv = apply_once(&apply);
+    if (rv != 0) {
+        return rv;
     }
     machine->applied_index = index;
-    if (result.worker == NULL && result.sandbox != NULL) {
-        result.worker = result.sandbox->worker;
-    }
-    if (result.worker == NULL && result.name != NULL) {
-        result.worker = result.name->worker;
-    }
+    find_owner(&result);
     *ret_result = result;
     return 0;
+}
+
+bool command_recall(struct command_machine *machine,
+                    const struct command *command,
+                    struct command_result *ret_result)
+{
+    struct command_result result = {.index = machine->applied_index};
+    struct apply apply = {.machine = machine,
+                          .index = machine->applied_index,
+                          .command = command,
+                          .result = &result};
+    struct session *session;
+
+    if (!apply_recall(&apply, &session)) {
+        return false;
+    }
+    find_owner(&result);
+    *ret_result = result;
+    return true;
 }

@@ -3,7 +3,11 @@
  * order they stand and what they may be; encoding, decoding and validation
  * all walk it.
  *
- *   length (32 bits) | type (8) | fields, big-endian; bytes as blocks */
+ *   length (32 bits) | type (8) | request id | fields
+ *
+ * All numbers are big-endian, bytes are blocks. The request id is there if the
+ * type has its top bit: member, session, number (64 bits each), none of them
+ * 0. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "command/command.h"
@@ -25,6 +29,8 @@ struct field {
     uint64_t min;  /* of the value, or of the size in bytes */
     uint64_t max;
 };
+
+enum { HAS_REQUEST = 0x80 /* in the type */ };
 
 #define ON(type) (1U << COMMAND_##type)
 
@@ -50,8 +56,8 @@ static const struct field fields[] = {
     {ON_LEASE, FIELD_U64, AT(lease), 0, UINT64_MAX},
     {ON(ATTACH) | ON(RENEW), FIELD_U64, AT(clock), 0, UINT64_MAX},
     {ON(EXPIRE), FIELD_U64, AT(renewed_index), 0, UINT64_MAX},
-    {ON(ATTACH) | ON(PUT_MEMBER) | ON(DROP_MEMBER), FIELD_U64, AT(member), 1,
-     UINT64_MAX},
+    {ON(ATTACH) | ON(PUT_MEMBER) | ON(DROP_MEMBER) | ON(OPEN_SESSION),
+     FIELD_U64, AT(member), 1, UINT64_MAX},
     {ON(ATTACH), FIELD_U32, AT(capacity.cpu), 0, UINT32_MAX},
     {ON(ATTACH), FIELD_U32, AT(capacity.memory), 0, UINT32_MAX},
     {ON(ATTACH), FIELD_U32, AT(sandboxes_max), 0, UINT32_MAX},
@@ -75,6 +81,7 @@ static const struct field fields[] = {
     {ON(PUT_MEMBER), FIELD_BYTES, AT(node), 1, DIRECTORY_NAME_SIZE_MAX},
     {ON(PUT_MEMBER), FIELD_BYTES, AT(address), 0, DIRECTORY_ADDRESS_SIZE_MAX},
     {ON(PUT_MEMBER), FIELD_U64, AT(instance), 0, UINT64_MAX},
+    {ON(OPEN_SESSION), FIELD_U64, AT(nonce), 1, UINT64_MAX},
 };
 
 enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]) };
@@ -119,12 +126,27 @@ static bool field_is_valid(const struct command *command,
 
 static bool type_is_known(unsigned type)
 {
-    return type >= COMMAND_ATTACH && type <= COMMAND_DROP_MEMBER;
+    return type >= COMMAND_ATTACH && type <= COMMAND_OPEN_SESSION;
+}
+
+/* All of it or nothing; a session is not opened under an id of itself. */
+static bool request_is_valid(const struct command *command)
+{
+    const struct request_id *id = &command->request;
+
+    if (id->member == 0 && id->session == 0 && id->number == 0) {
+        return true;
+    }
+    return id->member != 0 && id->session != 0 && id->number != 0 &&
+           command->type != COMMAND_OPEN_SESSION;
 }
 
 int command_validate(const struct command *command)
 {
     ensure(type_is_known(command->type));
+    if (!request_is_valid(command)) {
+        return ERR_LIMIT;
+    }
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         if ((fields[i].types >> command->type & 1) != 0 &&
             !field_is_valid(command, &fields[i])) {
@@ -167,6 +189,20 @@ static void put_field(struct buf *batch, const struct command *command,
     unreachable();
 }
 
+static void put_type(struct buf *batch, const struct command *command)
+{
+    const struct request_id *id = &command->request;
+
+    if (id->number == 0) {
+        buf_put_u8(batch, (uint8_t)command->type);
+        return;
+    }
+    buf_put_u8(batch, (uint8_t)((unsigned)command->type | HAS_REQUEST));
+    buf_put_u64(batch, id->member);
+    buf_put_u64(batch, id->session);
+    buf_put_u64(batch, id->number);
+}
+
 void command_encode(struct buf *batch, const struct command *command)
 {
     size_t start = batch->size;
@@ -179,7 +215,7 @@ void command_encode(struct buf *batch, const struct command *command)
         return;
     }
     buf_put_u32(batch, 0); /* the length, known at the end */
-    buf_put_u8(batch, (uint8_t)command->type);
+    put_type(batch, command);
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         if ((fields[i].types >> command->type & 1) != 0) {
             put_field(batch, command, &fields[i]);
@@ -243,19 +279,42 @@ static int take_field(struct cursor *cursor, struct command *command,
     unreachable();
 }
 
+static int take_type(struct cursor *cursor, struct command *command)
+{
+    struct request_id id = {0};
+    uint8_t byte;
+    unsigned type;
+    int rv = cursor_u8(cursor, &byte);
+
+    if (rv == 0 && (byte & HAS_REQUEST) != 0) {
+        rv = cursor_u64(cursor, &id.member);
+        rv = rv == 0 ? cursor_u64(cursor, &id.session) : rv;
+        rv = rv == 0 ? cursor_u64(cursor, &id.number) : rv;
+        if (id.number == 0) {
+            return ERR_MALFORMED;
+        }
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    type = byte & ~(unsigned)HAS_REQUEST;
+    if (!type_is_known(type)) {
+        return ERR_MALFORMED;
+    }
+    *command = (struct command){.type = (enum command_type)type, .request = id};
+    return 0;
+}
+
 /* One command that must fill `block`. */
 static int decode_block(struct bytes block, struct command *command)
 {
     struct cursor cursor = cursor_of(block);
-    uint8_t type;
-    int rv = cursor_u8(&cursor, &type);
 
-    if (rv != 0 || !type_is_known(type)) {
+    if (take_type(&cursor, command) != 0) {
         return ERR_MALFORMED;
     }
-    *command = (struct command){.type = (enum command_type)type};
     for (size_t i = 0; i < FIELD_COUNT; i++) {
-        if ((fields[i].types >> type & 1) != 0 &&
+        if ((fields[i].types >> command->type & 1) != 0 &&
             take_field(&cursor, command, &fields[i]) != 0) {
             return ERR_MALFORMED;
         }

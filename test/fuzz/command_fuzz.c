@@ -46,8 +46,12 @@ static void apply_to_all(struct command_machine *machines, uint64_t index,
 
         ensure(rv == 0);
         registry_check(&machines[i].registry);
+        sessions_check(&machines[i].sessions);
     }
     ensure(results[0].rv == results[1].rv);
+    ensure(results[0].index == results[1].index);
+    ensure(results[0].epoch == results[1].epoch);
+    ensure(results[0].is_repeated == results[1].is_repeated);
     ensure((results[0].sandbox == NULL) == (results[1].sandbox == NULL));
     ensure((results[0].worker == NULL) == (results[1].worker == NULL));
     ensure((results[0].name == NULL) == (results[1].name == NULL));

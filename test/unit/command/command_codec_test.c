@@ -41,7 +41,8 @@ static struct command full_command(enum command_type type)
                             .meta = text("the meta"),
                             .node = text("m@host"),
                             .address = text("host:1"),
-                            .instance = 0x66778899aabbccdd};
+                            .instance = 0x66778899aabbccdd,
+                            .nonce = 0x778899aabbccddee};
 }
 
 static void assert_same(struct bytes actual, struct bytes expected)
@@ -57,7 +58,7 @@ static bool is_one_of(enum command_type type, const char *types)
 
 /* a attach, b renew, c expire, d release, e claim, f place, g started,
  * h failed, i stop, j stopped, k register, l unregister, m put member,
- * n drop member */
+ * n drop member, o open session */
 static void assert_decoded(const struct command *c, const struct command *want)
 {
     struct command none = {.type = want->type};
@@ -70,7 +71,7 @@ static void assert_decoded(const struct command *c, const struct command *want)
     assert_int_equal(c->lease, PICK("bcdefk")->lease);
     assert_int_equal(c->clock, PICK("ab")->clock);
     assert_int_equal(c->renewed_index, PICK("c")->renewed_index);
-    assert_int_equal(c->member, PICK("amn")->member);
+    assert_int_equal(c->member, PICK("amno")->member);
     assert_int_equal(c->capacity.cpu, PICK("a")->capacity.cpu);
     assert_int_equal(c->capacity.memory, PICK("a")->capacity.memory);
     assert_int_equal(c->sandboxes_max, PICK("a")->sandboxes_max);
@@ -90,6 +91,7 @@ static void assert_decoded(const struct command *c, const struct command *want)
     assert_same(c->node, PICK("m")->node);
     assert_same(c->address, PICK("m")->address);
     assert_int_equal(c->instance, PICK("m")->instance);
+    assert_int_equal(c->nonce, PICK("o")->nonce);
 #undef PICK
 }
 
@@ -101,14 +103,14 @@ static void every_command_comes_through(void **state)
 
     (void)state;
     buf_init(&batch, BATCH_SIZE_MAX);
-    for (int type = COMMAND_ATTACH; type <= COMMAND_DROP_MEMBER; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_OPEN_SESSION; type++) {
         struct command full = full_command((enum command_type)type);
 
         command_encode(&batch, &full);
     }
     assert_ok(buf_error(&batch));
     cursor = cursor_of(buf_bytes(&batch));
-    for (int type = COMMAND_ATTACH; type <= COMMAND_DROP_MEMBER; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_OPEN_SESSION; type++) {
         struct command full = full_command((enum command_type)type);
 
         assert_ok(command_decode(&cursor, &command));
@@ -136,6 +138,40 @@ static void bytes_are_what_the_log_has(void **state)
     buf_close(&batch);
 }
 
+static void a_request_id_comes_through(void **state)
+{
+    const struct request_id id = {.member = 1, .session = 2, .number = 3};
+    struct command full;
+    struct command command;
+    struct buf batch;
+    struct cursor cursor;
+
+    (void)state;
+    buf_init(&batch, BATCH_SIZE_MAX);
+    for (int type = COMMAND_ATTACH; type < COMMAND_OPEN_SESSION; type++) {
+        full = full_command((enum command_type)type);
+        full.request = id;
+        command_encode(&batch, &full);
+    }
+    assert_ok(buf_error(&batch));
+    cursor = cursor_of(buf_bytes(&batch));
+    for (int type = COMMAND_ATTACH; type < COMMAND_OPEN_SESSION; type++) {
+        full = full_command((enum command_type)type);
+        assert_ok(command_decode(&cursor, &command));
+        assert_decoded(&command, &full);
+        assert_memory_equal(&command.request, &id, sizeof(id));
+    }
+    buf_clear(&batch);
+    command_encode(&batch, &(struct command){.type = COMMAND_STOP,
+                                             .request = id,
+                                             .id = text("s")});
+    assert_bytes(buf_bytes(&batch),
+                 "\0\0\0\x1e\x89\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2"
+                 "\0\0\0\0\0\0\0\3\0\0\0\1s",
+                 34);
+    buf_close(&batch);
+}
+
 /* The first `size` bytes, in a block of their own so that sanitizers see a
  * read beyond. */
 static int decode_copy(struct bytes bytes, size_t size)
@@ -160,9 +196,12 @@ static void every_truncation_is_an_error(void **state)
 
     (void)state;
     buf_init(&batch, BATCH_SIZE_MAX);
-    for (int type = COMMAND_ATTACH; type <= COMMAND_DROP_MEMBER; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_OPEN_SESSION; type++) {
         struct command full = full_command((enum command_type)type);
 
+        if (type < COMMAND_OPEN_SESSION && type % 2 == 0) {
+            full.request = (struct request_id){1, 2, 3};
+        }
         buf_clear(&batch);
         command_encode(&batch, &full);
         assert_ok(decode_copy(buf_bytes(&batch), batch.size));
@@ -188,7 +227,7 @@ static void unknown_types_are_malformed(void **state)
     (void)state;
     assert_err(decode_copy(bytes_of("\0\0\0\0", 4), 4), ERR_MALFORMED);
     assert_err(decode_copy(bytes_of("\0\0\0\1\0", 5), 5), ERR_MALFORMED);
-    assert_err(decode_copy(bytes_of("\0\0\0\1\15", 5), 5), ERR_MALFORMED);
+    assert_err(decode_copy(bytes_of("\0\0\0\1\20", 5), 5), ERR_MALFORMED);
     assert_err(decode_copy(bytes_of("\0\0\0\1\377", 5), 5), ERR_MALFORMED);
 }
 
@@ -280,6 +319,38 @@ static void numbers_have_limits(void **state)
     command = full_command(COMMAND_ATTACH);
     command.member = 0;
     assert_refused(&command);
+    command = full_command(COMMAND_OPEN_SESSION);
+    command.nonce = 0;
+    assert_refused(&command);
+}
+
+static void request_ids_are_whole(void **state)
+{
+    static const struct request_id cases[] = {{0, 0, 1}, {0, 1, 0}, {1, 0, 0},
+                                              {0, 1, 1}, {1, 0, 1}, {1, 1, 0}};
+    struct command command = full_command(COMMAND_OPEN_SESSION);
+    struct buf batch;
+
+    (void)state;
+    command.request = (struct request_id){1, 1, 1};
+    assert_refused(&command);
+    buf_init(&batch, BATCH_SIZE_MAX);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        command = full_command(COMMAND_STOP);
+        command.request = cases[i];
+        assert_refused(&command);
+        command.request = (struct request_id){1, 1, 1};
+        buf_clear(&batch);
+        command_encode(&batch, &command);
+        batch.data[5 + 7] = (uint8_t)cases[i].member;
+        batch.data[5 + 15] = (uint8_t)cases[i].session;
+        batch.data[5 + 23] = (uint8_t)cases[i].number;
+        assert_err(decode_copy(buf_bytes(&batch), batch.size), ERR_MALFORMED);
+    }
+    /* None at all has another form. */
+    memset(batch.data + 5, 0, 24);
+    assert_err(decode_copy(buf_bytes(&batch), batch.size), ERR_MALFORMED);
+    buf_close(&batch);
 }
 
 static void limits_are_checked_when_decoding(void **state)
@@ -348,10 +419,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_command_comes_through),
         cmocka_unit_test(bytes_are_what_the_log_has),
+        cmocka_unit_test(a_request_id_comes_through),
         cmocka_unit_test(every_truncation_is_an_error),
         cmocka_unit_test(unknown_types_are_malformed),
         cmocka_unit_test(sizes_have_limits),
         cmocka_unit_test(numbers_have_limits),
+        cmocka_unit_test(request_ids_are_whole),
         cmocka_unit_test(limits_are_checked_when_decoding),
         cmocka_unit_test(full_batch_keeps_what_it_has),
         cmocka_unit_test(no_memory_is_the_batch_error),

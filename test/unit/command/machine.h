@@ -91,6 +91,7 @@ static inline int apply_same_entry(struct fixture *f, struct command command)
     assert_int_equal(command_validate(&command), 0);
     assert_ok(command_apply(&f->machine, f->index, &command, &f->result));
     registry_check(&f->machine.registry);
+    sessions_check(&f->machine.sessions);
     assert_int_equal(f->result.index, f->index);
     return f->result.rv;
 }

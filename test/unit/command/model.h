@@ -325,6 +325,7 @@ static inline int model_apply(struct model *m, uint64_t index,
         return model_unregister(m, c, n);
     case COMMAND_PUT_MEMBER:
     case COMMAND_DROP_MEMBER:
+    case COMMAND_OPEN_SESSION:
         break; /* not of its world */
     }
     return ERR_UNDEF;
