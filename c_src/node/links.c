@@ -163,6 +163,9 @@ static int member_message(struct node *node, struct link *link,
     if (bytes_is(kind, "forwarded")) {
         return requests_forwarded(node, body, shared);
     }
+    if (bytes_is(kind, "not_taken")) {
+        return requests_not_taken(node, link, body);
+    }
     if (bytes_is(kind, "load")) {
         return agents_receive_load(node, body) ? 0 : ERR_MALFORMED;
     }

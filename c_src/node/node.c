@@ -107,6 +107,7 @@ static void turn(void *arg)
     states_drain(node);
     node_log_tick(node);
     node_log_apply(node);
+    routes_turn(node);
     directory_follow(node);
     growing_tick(node);
     housekeeping(node);

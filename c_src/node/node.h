@@ -11,7 +11,8 @@
  * Files: node.c (life), node_log.c (the log's shell), node_log_disk.c (its
  * disk), links.c (peers, members), growing.h (who the members are), agents.c
  * (attached workers), orders.c (starts and stops), controller.c (the leader's
- * work), requests.c (calls under way), access.c (what a peer may), secrets.c
+ * work), requests.c (calls under way), retries.c
+ * (those that are asked again), access.c (what a peer may), secrets.c
  * (cookies), and one file per family of calls. This header is private to the
  * folder. */
 #ifndef QUORATE_NODE_NODE_H
@@ -74,6 +75,14 @@ struct proposal {
     uint32_t ordinal; /* of the command in its entry */
     proposal_done_fn *done;
     void *arg;
+};
+
+/* Under which this member gives request ids (retries.c). */
+struct own_session {
+    uint64_t index;  /* 0: it is not open yet */
+    uint64_t nonce;  /* of the command that opens it; 0: none was sent */
+    uint64_t number; /* the last one given */
+    uint64_t due_ms; /* when the command is sent again */
 };
 
 /* All workers as the selector sees them. */
@@ -177,7 +186,10 @@ struct node {
     struct check *check; /* checks.c: under way; NULL: none is */
     struct list checks;  /* of struct request: wait for theirs */
     uint64_t request_number;
-    size_t request_bytes;        /* of the arguments of all requests */
+    struct own_session own_session;
+    uint64_t routed_term;   /* calls went to the leader of this term, ... */
+    uint64_t routed_leader; /* ... who was this one */
+    size_t request_bytes;   /* of the arguments of all requests */
     struct list waiting_applied; /* of struct request: for an index */
     struct list waiting_leader;  /* of struct request: none is known */
     struct buf scratch;          /* results under construction */
@@ -222,6 +234,9 @@ int node_log_propose(struct node *node, const struct command *command,
 /* The same from a member that may not be the leader: the command goes to
  * whoever leads; lost ones are sent again by whoever cares. */
 void node_log_submit(struct node *node, const struct command *command);
+/* Proposes what was gathered; the index by which all is applied that was
+ * proposed here before. */
+uint64_t node_log_settle(struct node *node);
 /* Commands that another member submitted. */
 int node_log_receive_commands(struct node *node, struct bytes batch) MUST_USE;
 

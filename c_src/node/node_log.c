@@ -95,10 +95,14 @@ static void read_confirmed(struct node *node, const struct raft_read *read)
             continue;
         }
         list_remove(item);
-        if (read->is_failed) {
+        if (read->is_failed && request->id.number != 0) {
+            request_again(node, request);
+        } else if (read->is_failed) {
             request_fail(node, request, ERR_NO_QUORUM);
         } else {
-            request->wait_index = read->index;
+            request->wait_index = read->index > request->seen_index
+                                      ? read->index
+                                      : request->seen_index;
             list_append(&node->reads_confirmed, item);
         }
     }
@@ -252,6 +256,12 @@ static void propose_batch(struct node *node)
         proposal->term = effects.proposed_term;
         list_append(&node->proposals, first);
     }
+}
+
+uint64_t node_log_settle(struct node *node)
+{
+    propose_batch(node);
+    return raft_last_index(node->raft);
 }
 
 int node_log_propose(struct node *node, const struct command *command,

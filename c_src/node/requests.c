@@ -37,6 +37,21 @@ static void request_free(struct node *node, struct request *request)
     mem_free(request);
 }
 
+int request_renumber(struct node *node, struct request *request)
+{
+    struct bytes key = bytes_of(request->key, sizeof(request->key));
+
+    (void)map_remove(&node->requests, key);
+    request->number = ++node->request_number;
+    memcpy(request->key, &request->number, sizeof(request->key));
+    return map_put(&node->requests, key, request);
+}
+
+void request_drop(struct node *node, struct request *request)
+{
+    request_free(node, request);
+}
+
 void requests_close(struct node *node)
 {
     struct heap_node *first;
@@ -393,7 +408,7 @@ static void request_applied(struct node *node, void *arg,
     struct request *request = requests_find(node, proposal->number);
 
     if (request != NULL && result == NULL) {
-        request_fail(node, request, ERR_NO_QUORUM);
+        request_again(node, request);
     } else if (request != NULL) {
         proposal->applied(node, request, result);
     }
@@ -413,7 +428,11 @@ void request_propose(struct node *node, struct request *request,
     }
     if (rv != 0) {
         mem_free(proposal);
-        request_fail(node, request, rv == ERR_NOT_LEADER ? ERR_NO_QUORUM : rv);
+        if (rv == ERR_NOT_LEADER) {
+            request_again(node, request);
+        } else {
+            request_fail(node, request, rv);
+        }
     }
 }
 
@@ -454,5 +473,6 @@ void requests_tick(struct node *node)
                          ? ERR_NO_QUORUM
                          : ERR_TIMEOUT);
     }
+    retries_tick(node);
     routes_tick(node);
 }

@@ -21,14 +21,19 @@ struct request {
     uint64_t wait_index;       /* confirmed read index, or applied index */
     uint64_t epoch;            /* the ownership that it waits for */
     uint32_t attempts;         /* of a claim */
+    struct request_id id;      /* of its commands; number 0: they have none */
     uint64_t passed_to;        /* the leading member's id; 0: not passed on */
-    uint64_t parked_until_ms;  /* while no leader is known */
-    struct api_request api;    /* borrows from `args` */
-    struct bytes args;         /* raw list; in `blob`, or a copy that lies
-                                  behind the structure */
-    struct blob *blob;         /* held; NULL: there is none */
-    bool is_checking;          /* by checks.c, or waits for it */
-    bool has_crc;              /* `crc` is that of the state */
+    uint64_t passed_term;      /* in which term */
+    uint64_t refused_term;     /* of which nobody leads any more */
+    uint64_t seen_index;       /* of a read: the least that it has to see */
+    bool is_unknown; /* it may have been carried out: retries.c has to know */
+    uint64_t parked_until_ms; /* while no leader is known */
+    struct api_request api;   /* borrows from `args` */
+    struct bytes args;        /* raw list; in `blob`, or a copy that lies
+                                 behind the structure */
+    struct blob *blob;        /* held; NULL: there is none */
+    bool is_checking;         /* by checks.c, or waits for it */
+    bool has_crc;             /* `crc` is that of the state */
     uint32_t crc;
 };
 
@@ -50,6 +55,16 @@ void node_result_insert(struct node *node, struct bytes bytes,
                         struct blob *blob);
 /* Lets go of what a big result holds. */
 void node_result_done(struct node *node);
+
+/* Gives it another number. ERR_NOMEM: it has an end to come all the same. */
+int request_renumber(struct node *node, struct request *request) MUST_USE;
+
+/* Frees it without an answer. */
+void request_drop(struct node *node, struct request *request);
+
+/* What it asked for was lost with the leadership: it goes to the next leader,
+ * or back to the member that passed it on. */
+void request_again(struct node *node, struct request *request);
 
 /* Answers with the raw term in node->scratch and frees the request. */
 void request_finish(struct node *node, struct request *request);
@@ -96,17 +111,44 @@ void request_start(struct node *node, struct request *request);
 void request_read(struct node *node, struct request *request);
 void request_at_read(struct node *node, struct request *request);
 
-/* A call that another member passed on, and an answer to one of ours. */
+/* Fails with an error that says that nothing was done; if something may have
+ * been done before, it waits for a leader who knows. */
+void request_fail_or_park(struct node *node, struct request *request, int err);
+
+/* forwards.c */
+/* Whether the member that was called does it, with the replicas themselves. */
+bool forwards_is_own_work(const struct api_request *api);
+/* Passes a call of ours on; its end is seen to. */
+void forwards_pass(struct node *node, struct request *request,
+                   struct link *leader);
+/* To the member that passed a call on: ask the next leader. `is_lost`: it may
+ * have been carried out. */
+void forwards_decline(struct node *node, struct link *link, uint64_t number,
+                      bool is_lost);
+/* A call that another member passed on; an answer to one of ours (`shared`: the
+ * bytes that it is in, if others may hold them); one of ours was not taken. */
 int requests_forward(struct node *node, struct link *link,
                      struct bytes body) MUST_USE;
-/* `shared`: the bytes that the answer is in, if others may hold them. */
 int requests_forwarded(struct node *node, struct bytes body,
                        struct blob *shared) MUST_USE;
+int requests_not_taken(struct node *node, const struct link *link,
+                       struct bytes body) MUST_USE;
 
 /* Calls that were passed to a member which is gone; calls that wait for a
- * leader. */
+ * leader; whether there is another leader. */
 void routes_member_lost(struct node *node, uint64_t member);
 void routes_tick(struct node *node);
+void routes_turn(struct node *node);
+
+/* retries.c */
+void retries_tick(struct node *node); /* our session */
+/* A call of ours that changes something is known by its id from now on. */
+void retries_give_id(struct node *node, struct request *request);
+/* Whether it may be asked again without knowing what became of it. */
+bool retries_may(const struct request *request);
+/* Ends the request, or lets it wait, by what became of its command. False: it
+ * was never applied. To be asked once all is applied that the log had. */
+bool retries_answer(struct node *node, struct request *request);
 
 /* Empties and gives the buffer for a result. */
 struct buf *node_result(struct node *node);
@@ -120,11 +162,20 @@ bool queries_answer(struct node *node, const struct api_request *api,
 void sandboxes_create(struct node *node, struct request *request);
 void sandboxes_create_at_read(struct node *node, struct request *request);
 void sandboxes_stop(struct node *node, struct request *request);
+/* Their commands were applied, now or before. */
+void sandboxes_claimed(struct node *node, struct request *request,
+                       const struct command_result *result);
+void sandboxes_stopped(struct node *node, struct request *request,
+                       const struct command_result *result);
 void sandboxes_event(struct node *node, const struct command_event *event);
 
 /* names.c */
 void names_register(struct node *node, struct request *request);
 void names_unregister(struct node *node, struct request *request);
+void names_registered(struct node *node, struct request *request,
+                      const struct command_result *result);
+void names_unregistered(struct node *node, struct request *request,
+                        const struct command_result *result);
 
 /* states.c */
 void states_replicate(struct node *node, struct request *request);

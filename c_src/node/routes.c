@@ -2,45 +2,42 @@
  * Where a call is answered: here, by the leader, or by the next leader. */
 #include "base/ensure.h"
 #include "base/err.h"
-#include "etf/reader.h"
-#include "etf/writer.h"
 #include "node/requests.h"
 
-enum {
-    ELECTIONS_WAITED = 3, /* timeouts */
-    FORWARD_HEAD_MAX = 2048,
-};
+enum { ELECTIONS_WAITED = 3 /* timeouts */ };
 
-static void pass_to_leader(struct node *node, struct request *request,
-                           struct link *leader)
+/* An election takes a moment; what comes in meanwhile waits that long, counted
+ * from when there last was a majority: later ones are told at once. What may
+ * have been done already waits as long as its caller does. */
+static void park(struct node *node, struct request *request)
 {
-    const struct api_function *function = request->api.function;
-    struct buf head;
-    int rv;
-
-    node->counters.forwarded++;
-    request->passed_to = leader->member->id;
-    buf_init(&head, FORWARD_HEAD_MAX);
-    etf_put_tuple(&head, 5);
-    etf_put_u64(&head, request->number);
-    etf_put_u64(&head, request->api.timeout_ms);
-    etf_put_atom_bytes(&head, function->module);
-    etf_put_atom_bytes(&head, function->function);
-    rv = buf_error(&head);
-    if (rv == 0) {
-        struct parts_message body = {.head = buf_bytes(&head),
-                                     .body = request->args};
-
-        rv = links_send(node, leader, "forward", &body);
+    request->parked_until_ms =
+        request->is_unknown
+            ? UINT64_MAX
+            : node->quorum_seen_ms +
+                  ELECTIONS_WAITED *
+                      (uint64_t)node->settings->election_timeout_ms;
+    if (request->parked_until_ms <= node->now_ms) {
+        request_fail(node, request, ERR_NO_QUORUM);
+        return;
     }
-    buf_close(&head);
-    if (rv != 0) {
-        request_fail(node, request, rv);
+    list_append(&node->waiting_leader, &request->queue);
+}
+
+void request_fail_or_park(struct node *node, struct request *request, int err)
+{
+    if (request->is_unknown && retries_may(request)) {
+        park(node, request);
+    } else {
+        request_fail(node, request, request->is_unknown ? ERR_TIMEOUT : err);
     }
 }
 
 void request_read(struct node *node, struct request *request)
 {
+    if (request->is_unknown) {
+        request->seen_index = node_log_settle(node);
+    }
     list_append(&node->reads, &request->queue);
 }
 
@@ -93,10 +90,30 @@ static void lead(struct node *node, struct request *request)
     unreachable();
 }
 
+/* All is applied that the log had when it was asked again. */
+static void lead_again(struct node *node, struct request *request)
+{
+    if (!retries_answer(node, request)) {
+        request->is_unknown = false;
+        request->attempts = 0;
+        lead(node, request);
+    }
+}
+
 void request_at_read(struct node *node, struct request *request)
 {
     struct buf *result;
 
+    if (request->call == NULL && request->link == NULL) {
+        /* Its member asks again, maybe another leader: nothing may come of this
+         * here any more. */
+        request_drop(node, request);
+        return;
+    }
+    if (request->is_unknown) {
+        lead_again(node, request);
+        return;
+    }
     if (request->api.type == API_RECOVER_STATE) {
         states_recover(node, request);
         return;
@@ -112,31 +129,22 @@ void request_at_read(struct node *node, struct request *request)
     request_finish(node, request);
 }
 
-/* An election takes a moment; what comes in meanwhile waits that long, counted
- * from when there last was a majority: later ones are told at once. */
-static void park(struct node *node, struct request *request)
+static void start_as_leader(struct node *node, struct request *request)
 {
-    request->parked_until_ms =
-        node->quorum_seen_ms +
-        ELECTIONS_WAITED * (uint64_t)node->settings->election_timeout_ms;
-    if (request->parked_until_ms <= node->now_ms) {
+    if (request->is_unknown) {
+        request_read(node, request);
+    } else if (raft_has_quorum(node->raft, node->now_ms)) {
+        lead(node, request);
+    } else {
         request_fail(node, request, ERR_NO_QUORUM);
-        return;
     }
-    list_append(&node->waiting_leader, &request->queue);
-}
-
-/* Done by the member that was called, with the replicas themselves. */
-static bool is_write_of_state(const struct api_request *api)
-{
-    return api->type == API_REPLICATE_STATE || api->type == API_DELETE_STATE;
 }
 
 void request_start(struct node *node, struct request *request)
 {
     struct link *leader;
 
-    if (is_write_of_state(&request->api)) {
+    if (forwards_is_own_work(&request->api)) {
         states_replicate(node, request);
         return;
     }
@@ -144,108 +152,46 @@ void request_start(struct node *node, struct request *request)
         states_get(node, request);
         return;
     }
+    retries_give_id(node, request);
     if (node_log_is_leader(node)) {
-        if (raft_has_quorum(node->raft, node->now_ms)) {
-            lead(node, request);
-        } else {
-            request_fail(node, request, ERR_NO_QUORUM);
-        }
+        start_as_leader(node, request);
+        return;
+    }
+    if (request->call == NULL) {
+        request_again(node, request);
         return;
     }
     leader = links_leader(node);
-    if (leader == NULL || request->call == NULL) {
-        /* A call that was passed on is not passed on again: the two members
-         * may disagree for a while on who leads. */
+    if (leader == NULL || raft_term(node->raft) <= request->refused_term) {
         park(node, request);
     } else {
-        pass_to_leader(node, request, leader);
+        forwards_pass(node, request, leader);
     }
 }
 
-int requests_forward(struct node *node, struct link *link, struct bytes body)
+void request_again(struct node *node, struct request *request)
 {
-    struct etf_reader reader = etf_reader_of(body);
-    uint64_t number;
-    uint64_t timeout_ms;
-    struct bytes module;
-    struct bytes function;
-    struct bytes args;
-    struct etf_list list;
-    struct etf_reader args_reader;
-    struct api_request api;
-    struct request *request;
-    struct buf why;
-    bool more = true;
-    uint32_t arity = 0;
-    int rv = etf_read_tuple_of(&reader, 5);
-
-    rv = rv == 0 ? etf_read_u64(&reader, &number) : rv;
-    rv = rv == 0 ? etf_read_u64(&reader, &timeout_ms) : rv;
-    rv = rv == 0 ? etf_read_atom(&reader, &module) : rv;
-    rv = rv == 0 ? etf_read_atom(&reader, &function) : rv;
-    rv = rv == 0 ? etf_read_raw(&reader, &args) : rv;
-    if (rv != 0) {
-        return rv;
-    }
-    args_reader = etf_reader_of(args);
-    rv = etf_list_begin(&args_reader, &list);
-    while (rv == 0 && (rv = etf_list_next(&list, &more)) == 0 && more) {
-        arity++;
-        if (!list.is_string) {
-            rv = etf_skip(&list.element);
+    if (node_log_is_leader(node) && !node->is_stopping) {
+        /* It takes nothing now: it has too much to do, or hands over. */
+        request->is_unknown = request->id.number != 0;
+        park(node, request);
+    } else if (request->call == NULL) {
+        if (request->link != NULL) {
+            forwards_decline(node, request->link, request->forward_number,
+                             true);
         }
+        request_drop(node, request);
+    } else if (node->is_stopping || !retries_may(request)) {
+        request_fail(node, request, ERR_NO_QUORUM);
+    } else {
+        request->is_unknown = request->api.route != API_READ;
+        park(node, request);
     }
-    buf_init(&why, 4096);
-    rv = rv == 0 ? api_decode(module, function, args, arity, &api, &why) : rv;
-    buf_close(&why);
-    if (rv != 0 || api.route == API_LOCAL || is_write_of_state(&api) ||
-        timeout_ms > API_TIMEOUT_MS_MAX) {
-        return rv != 0 ? rv : ERR_MALFORMED;
-    }
-    request = request_new(node, link,
-                          &(struct request_source){.function = api.function,
-                                                   .args = args,
-                                                   .timeout_ms = timeout_ms},
-                          &rv);
-    if (request == NULL) {
-        return 0; /* The asking member's deadline answers for us. */
-    }
-    request->forward_number = number;
-    request_start(node, request);
-    return 0;
 }
 
-int requests_forwarded(struct node *node, struct bytes body,
-                       struct blob *shared)
-{
-    struct etf_reader reader = etf_reader_of(body);
-    struct request *request;
-    uint64_t number;
-    struct bytes result;
-    int rv = etf_read_tuple_of(&reader, 2);
-
-    rv = rv == 0 ? etf_read_u64(&reader, &number) : rv;
-    rv = rv == 0 ? etf_read_rest(&reader, &result) : rv;
-    if (rv != 0) {
-        return rv;
-    }
-    request = requests_find(node, number);
-    if (request != NULL && request->call != NULL) {
-        struct buf *answer = node_result(node);
-
-        if (shared != NULL) {
-            node_result_insert(node, result, shared);
-        } else {
-            etf_put_raw(answer, result);
-        }
-        request_finish(node, request);
-    }
-    return 0;
-}
-
-/* Calls that were passed to a member which is gone: a read may be asked again,
- * of a write nobody knows what became of it. */
-void routes_member_lost(struct node *node, uint64_t member)
+/* Calls that were passed on to a leader who is gone, or is none any more: they
+ * go to the next one. `member` 0: all that were passed on in another term. */
+static void take_back(struct node *node, uint64_t member)
 {
     struct list lost;
     struct list *first;
@@ -254,7 +200,10 @@ void routes_member_lost(struct node *node, uint64_t member)
 
     list_init(&lost);
     while ((request = map_next(&node->requests, &position)) != NULL) {
-        if (request->passed_to == member) {
+        if (request->passed_to != 0 &&
+            (member == 0 ? request->passed_term != raft_term(node->raft) &&
+                               retries_may(request)
+                         : request->passed_to == member)) {
             list_remove(&request->queue);
             list_append(&lost, &request->queue);
         }
@@ -262,23 +211,27 @@ void routes_member_lost(struct node *node, uint64_t member)
     while ((first = list_take_first(&lost)) != NULL) {
         request = LIST_ENTRY(first, struct request, queue);
         request->passed_to = 0;
-        if (request->api.route == API_READ) {
-            park(node, request);
-        } else {
+        request->is_unknown = request->api.route != API_READ;
+        if (!retries_may(request)) {
             request_fail(node, request, ERR_TIMEOUT);
+        } else {
+            park(node, request);
         }
     }
 }
 
-void routes_tick(struct node *node)
+void routes_member_lost(struct node *node, uint64_t member)
+{
+    take_back(node, member);
+}
+
+/* Calls that wait for a leader go to the one there is now. */
+static void start_parked(struct node *node)
 {
     bool has_leader = node_log_is_leader(node) || links_leader(node) != NULL;
     struct list again;
     struct list *first;
 
-    if (raft_has_quorum(node->raft, node->now_ms)) {
-        node->quorum_seen_ms = node->now_ms;
-    }
     list_init(&again);
     while ((first = list_take_first(&node->waiting_leader)) != NULL) {
         list_append(&again, first);
@@ -286,7 +239,7 @@ void routes_tick(struct node *node)
     while ((first = list_take_first(&again)) != NULL) {
         struct request *request = LIST_ENTRY(first, struct request, queue);
 
-        if (has_leader && (request->call != NULL || node_log_is_leader(node))) {
+        if (has_leader && raft_term(node->raft) > request->refused_term) {
             request_start(node, request);
         } else if (request->parked_until_ms <= node->now_ms) {
             request_fail(node, request, ERR_NO_QUORUM);
@@ -294,4 +247,29 @@ void routes_tick(struct node *node)
             list_append(&node->waiting_leader, first);
         }
     }
+}
+
+void routes_turn(struct node *node)
+{
+    uint64_t leader = raft_leader(node->raft);
+    uint64_t term = raft_term(node->raft);
+
+    if (leader == 0 ||
+        (leader == node->routed_leader && term == node->routed_term)) {
+        return;
+    }
+    if (node_log_is_leader(node) || links_leader(node) != NULL) {
+        node->routed_leader = leader;
+        node->routed_term = term;
+        take_back(node, 0);
+        start_parked(node);
+    }
+}
+
+void routes_tick(struct node *node)
+{
+    if (raft_has_quorum(node->raft, node->now_ms)) {
+        node->quorum_seen_ms = node->now_ms;
+    }
+    start_parked(node);
 }

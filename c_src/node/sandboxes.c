@@ -74,19 +74,12 @@ static void claim_applied(struct node *node, void *arg,
         return;
     }
     if (result == NULL) {
-        request_fail(node, request, ERR_NO_QUORUM);
-    } else if (result->rv == ERR_EXISTS) {
-        results_put_sandbox_exists(node_result(node), result->sandbox);
-        request_finish(node, request);
+        request_again(node, request);
     } else if (result->rv == ERR_CLOSED || result->rv == ERR_BUSY ||
                result->rv == ERR_NO_CAPACITY) {
         claim_again(node, request);
-    } else if (result->rv != 0) {
-        request_fail(node, request,
-                     result->rv == ERR_LIMIT ? ERR_BUSY : result->rv);
     } else {
-        request->epoch = result->sandbox->epoch;
-        wait_for(node, request, result->sandbox);
+        sandboxes_claimed(node, request, result);
     }
 }
 
@@ -114,6 +107,7 @@ static int propose_claim(struct node *node, struct request *request,
 {
     const struct api_request *api = &request->api;
     struct command command = {.type = COMMAND_CLAIM,
+                              .request = request->id,
                               .worker = worker->name,
                               .lease = worker->lease,
                               .id = api->id,
@@ -150,6 +144,12 @@ static void claim_again(struct node *node, struct request *request)
     struct placement_view view;
     int rv = ERR_NO_CAPACITY;
 
+    if (request->call == NULL && request->link == NULL) {
+        /* Its member asks again, maybe another leader: nothing may come of this
+         * here any more. */
+        request_drop(node, request);
+        return;
+    }
     if (request->attempts < CLAIM_ATTEMPTS_MAX) {
         request->attempts++;
         rv = controller_select(node, &wanted, &view);
@@ -157,8 +157,10 @@ static void claim_again(struct node *node, struct request *request)
             rv = propose_claim(node, request, view.workers[view.chosen]);
         }
     }
-    if (rv != 0) {
-        request_fail(node, request, rv == ERR_NOT_LEADER ? ERR_NO_QUORUM : rv);
+    if (rv == ERR_NOT_LEADER) {
+        request_again(node, request);
+    } else if (rv != 0) {
+        request_fail(node, request, rv);
     }
 }
 
@@ -187,11 +189,13 @@ void sandboxes_create_at_read(struct node *node, struct request *request)
     request_finish(node, request);
 }
 
-static void stop_applied(struct node *node, struct request *request,
-                         const struct command_result *result)
+void sandboxes_stopped(struct node *node, struct request *request,
+                       const struct command_result *result)
 {
     if (result->rv != 0) {
-        request_fail(node, request, result->rv);
+        request_fail(node, request,
+                     result->rv == ERR_STALE_REQUEST ? ERR_TIMEOUT
+                                                     : result->rv);
     } else if (result->sandbox == NULL) {
         results_put_ok(node_result(node));
         request_finish(node, request);
@@ -202,10 +206,10 @@ static void stop_applied(struct node *node, struct request *request,
 
 void sandboxes_stop(struct node *node, struct request *request)
 {
-    const struct command command = {.type = COMMAND_STOP,
-                                    .id = request->api.id};
+    const struct command command = {
+        .type = COMMAND_STOP, .request = request->id, .id = request->api.id};
 
-    request_propose(node, request, &command, stop_applied);
+    request_propose(node, request, &command, sandboxes_stopped);
 }
 
 /* A sandbox that just runs needs no note, and there may be a million. */
@@ -259,6 +263,41 @@ static void tell_waiters(struct node *node, struct sandbox *sandbox,
         }
         list_remove(item);
         finish_waiter(node, request, sandbox, outcome);
+    }
+}
+
+/* The sandbox is there, and as it should be or not: nothing has to happen for
+ * the answer. */
+static bool is_settled(const struct sandbox *sandbox)
+{
+    return sandbox->status == SANDBOX_RUNNING ||
+           sandbox->status == SANDBOX_FAILED;
+}
+
+void sandboxes_claimed(struct node *node, struct request *request,
+                       const struct command_result *result)
+{
+    struct sandbox *sandbox = result->sandbox;
+
+    if (result->rv == ERR_EXISTS && sandbox != NULL) {
+        results_put_sandbox_exists(node_result(node), sandbox);
+        request_finish(node, request);
+    } else if (result->rv == ERR_EXISTS || result->rv == ERR_LIMIT) {
+        request_fail(node, request, ERR_BUSY);
+    } else if (result->rv != 0) {
+        request_fail(node, request,
+                     result->rv == ERR_STALE_REQUEST ? ERR_TIMEOUT
+                                                     : result->rv);
+    } else if (sandbox == NULL) {
+        /* It ran, or not, and is gone. */
+        request_fail(node, request, ERR_NOT_FOUND);
+    } else if (is_settled(sandbox)) {
+        finish_waiter(node, request, sandbox,
+                      sandbox->status == SANDBOX_RUNNING ? OUTCOME_RUNS
+                                                         : OUTCOME_FAILED);
+    } else {
+        request->epoch = sandbox->epoch;
+        wait_for(node, request, sandbox);
     }
 }
 
