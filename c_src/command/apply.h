@@ -12,6 +12,22 @@
 
 #include <stdbool.h>
 
+/* Bugs that the simulator has to find; see test/sim/mutations.sh. */
+enum command_mutation {
+    COMMAND_MUTATION_NONE,
+    COMMAND_MUTATION_DEDUP_LOST,   /* outcomes are not in a snapshot */
+    COMMAND_MUTATION_APPLY_TWICE,  /* an outcome is not looked for */
+    COMMAND_MUTATION_EXPIRE_BLIND, /* a lease that was renewed since */
+    COMMAND_MUTATION_STALE_REPORT  /* of an older owner counts */
+};
+
+#ifdef RAFT_MUTATIONS
+extern enum command_mutation command_mutation;
+#define COMMAND_IS_MUTATED(name) (command_mutation == COMMAND_MUTATION_##name)
+#else
+#define COMMAND_IS_MUTATED(name) false
+#endif
+
 struct apply {
     struct command_machine *machine;
     uint64_t index; /* of the entry */
@@ -55,8 +71,8 @@ int apply_open_session(struct apply *apply) MUST_USE;
  * else the session that is to remember it, or NULL. */
 bool apply_recall(struct apply *apply, struct session **ret_session) MUST_USE;
 
-/* Room was made in the session for it. */
-void apply_remember(const struct apply *apply, struct session *session);
+/* Room was made in the session for it; the command may have ended it. */
+void apply_remember(const struct apply *apply);
 
 /* command_apply.c: tells the shell. */
 void apply_emit_worker(struct apply *apply, enum command_event_type type,

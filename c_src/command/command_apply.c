@@ -6,6 +6,10 @@
 #include "base/err.h"
 #include "command/apply.h"
 
+#ifdef RAFT_MUTATIONS
+enum command_mutation command_mutation;
+#endif
+
 void command_machine_init(struct command_machine *machine, uint64_t seed,
                           command_event_cb *event_cb, void *event_arg)
 {
@@ -147,7 +151,7 @@ static int apply_once(struct apply *apply)
         complete(apply->result);
     }
     if (rv == 0 && session != NULL) {
-        apply_remember(apply, session);
+        apply_remember(apply);
     }
     return rv;
 }

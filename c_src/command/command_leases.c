@@ -157,7 +157,8 @@ int apply_expire(struct apply *apply)
     if (worker == NULL) {
         return ERR_CLOSED;
     }
-    if (worker->renewed_index != apply->command->renewed_index) {
+    if (worker->renewed_index != apply->command->renewed_index &&
+        !COMMAND_IS_MUTATED(EXPIRE_BLIND)) {
         return ERR_STALE_EPOCH;
     }
     end_lease(apply, worker);

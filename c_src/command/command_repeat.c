@@ -90,7 +90,7 @@ bool apply_recall(struct apply *apply, struct session **ret_session)
     if (*ret_session != NULL) {
         rv = session_look(*ret_session, command->request.number, &outcome);
     }
-    if (rv == ERR_NOT_FOUND) {
+    if (rv == ERR_NOT_FOUND || (rv == 0 && COMMAND_IS_MUTATED(APPLY_TWICE))) {
         return false;
     }
     if (rv != 0) {
@@ -112,11 +112,13 @@ static bool is_tried_elsewhere(const struct command *command, int rv)
            (rv == ERR_CLOSED || rv == ERR_BUSY || rv == ERR_NO_CAPACITY);
 }
 
-void apply_remember(const struct apply *apply, struct session *session)
+void apply_remember(const struct apply *apply)
 {
     const struct command_result *result = apply->result;
+    struct session *session =
+        sessions_find(&apply->machine->sessions, &apply->command->request);
 
-    if (!is_tried_elsewhere(apply->command, result->rv)) {
+    if (session != NULL && !is_tried_elsewhere(apply->command, result->rv)) {
         session_remember(session, &(struct session_outcome){
                                       .number = apply->command->request.number,
                                       .index = apply->index,

@@ -4,6 +4,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "command/sessions_record.h"
 #include "command/snapshot_record.h"
 #include "registry/rings.h"
 #include "registry/tables.h"
@@ -287,6 +288,12 @@ static int restore_record(struct command_restore *restore, struct bytes record)
         rv = restore_sandbox(restore, &fields);
     } else if (kind == SNAPSHOT_NAME) {
         rv = restore_name(restore, &fields);
+    } else if (kind == SNAPSHOT_SESSION) {
+        rv = sessions_take_session(&restore->machine->sessions, &fields.cursor,
+                                   restore->machine->applied_index);
+    } else if (kind == SNAPSHOT_OUTCOMES) {
+        rv =
+            sessions_take_outcomes(&restore->machine->sessions, &fields.cursor);
     } else if (kind == SNAPSHOT_END) {
         rv = restore_end(restore, &fields);
     }

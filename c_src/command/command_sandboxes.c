@@ -136,7 +136,9 @@ static int find_owned(struct apply *apply, struct sandbox **ret_sandbox)
         return ERR_NOT_FOUND;
     }
     apply->result->sandbox = sandbox;
-    if (sandbox->epoch != apply->command->epoch || sandbox->worker == NULL) {
+    if ((sandbox->epoch != apply->command->epoch &&
+         !COMMAND_IS_MUTATED(STALE_REPORT)) ||
+        sandbox->worker == NULL) {
         return ERR_STALE_EPOCH;
     }
     *ret_sandbox = sandbox;

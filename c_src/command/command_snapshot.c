@@ -5,6 +5,7 @@
 
 #include "base/ensure.h"
 #include "base/err.h"
+#include "command/sessions_record.h"
 #include "command/snapshot_record.h"
 #include "registry/walk.h"
 
@@ -169,6 +170,24 @@ void command_snapshot_init(struct command_snapshot *snapshot)
     buf_init(&snapshot->bytes, 0);
 }
 
+static void put_sessions(struct command_snapshot *snapshot)
+{
+    const struct sessions *sessions = &snapshot->machine->sessions;
+    struct sessions_place place = {0};
+    struct buf *bytes = &snapshot->bytes;
+    size_t start = bytes->size;
+
+    buf_put_u32(bytes, 0);
+    while (sessions_put_record(sessions, &place, bytes)) {
+        close_record(snapshot, start);
+        start = bytes->size;
+        buf_put_u32(bytes, 0);
+    }
+    if (buf_error(bytes) == 0) {
+        bytes->size = start;
+    }
+}
+
 static void put_workers(struct command_snapshot *snapshot)
 {
     const struct map *workers = &snapshot->machine->registry.workers;
@@ -194,6 +213,7 @@ int command_snapshot_begin(struct command_snapshot *snapshot,
     for (uint32_t i = 0; i < machine->directory.count; i++) {
         put_member(snapshot, &machine->directory.entries[i]);
     }
+    put_sessions(snapshot);
     put_workers(snapshot);
     rv = buf_error(&snapshot->bytes);
     registry_walk_begin(&machine->registry, visit, snapshot);

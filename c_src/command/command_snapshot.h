@@ -28,8 +28,9 @@ struct command_snapshot {
 /* None is under way. */
 void command_snapshot_init(struct command_snapshot *snapshot);
 
-/* Begins one of the machine's state as it is now; one at a time. Members and
- * workers are made into bytes at once, at most 2 MiB. ERR_NOMEM, ERR_LIMIT. */
+/* Begins one of the machine's state as it is now; one at a time. Members,
+ * sessions and workers are made into bytes at once, at most 5 MiB. ERR_NOMEM,
+ * ERR_LIMIT. */
 int command_snapshot_begin(struct command_snapshot *snapshot,
                            struct command_machine *machine,
                            size_t size_max) MUST_USE;

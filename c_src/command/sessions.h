@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 enum {
-    SESSIONS_MAX = 32,     /* then the one goes that was used least recently */
+    SESSIONS_MAX = 16,     /* then the one goes that was used least recently */
     SESSION_WINDOW = 8192, /* numbers */
 };
 

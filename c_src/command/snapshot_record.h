@@ -34,6 +34,13 @@ enum snapshot_record {
     SNAPSHOT_NAME = 5,
     /* how many records came before it: 64 bits */
     SNAPSHOT_END = 6,
+    /* member index nonce used_index newest, 64 bits each. A session, by index,
+     * ascending; behind the MEMBERs. */
+    SNAPSHOT_SESSION = 7,
+    /* Of the session that came last, as many as there are: how far the number
+     * is behind the newest one:16, index:64 epoch:64, and what came of it:8, as
+     * in sessions_record.c. */
+    SNAPSHOT_OUTCOMES = 8,
 };
 
 #endif

@@ -184,8 +184,11 @@ static void a_member_that_is_dropped_has_no_session(void **state)
     const struct command drop = {.type = COMMAND_DROP_MEMBER, .member = 7};
 
     assert_ok(apply(f, put));
-    assert_ok(apply(f, drop));
-    assert_err(apply(f, as(stop_of("s"), session, 1)), ERR_STALE_REQUEST);
+    /* With an id of the session that it ends, and of one that stays. */
+    assert_ok(apply(f, open_of(8, 77)));
+    assert_ok(apply(f, as(drop, session, 1)));
+    assert_err(apply(f, as(stop_of("s"), session, 2)), ERR_STALE_REQUEST);
+    assert_int_equal(sessions_of(&f->machine.sessions, 8)->newest, 0);
 }
 
 /* --- Against a machine that gets each command once -------------------------

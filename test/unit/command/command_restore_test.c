@@ -198,6 +198,7 @@ static int restore(struct bytes bytes)
     if (rv == 0) {
         registry_check(&machine.registry);
         directory_check(&machine.directory);
+        sessions_check(&machine.sessions);
     }
     command_machine_close(&machine);
     return rv;
@@ -363,8 +364,11 @@ static void sums_do_not_overflow(void **state)
 static void given_bytes(struct fixture *f, struct buf *out)
 {
     struct command_snapshot snapshot;
+    struct command stop = stop_of("nowhere");
     uint64_t lease = given_worker(f, "a@h");
     uint64_t epoch;
+
+    stop.request.member = 4;
 
     (void)given_running(f, "x", "a@h", lease);
     (void)given_starting(f, "y", "a@h", lease);
@@ -375,6 +379,14 @@ static void given_bytes(struct fixture *f, struct buf *out)
                                         .member = 4,
                                         .node = text("m@h"),
                                         .address = text("h:1")}));
+    assert_ok(apply(f, (struct command){.type = COMMAND_OPEN_SESSION,
+                                        .member = 4,
+                                        .nonce = 5}));
+    stop.request.session = f->index;
+    for (uint64_t number = 1; number < 4; number++) {
+        stop.request.number = number;
+        assert_err(apply(f, stop), ERR_NOT_FOUND);
+    }
     command_snapshot_init(&snapshot);
     assert_ok(command_snapshot_begin(&snapshot, &f->machine, BYTES_MAX));
     assert_ok(command_snapshot_make(&snapshot, BYTES_MAX));

@@ -72,6 +72,21 @@ static struct command random_one(struct fixture *f)
         command.address = bytes_of_string("host:4369");
         command.instance = rng_below(&f->rng, 9);
     }
+    if (rng_below(&f->rng, 40) == 0) {
+        command = (struct command){.type = COMMAND_OPEN_SESSION,
+                                   .member = 1 + rng_below(&f->rng, 20),
+                                   .nonce = 1 + rng_below(&f->rng, 3)};
+    } else if (f->machine.sessions.count > 0) {
+        const struct session *session =
+            &f->machine.sessions
+                 .items[rng_below(&f->rng, f->machine.sessions.count)];
+
+        /* Some come again. */
+        command.request = (struct request_id){.member = session->member,
+                                              .session = session->index,
+                                              .number = 1 + f->index / 20 +
+                                                        rng_below(&f->rng, 20)};
+    }
     return command;
 }
 
@@ -219,6 +234,7 @@ static void one_that_nobody_takes_fails(void **state)
 {
     static struct fixture f;
     struct command_machine restored;
+    size_t begun_size;
     int rv = 0;
 
     (void)state;
@@ -226,7 +242,11 @@ static void one_that_nobody_takes_fails(void **state)
     for (int i = 0; i < 3000; i++) {
         apply_random(&f, false);
     }
-    assert_ok(command_snapshot_begin(&f.snapshot, &f.machine, 1500));
+    assert_ok(command_snapshot_begin(&f.snapshot, &f.machine, BYTES_MAX));
+    begun_size = f.snapshot.bytes.size;
+    command_snapshot_close(&f.snapshot);
+    assert_ok(
+        command_snapshot_begin(&f.snapshot, &f.machine, begun_size + 500));
     for (int i = 0; i < 3000; i++) {
         apply_random(&f, false);
     }

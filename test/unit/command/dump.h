@@ -126,6 +126,29 @@ static inline void dump_registry(struct buf *out,
     assert_int_equal(buf_error(out), 0);
 }
 
+static inline void dump_sessions(struct buf *out,
+                                 const struct sessions *sessions)
+{
+    for (uint32_t i = 0; i < sessions->count; i++) {
+        const struct session *session = &sessions->items[i];
+
+        buf_printf(out,
+                   "session %" PRIu64 " %" PRIu64 " nonce=%" PRIu64
+                   " used=%" PRIu64 " newest=%" PRIu64 "\n",
+                   session->member, session->index, session->nonce,
+                   session->used_index, session->newest);
+        for (uint32_t j = 0; j < session->capacity; j++) {
+            const struct session_outcome *outcome = &session->window[j];
+
+            if (outcome->number != 0) {
+                buf_printf(out, " %" PRIu64 ":%" PRIu64 ",%" PRIu64 ",%d",
+                           outcome->number, outcome->index, outcome->epoch,
+                           outcome->rv);
+            }
+        }
+    }
+}
+
 /* All of a machine, down to numbers that decide what comes later. */
 static inline void dump_machine(struct buf *out,
                                 const struct command_machine *machine)
@@ -142,6 +165,7 @@ static inline void dump_machine(struct buf *out,
                    directory->entries[i].id, directory->entries[i].instance,
                    directory->entries[i].name, directory->entries[i].address);
     }
+    dump_sessions(out, &machine->sessions);
     dump_registry(out, &machine->registry);
 }
 
