@@ -36,6 +36,7 @@ static void check_peer(const struct raft *raft, const struct peer *peer)
     ensure(peer->match < peer->next);
     ensure(peer->next <= log_last(&raft->log) + 1);
     ensure(peer->read_seq <= raft->reads.round);
+    ensure(peer->read.round <= raft->reads.round);
     ensure(peer->flight_count <= RAFT_WINDOW_MAX);
     for (uint32_t i = 0; i < peer->flight_count; i++) {
         const struct peer_flight *flight =
@@ -134,8 +135,12 @@ void raft_check(const struct raft *raft)
         check_leader(raft);
         return;
     }
-    ensure(reads->count == 0);
     ensure(raft->leader != raft->config.id);
+    if (raft->role != RAFT_FOLLOWER || raft->leader == 0) {
+        ensure(reads->count == 0);
+    }
+    ensure(!reads->is_round_open);
+    ensure((reads->asked_id != 0) == (reads->round_count > 0));
     ensure(raft->verified <= log_last(&raft->log));
     ensure(raft->acked <= raft->verified);
     if (raft->role == RAFT_CANDIDATE) {

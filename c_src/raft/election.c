@@ -39,8 +39,10 @@ static void enter_term(struct raft *raft, uint64_t term, uint64_t voted_for)
 void election_follow(struct raft *raft, uint64_t term, uint64_t leader)
 {
     ensure(term >= raft->term);
-    if (raft->role == RAFT_LEADER) {
+    if (term != raft->term || leader != raft->leader) {
         read_fail_all(raft);
+    }
+    if (raft->role == RAFT_LEADER) {
         change_abandon(raft);
         raft->handover.to = 0;
         election_arm(raft);
@@ -83,6 +85,7 @@ static void ask_all(struct raft *raft, enum message_type type, uint64_t term)
 
 static void become_candidate(struct raft *raft)
 {
+    read_fail_all(raft);
     enter_term(raft, raft->term + 1, raft->config.id);
     raft->role = RAFT_CANDIDATE;
     raft->leader = 0;
@@ -134,6 +137,7 @@ void election_tick(struct raft *raft)
         become_candidate(raft);
         return;
     }
+    read_fail_all(raft);
     raft->role = RAFT_PRE_CANDIDATE;
     raft->leader = 0;
     forget_votes(raft);

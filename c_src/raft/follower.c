@@ -189,6 +189,7 @@ int follower_handle_append(struct raft *raft, uint64_t from,
         }
     }
     election_follow(raft, message->term, from);
+    read_ask_again(raft);
     if (plan.is_matched) {
         accept_append(raft, message, &plan);
     } else {

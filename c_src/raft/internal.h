@@ -63,7 +63,10 @@ enum raft_mutation {
     RAFT_MUTATION_FORGET_VOTE,     /* at restart */
     RAFT_MUTATION_STALE_READ,      /* a read without a round */
     RAFT_MUTATION_ACK_EARLY,       /* acknowledges before its write is done */
-    RAFT_MUTATION_ONE_HALF         /* a joint decision by the new half alone */
+    RAFT_MUTATION_ONE_HALF,        /* a joint decision by the new half alone */
+    RAFT_MUTATION_READ_UNAPPLIED,  /* a follower's read does not wait */
+    RAFT_MUTATION_READ_LATE_JOIN,  /* a read joins what was asked before it */
+    RAFT_MUTATION_READ_SAME_IDS    /* a follower's ids begin anew at restart */
 };
 
 #ifdef RAFT_MUTATIONS
@@ -91,8 +94,12 @@ struct reads {
     size_t head;
     size_t count; /* waiting */
     size_t capacity;
-    size_t round_count; /* the first so many wait for round `round` */
-    uint64_t round;     /* the last one that was started in this term */
+    size_t round_count; /* the first so many wait for what is under way */
+    uint64_t round;     /* leader: the last one that was started in this term */
+    bool is_round_open; /* leader: it is not confirmed yet */
+    uint64_t asked_id;  /* follower: what the leader was asked; 0: nothing */
+    uint64_t asked_ms;  /* follower: when, last */
+    bool is_ask_due;    /* follower: it leaves once the term is on disk */
 };
 
 /* An answer that waits for the hard state's write. */
@@ -308,8 +315,14 @@ void snapshot_lost(struct raft *raft, uint64_t to, uint64_t index);
 
 /* read.c */
 int read_add(struct raft *raft, uint64_t read_id) MUST_USE;
-void read_advance(struct raft *raft); /* answers what is confirmed */
+void read_advance(struct raft *raft); /* leader: answers what is confirmed */
 void read_fail_all(struct raft *raft);
+void read_send_ask(struct raft *raft);
+void read_ask_again(struct raft *raft); /* follower: the leader is there */
+void read_handle_ask(struct raft *raft, uint64_t from,
+                     const struct message *message);
+void read_handle_answer(struct raft *raft, uint64_t from,
+                        const struct message *message);
 
 /* outbox.c */
 void outbox_begin_step(struct raft *raft, bool is_idle);

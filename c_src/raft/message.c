@@ -68,6 +68,11 @@ static uint8_t *put_body(uint8_t *at, const struct message *message)
         return put_u64(at, message->offset);
     case MESSAGE_TIMEOUT_NOW:
         return at;
+    case MESSAGE_READ:
+        return put_u64(at, message->read_id);
+    case MESSAGE_READ_REPLY:
+        at = put_u64(at, message->read_id);
+        return put_u64(at, message->index);
     }
     unreachable();
 }
@@ -244,6 +249,17 @@ static int snapshot_reply_decode(struct cursor *cursor, struct message *message)
     return 0;
 }
 
+/* Ids are not 0. */
+static int read_decode(struct cursor *cursor, struct message *message)
+{
+    if (number(cursor, &message->read_id) != 0 || message->read_id == 0 ||
+        (message->type == MESSAGE_READ_REPLY &&
+         number(cursor, &message->index) != 0)) {
+        return ERR_MALFORMED;
+    }
+    return 0;
+}
+
 static int vote_decode(struct cursor *cursor, struct message *message)
 {
     if (position(cursor, &message->index, &message->index_term) != 0 ||
@@ -274,6 +290,9 @@ static int body_decode(struct cursor *cursor, struct message *message)
         return snapshot_reply_decode(cursor, message);
     case MESSAGE_TIMEOUT_NOW:
         return 0;
+    case MESSAGE_READ:
+    case MESSAGE_READ_REPLY:
+        return read_decode(cursor, message);
     }
     return ERR_MALFORMED;
 }
@@ -290,7 +309,7 @@ int message_decode(struct bytes bytes, struct message *ret_message)
         return ERR_MALFORMED;
     }
     if (version != MESSAGE_VERSION || type < MESSAGE_PRE_VOTE ||
-        type > MESSAGE_TIMEOUT_NOW || message.term == 0) {
+        type > MESSAGE_READ_REPLY || message.term == 0) {
         return ERR_MALFORMED;
     }
     message.type = (enum message_type)type;

@@ -13,6 +13,8 @@
  *                     membership: size:32 bytes, chunk: size:32 bytes
  *   snapshot reply    index:64 offset:64
  *   timeout now       nothing more
+ *   read              read_id:64
+ *   read reply        read_id:64 index:64
  *
  * The term of a pre-vote, and of its reply if granted, is the one that the
  * sender would start. */
@@ -46,7 +48,9 @@ enum message_type {
     MESSAGE_APPEND_REPLY = 6,
     MESSAGE_SNAPSHOT = 7,
     MESSAGE_SNAPSHOT_REPLY = 8,
-    MESSAGE_TIMEOUT_NOW = 9
+    MESSAGE_TIMEOUT_NOW = 9,
+    MESSAGE_READ = 10,
+    MESSAGE_READ_REPLY = 11
 };
 
 struct message {
@@ -54,12 +58,14 @@ struct message {
     uint64_t term;
     uint64_t index;       /* vote: last; append: prev; reply: matched up to, or
                              the prev that was refused; snapshot and its
-                             reply: its last entry */
+                             reply: its last entry; read reply: to apply
+                             before the answer */
     uint64_t index_term;  /* vote, append, snapshot: the term at `index` */
     bool is_granted;      /* vote reply: yes; append reply: matched */
     bool is_handover;     /* vote: the leader itself wants it */
     uint64_t commit;      /* append: the leader's commit index */
     uint64_t read_seq;    /* append: round of reads; reply: the same again */
+    uint64_t read_id;     /* read: drawn by the asker; reply: the same */
     uint64_t hint_index;  /* append reply: try a prev not above this, */
     uint64_t hint_term;   /* and with a term not above this */
     uint32_t entry_count; /* append */

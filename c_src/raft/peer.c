@@ -19,6 +19,7 @@ void peer_begin_term(struct peer *peer, uint64_t next)
     peer->match = 0;
     peer->commit_sent = 0;
     peer->read_seq = 0;
+    peer->read = (struct peer_read){.id = 0};
     peer_probe(peer, next);
 }
 

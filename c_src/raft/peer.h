@@ -34,6 +34,13 @@ struct transfer {
     bool is_asking;       /* one chunk is out, to hear where it is */
 };
 
+/* All reads of a follower, for which it asks at once. */
+struct peer_read {
+    uint64_t id;    /* its number for them; 0: it asks for none */
+    uint64_t index; /* committed when it asked */
+    uint64_t round; /* that has to be confirmed; 0: one to come */
+};
+
 struct peer {
     uint64_t id;
     uint32_t roles;       /* bits of enum membership_role */
@@ -41,6 +48,7 @@ struct peer {
     uint64_t next;        /* index of the next entry to send */
     uint64_t commit_sent; /* the greatest commit index that it was told */
     uint64_t read_seq;    /* the last round of reads that it confirmed */
+    struct peer_read read;
     uint64_t heard_ms;    /* its last answer to us as leader or candidate */
     uint64_t progress_ms; /* when it last got further, or came in */
     uint64_t

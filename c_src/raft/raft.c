@@ -159,6 +159,12 @@ static int handle_message(struct raft *raft, const struct raft_event *event)
         return handover_handle(raft, from, &message);
     case MESSAGE_SNAPSHOT:
         return snapshot_handle_chunk(raft, from, &message);
+    case MESSAGE_READ:
+        read_handle_ask(raft, from, &message);
+        return 0;
+    case MESSAGE_READ_REPLY:
+        read_handle_answer(raft, from, &message);
+        return 0;
     case MESSAGE_APPEND_REPLY:
     case MESSAGE_SNAPSHOT_REPLY:
         if (!replication_is_reply_sane(raft, &message)) {
@@ -266,6 +272,9 @@ static void send_due(struct raft *raft)
     raft->reply_count = 0;
     if (raft->is_ack_due) {
         follower_send_ack(raft);
+    }
+    if (raft->reads.is_ask_due) {
+        read_send_ask(raft);
     }
 }
 

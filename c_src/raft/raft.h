@@ -118,7 +118,7 @@ enum raft_event_type {
     RAFT_TICK,      /* time passed: call at raft_deadline_ms() */
     RAFT_MESSAGE,   /* bytes from another member */
     RAFT_PROPOSE,   /* a command; leader only */
-    RAFT_READ,      /* a linearizable read; leader only */
+    RAFT_READ,      /* a linearizable read; of who leads or knows who does */
     RAFT_HANDOVER,  /* another leader; the one of now only */
     RAFT_CHANGE,    /* other voters and learners; leader only, one at a time */
     RAFT_PERSISTED, /* the write with this sequence, and all before it, are
@@ -150,8 +150,8 @@ struct raft_send {
     struct bytes bytes; /* the encoded message */
 };
 
-/* A read may be answered once applied >= index; or failed (leadership lost
- * before it was confirmed). */
+/* A read may be answered once applied >= index; or failed: another leader came,
+ * or none is known any more, before it was confirmed. */
 struct raft_read {
     uint64_t read_id;
     uint64_t index;

@@ -101,6 +101,7 @@ void replication_lead(struct raft *raft)
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         peer_begin_term(&raft->peers[i], last + 1);
     }
+    ensure(raft->reads.count == 0);
     raft->reads.round = 0;
     raft->term_start = last + 1;
     raft->leader_since_ms = raft->now_ms;

@@ -8,11 +8,13 @@
  * changed nothing that can be asked for. */
 #include "base/ensure.h"
 #include "base/err.h"
+#include "raft/message.h"
 #include "raft/raft.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { INPUT_SIZE_MAX = 64 * 1024, STEPS_MAX = 256 };
 
@@ -23,8 +25,34 @@ struct target {
     uint64_t seq; /* of the last persist effect */
     uint64_t now_ms;
     struct raft_chunk chunk; /* of the last step */
+    uint8_t asked[8];        /* the id of its last question for reads */
     uint64_t finish;         /* the transfer to end; 0: none */
 };
+
+/* A type and, after the term, an id. */
+enum { ID_AT = 10, ANSWER_SIZE = 26 };
+
+static void note_question(struct target *target, struct bytes bytes)
+{
+    if (bytes.data[1] == MESSAGE_READ) {
+        memcpy(target->asked, bytes.data + ID_AT, sizeof(target->asked));
+    }
+}
+
+/* Ids are random: an answer to question 1 is made one to the last question. */
+static struct bytes as_answer(const struct target *target, struct bytes bytes,
+                              uint8_t *ret_answer)
+{
+    static const uint8_t one[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+
+    if (bytes.size != ANSWER_SIZE || bytes.data[1] != MESSAGE_READ_REPLY ||
+        memcmp(bytes.data + ID_AT, one, sizeof(one)) != 0) {
+        return bytes;
+    }
+    memcpy(ret_answer, bytes.data, ANSWER_SIZE);
+    memcpy(ret_answer + ID_AT, target->asked, sizeof(target->asked));
+    return bytes_of(ret_answer, ANSWER_SIZE);
+}
 
 static int step(struct target *target, struct raft_event event)
 {
@@ -49,6 +77,7 @@ static int step(struct target *target, struct raft_event event)
     for (size_t i = 0; i < effects.send_count; i++) {
         ensure(effects.sends[i].to != 1);
         ensure(effects.sends[i].bytes.size > 0);
+        note_question(target, effects.sends[i].bytes);
     }
     return 0;
 }
@@ -149,6 +178,7 @@ static void run(struct target *target, struct bytes input)
 
     for (int i = 0; i < STEPS_MAX; i++) {
         struct bytes bytes;
+        uint8_t answer[ANSWER_SIZE];
         uint16_t size;
         uint8_t action;
 
@@ -163,7 +193,7 @@ static void run(struct target *target, struct bytes input)
             break;
         }
         act(target, action);
-        message(target, 1 + action % 5U, bytes);
+        message(target, 1 + action % 5U, as_answer(target, bytes, answer));
         store_all(target);
     }
 }

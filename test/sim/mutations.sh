@@ -21,7 +21,7 @@ ${CC:-gcc} -std=c11 -D_GNU_SOURCE -DRAFT_MUTATIONS -g -O2 -Ic_src -Itest \
 # In the order of enum raft_mutation.
 names=(none commit_old_term ack_last vote_twice send_early learner_counts
     forget_config install_over handover_vote forget_vote stale_read
-    ack_early one_half)
+    ack_early one_half read_unapplied read_late_join read_same_ids)
 failed=0
 for number in "${!names[@]}"; do
     name=${names[$number]}

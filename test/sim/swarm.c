@@ -39,14 +39,29 @@ static int propose(struct cluster *cluster, int node)
     return rv;
 }
 
-/* Clients ask whoever calls itself leader, old ones too. */
+/* Reads of those that know a leader, or knew one. */
+static void ask_followers(struct cluster *cluster, uint32_t node)
+{
+    if (draw(cluster, 6) == 0) {
+        (void)cluster_read(cluster, (int)node);
+    }
+    if (draw(cluster, 3) == 0) {
+        clients_begin(cluster, draw(cluster, CLIENTS), node);
+    }
+}
+
+/* Clients ask whoever calls itself leader, old ones too, and read from the
+ * others. */
 static void load(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         const struct raft *raft = cluster->nodes[i].raft;
 
-        if (raft == NULL || raft_role(raft) != RAFT_LEADER ||
-            clock_is_paused(cluster, &cluster->nodes[i])) {
+        if (raft == NULL || clock_is_paused(cluster, &cluster->nodes[i])) {
+            continue;
+        }
+        if (raft_role(raft) != RAFT_LEADER) {
+            ask_followers(cluster, i);
             continue;
         }
         for (uint32_t count = draw(cluster, 4); count > 0; count--) {

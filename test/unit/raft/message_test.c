@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { MESSAGES = 9 };
+enum { MESSAGES = 11 };
 
 static const struct message messages[MESSAGES] = {
     {.type = MESSAGE_PRE_VOTE, .term = 8, .index = 7, .index_term = 6},
@@ -35,6 +35,8 @@ static const struct message messages[MESSAGES] = {
      .entries = {(const uint8_t *)"chunk", 5}},
     {.type = MESSAGE_SNAPSHOT_REPLY, .term = 8, .index = 7, .offset = 305},
     {.type = MESSAGE_TIMEOUT_NOW, .term = 8},
+    {.type = MESSAGE_READ, .term = 8, .read_id = 9},
+    {.type = MESSAGE_READ_REPLY, .term = 8, .read_id = 9, .index = 7},
 };
 
 static const struct raft_entry entries[3] = {
@@ -77,6 +79,7 @@ static void every_message_comes_back(void **state)
         assert_int_equal(got.is_granted, messages[i].is_granted);
         assert_int_equal(got.commit, messages[i].commit);
         assert_int_equal(got.read_seq, messages[i].read_seq);
+        assert_int_equal(got.read_id, messages[i].read_id);
         assert_int_equal(got.hint_index, messages[i].hint_index);
         assert_int_equal(got.hint_term, messages[i].hint_term);
         assert_int_equal(got.entry_count, messages[i].entry_count);
@@ -163,7 +166,7 @@ static void other_versions_and_types_are_malformed(void **state)
     assert_err(with_byte(0, 0, 0), ERR_MALFORMED);
     assert_err(with_byte(0, 0, MESSAGE_VERSION + 1), ERR_MALFORMED);
     assert_err(with_byte(0, 1, 0), ERR_MALFORMED);
-    assert_err(with_byte(0, 1, 10), ERR_MALFORMED);
+    assert_err(with_byte(0, 1, 12), ERR_MALFORMED);
 }
 
 static void absurd_numbers_are_malformed(void **state)
@@ -177,6 +180,9 @@ static void absurd_numbers_are_malformed(void **state)
     assert_err(with_byte(3, 9, 0), ERR_MALFORMED);
     /* a vote in a term that is not above the last entry's */
     assert_err(with_byte(0, 9, 6), ERR_MALFORMED);
+    /* a read without an id */
+    assert_err(with_byte(9, 17, 0), ERR_MALFORMED);
+    assert_err(with_byte(10, 17, 0), ERR_MALFORMED);
     /* index 0 with a term, and the other way round */
     assert_err(with_byte(4, 17, 0), ERR_MALFORMED);
     assert_err(with_byte(4, 25, 0), ERR_MALFORMED);
