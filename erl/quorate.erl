@@ -18,7 +18,7 @@
 -module(quorate).
 -compile({no_auto_import, [whereis/1]}).
 
--export([version/0, status/0, members/0, workers/0]).
+-export([version/0, status/0, status/1, members/0, workers/0]).
 -export([create_sandbox/2, create_sandbox/3, stop_sandbox/1]).
 -export([sandbox/1, sandbox/2, sandboxes/0, sandboxes/1]).
 -export([replicate_state/1, replicate_state/2, replicate_state/3,
@@ -26,7 +26,7 @@
          delete_state/2, replicas/1]).
 -export([epoch/0, sandbox_id/0, check_epoch/2]).
 -export([register_name/2, whereis_name/1, unregister_name/1, send/2]).
--export([register/3, unregister/2, whereis/1]).
+-export([register/3, unregister/2, whereis/1, whereis/2]).
 -export([has_quorum/0, token/0, detect_partition/0, partition_report/0,
          expected_nodes/0]).
 -export([select_optimal_node/1, select/2]).
@@ -34,7 +34,7 @@
 -export([child_spec/1, start_link/1]).
 
 -export_type([id/0, any_id/0, epoch/0, version/0, context/0, sandbox/0,
-              status/0, resources/0, options/0, spec/0, reason/0, result/1,
+              status/0, read_options/0, resources/0, options/0, spec/0, reason/0, result/1,
               name/0]).
 
 -define(TIMEOUT_MS, 5000).
@@ -52,6 +52,7 @@
                      version := version() | undefined}.
 %% What the start function of a sandbox gets as its last argument. `version'
 %% is the version of the state, undefined if there is none.
+-type read_options() :: #{consistency => local | linearizable, timeout => pos_integer()}.
 -type status() :: starting | running | unplaced | stopping | {failed, term()}.
 -type sandbox() :: #{id := id(), epoch := epoch(), status := status(),
                      worker := node() | undefined, pid := pid() | undefined}.
@@ -79,9 +80,15 @@
 -spec version() -> binary() | {error, reason()}.
 version() -> read(quorate, version, []).
 
-%% @doc How the member sees the cluster.
+%% @doc How the member is and sees the cluster. It is as far as all that was
+%% acknowledged before the call (`consistency => linearizable' in the answer)
+%% or, without a majority, as far as it is (`consistency => local').
 -spec status() -> map() | {error, reason()}.
 status() -> read(quorate, status, []).
+
+%% @doc The same; with `#{consistency => local}' without asking the others.
+-spec status(read_options()) -> map() | {error, reason()}.
+status(Options) -> read(quorate, status, [Options], Options).
 
 %% @doc The members, and which of them are up.
 -spec members() -> [map()] | {error, reason()}.
@@ -116,9 +123,9 @@ stop_sandbox(Id) -> once(quorate, stop_sandbox, [Id], ?TIMEOUT_MS).
 sandbox(Id) -> read(quorate, sandbox, [Id]).
 
 %% @doc With `#{consistency => local}': as the member sees it, without asking
-%% the others.
--spec sandbox(any_id(), #{consistency => local | linearizable, timeout => pos_integer()}) ->
-          result(sandbox()).
+%% the others. The answer then has `consistency => local' and the
+%% `applied_index' up to which it knows the log.
+-spec sandbox(any_id(), read_options()) -> result(sandbox()).
 sandbox(Id, Options) -> read(quorate, sandbox, [Id, Options], Options).
 
 %% @doc The first 10,000 sandboxes in the order of their ids.
@@ -265,6 +272,11 @@ unregister(Name, Pid) ->
 %% @doc The process under a name and its epoch.
 -spec whereis(name()) -> {ok, pid(), epoch()} | {error, reason()}.
 whereis(Name) -> read(consistency_manager, whereis, [Name]).
+
+%% @doc With `#{consistency => local}': as the member sees it, without asking
+%% the others.
+-spec whereis(name(), read_options()) -> {ok, pid(), epoch()} | {error, reason()}.
+whereis(Name, Options) -> read(consistency_manager, whereis, [Name, Options], Options).
 
 %% @doc Whether the member that we talk to has a majority with it.
 -spec has_quorum() -> boolean().

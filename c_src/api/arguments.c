@@ -296,7 +296,6 @@ static int read_checkpoint(struct bytes raw, struct api_request *request)
 static int read_consistency(struct bytes raw, struct api_request *request)
 {
     if (is_atom(raw, "local")) {
-        request->is_local = true;
         request->route = API_LOCAL;
         return 0;
     }

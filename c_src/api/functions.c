@@ -20,6 +20,7 @@
     (API_OPTION_TIMEOUT | API_OPTION_RESOURCES | API_OPTION_RF |    \
      API_OPTION_MODE | API_OPTION_DURABILITY | API_OPTION_PROFILE | \
      API_OPTION_PRIORITY | API_OPTION_CHECKPOINT)
+#define READ_OPTIONS (API_OPTION_TIMEOUT | API_OPTION_CONSISTENCY)
 #define LIST_OPTIONS (API_OPTION_LIMIT | API_OPTION_AFTER | API_OPTION_WORKER)
 
 #define ID        API_ARG_ID
@@ -35,7 +36,15 @@
 
 static const struct api_function functions[] = {
     {QUORATE, NAME("version"), 0, API_VERSION, API_LOCAL, RIGHT_READ, {0}, 0},
-    {QUORATE, NAME("status"), 0, API_STATUS, API_LOCAL, RIGHT_READ, {0}, 0},
+    {QUORATE, NAME("status"), 0, API_STATUS, API_READ, RIGHT_READ, {0}, 0},
+    {QUORATE,
+     NAME("status"),
+     1,
+     API_STATUS,
+     API_READ,
+     RIGHT_READ,
+     {OPTIONS},
+     READ_OPTIONS},
     {QUORATE, NAME("members"), 0, API_MEMBERS, API_LOCAL, RIGHT_READ, {0}, 0},
     {QUORATE, NAME("workers"), 0, API_WORKERS, API_LOCAL, RIGHT_READ, {0}, 0},
     {QUORATE,
@@ -70,7 +79,7 @@ static const struct api_function functions[] = {
      API_READ,
      RIGHT_READ,
      {ID, OPTIONS},
-     API_OPTION_TIMEOUT | API_OPTION_CONSISTENCY},
+     READ_OPTIONS},
     {QUORATE,
      NAME("sandboxes"),
      0,
@@ -95,7 +104,15 @@ static const struct api_function functions[] = {
      RIGHT_READ,
      {0},
      0},
-    {MANAGER, NAME("status"), 0, API_STATUS, API_LOCAL, RIGHT_READ, {0}, 0},
+    {MANAGER, NAME("status"), 0, API_STATUS, API_READ, RIGHT_READ, {0}, 0},
+    {MANAGER,
+     NAME("status"),
+     1,
+     API_STATUS,
+     API_READ,
+     RIGHT_READ,
+     {OPTIONS},
+     READ_OPTIONS},
     {MANAGER, NAME("token"), 0, API_TOKEN, API_READ, RIGHT_READ, {0}, 0},
     {PARTITION,
      NAME("detect_partition"),
@@ -145,6 +162,14 @@ static const struct api_function functions[] = {
      RIGHT_READ,
      {TERM},
      0},
+    {CONSISTENT,
+     NAME("whereis"),
+     2,
+     API_WHEREIS,
+     API_READ,
+     RIGHT_READ,
+     {TERM, OPTIONS},
+     READ_OPTIONS},
     {REPLICATOR,
      NAME("replicate_state"),
      3,

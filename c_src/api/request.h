@@ -45,7 +45,6 @@ struct api_request {
     enum placement_profile profile; /* CREATE_SANDBOX, SELECT */
     uint8_t rf;                     /* 1..7 */
     uint8_t priority;               /* 0..9 */
-    bool is_local;                  /* SANDBOX: consistency => local */
 
     uint64_t epoch; /* REPLICATE_STATE, DELETE_STATE */
     uint64_t seq;   /* REPLICATE_STATE, if has_seq; >= 1 */

@@ -164,11 +164,10 @@ static void put_sandbox_status(struct buf *buf, const struct sandbox *sandbox)
     }
 }
 
-void results_put_sandbox(struct buf *buf, const struct sandbox *sandbox)
+static void put_sandbox_pairs(struct buf *buf, const struct sandbox *sandbox)
 {
     const struct worker *worker = sandbox->worker;
 
-    etf_put_map(buf, 5);
     etf_put_atom(buf, "id");
     etf_put_binary(buf, sandbox->id);
     put_key_u64(buf, "epoch", sandbox->epoch);
@@ -180,10 +179,26 @@ void results_put_sandbox(struct buf *buf, const struct sandbox *sandbox)
     put_raw_or_undefined(buf, sandbox->pid);
 }
 
+void results_put_sandbox(struct buf *buf, const struct sandbox *sandbox)
+{
+    etf_put_map(buf, 5);
+    put_sandbox_pairs(buf, sandbox);
+}
+
 void results_put_ok_sandbox(struct buf *buf, const struct sandbox *sandbox)
 {
     results_put_ok_tuple(buf, 2);
     results_put_sandbox(buf, sandbox);
+}
+
+void results_put_local_sandbox(struct buf *buf, const struct sandbox *sandbox,
+                               uint64_t applied_index)
+{
+    results_put_ok_tuple(buf, 2);
+    etf_put_map(buf, 7);
+    put_sandbox_pairs(buf, sandbox);
+    put_key_atom(buf, "consistency", "local");
+    put_key_u64(buf, "applied_index", applied_index);
 }
 
 /* --- Members and workers -------------------------------------------------- */
@@ -211,7 +226,7 @@ void results_put_nodes(struct buf *buf, const struct bytes *names, size_t count)
 
 void results_put_status(struct buf *buf, const struct results_status *status)
 {
-    etf_put_map(buf, 16);
+    etf_put_map(buf, 17);
     put_key_node(buf, "name", status->name);
     etf_put_atom(buf, "version");
     etf_put_string_binary(buf, status->version);
@@ -228,6 +243,8 @@ void results_put_status(struct buf *buf, const struct results_status *status)
     put_key_u64(buf, "names", status->names);
     put_key_u64(buf, "uptime_ms", status->uptime_ms);
     put_key_u64(buf, "memory_bytes", status->memory_bytes);
+    put_key_atom(buf, "consistency",
+                 status->is_local ? "local" : "linearizable");
     etf_put_atom(buf, "links");
     etf_put_map(buf, 9);
     put_key_u64(buf, "up", status->links.up);

@@ -37,6 +37,10 @@ void results_put_stale_version(struct buf *buf, uint64_t epoch, uint64_t seq);
 /* The map Sandbox, and {ok, Sandbox}. */
 void results_put_sandbox(struct buf *buf, const struct sandbox *sandbox);
 void results_put_ok_sandbox(struct buf *buf, const struct sandbox *sandbox);
+/* The same as one member knew it when it had applied the log up to there: with
+ * consistency => local and applied_index in the map. */
+void results_put_local_sandbox(struct buf *buf, const struct sandbox *sandbox,
+                               uint64_t applied_index);
 
 /* A node name as an atom, `undefined` if empty; and a list of them. */
 void results_put_node(struct buf *buf, struct bytes name);
@@ -60,6 +64,7 @@ struct results_status {
     uint64_t names;
     uint64_t uptime_ms;
     uint64_t memory_bytes;
+    bool is_local; /* not at a linearizable point */
     /* Links to other nodes: those that are up, and since the start. */
     struct {
         uint64_t up;

@@ -95,7 +95,9 @@ static void read_confirmed(struct node *node, const struct raft_read *read)
             continue;
         }
         list_remove(item);
-        if (read->is_failed && request->id.number != 0) {
+        if (read->is_failed && request->api.route == API_READ) {
+            request_retry_read(node, request);
+        } else if (read->is_failed && request->id.number != 0) {
             request_again(node, request);
         } else if (read->is_failed) {
             request_fail(node, request, ERR_NO_QUORUM);

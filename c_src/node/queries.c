@@ -44,7 +44,8 @@ static void count_links(const struct node *node, struct results_status *status)
     status->links.cut_for_memory = ended[PEERS_END_MEMORY];
 }
 
-static void put_status(struct node *node, struct buf *result)
+static void put_status(struct node *node, const struct api_request *api,
+                       struct buf *result)
 {
     const struct registry *registry = &node->machine.registry;
     const struct member *leader =
@@ -64,6 +65,7 @@ static void put_status(struct node *node, struct buf *result)
         .names = registry->names.count,
         .uptime_ms = node->now_ms - node->started_ms,
         .memory_bytes = sys_resident_bytes(),
+        .is_local = api->route == API_LOCAL,
     };
     const struct worker *worker;
     size_t position = 0;
@@ -307,6 +309,8 @@ static void put_about_sandbox(struct node *node, const struct api_request *api,
         results_put_error_code(result, ERR_NOT_FOUND);
     } else if (api->type == API_REPLICAS) {
         put_replicas(node, sandbox, result);
+    } else if (api->route == API_LOCAL) {
+        results_put_local_sandbox(result, sandbox, node->machine.applied_index);
     } else {
         results_put_ok_sandbox(result, sandbox);
     }
@@ -340,7 +344,7 @@ bool queries_answer(struct node *node, const struct api_request *api,
         etf_put_string_binary(result, QUORATE_VERSION);
         return true;
     case API_STATUS:
-        put_status(node, result);
+        put_status(node, api, result);
         return true;
     case API_MEMBERS:
         put_members(node, result);

@@ -211,7 +211,16 @@ void request_finish(struct node *node, struct request *request)
 
 void request_fail(struct node *node, struct request *request, int err)
 {
-    results_put_error_code(node_result(node), err);
+    struct buf *result = node_result(node);
+
+    if (request->api.type == API_STATUS) {
+        /* How this member is can be said without the others, and is asked most
+         * when they are not there. The answer says which it is. */
+        request->api.route = API_LOCAL;
+        (void)queries_answer(node, &request->api, result);
+    } else {
+        results_put_error_code(result, err);
+    }
     request_finish(node, request);
 }
 

@@ -107,9 +107,12 @@ void checks_close(struct node *node);
 void request_start(struct node *node, struct request *request);
 
 /* Lets the request wait for a linearizable point; request_at_read() follows,
- * or a failure. Leader only. */
+ * or a failure. Of the leader, or of a member that knows it. */
 void request_read(struct node *node, struct request *request);
 void request_at_read(struct node *node, struct request *request);
+/* The point was not to be had: it waits for another leader, if that may come
+ * soon. Route READ only. */
+void request_retry_read(struct node *node, struct request *request);
 
 /* Fails with an error that says that nothing was done; if something may have
  * been done before, it waits for a leader who knows. */

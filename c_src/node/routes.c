@@ -9,14 +9,16 @@ enum { ELECTIONS_WAITED = 3 /* timeouts */ };
 /* An election takes a moment; what comes in meanwhile waits that long, counted
  * from when there last was a majority: later ones are told at once. What may
  * have been done already waits as long as its caller does. */
+static uint64_t no_quorum_after_ms(const struct node *node)
+{
+    return node->quorum_seen_ms +
+           ELECTIONS_WAITED * (uint64_t)node->settings->election_timeout_ms;
+}
+
 static void park(struct node *node, struct request *request)
 {
     request->parked_until_ms =
-        request->is_unknown
-            ? UINT64_MAX
-            : node->quorum_seen_ms +
-                  ELECTIONS_WAITED *
-                      (uint64_t)node->settings->election_timeout_ms;
+        request->is_unknown ? UINT64_MAX : no_quorum_after_ms(node);
     if (request->parked_until_ms <= node->now_ms) {
         request_fail(node, request, ERR_NO_QUORUM);
         return;
@@ -65,14 +67,14 @@ static void lead(struct node *node, struct request *request)
         return;
     case API_SELECT:
     case API_SELECT_OPTIMAL_NODE:
-    case API_SANDBOX:
-    case API_WHEREIS:
-    case API_TOKEN:
     case API_RECOVER_STATE:
         request_read(node, request);
         return;
-    case API_VERSION:
+    case API_SANDBOX:
+    case API_WHEREIS:
+    case API_TOKEN:
     case API_STATUS:
+    case API_VERSION:
     case API_MEMBERS:
     case API_WORKERS:
     case API_SANDBOXES:
@@ -140,10 +142,34 @@ static void start_as_leader(struct node *node, struct request *request)
     }
 }
 
+/* Any member answers, once the leader has told it how far it has to be. */
+static void start_read(struct node *node, struct request *request)
+{
+    if (node_log_is_leader(node) || links_leader(node) != NULL) {
+        request_read(node, request);
+    } else {
+        request_retry_read(node, request);
+    }
+}
+
+void request_retry_read(struct node *node, struct request *request)
+{
+    if (request->api.type == API_STATUS) {
+        /* A member says how it is, with a majority or without. */
+        request_fail(node, request, ERR_NO_QUORUM);
+    } else {
+        park(node, request);
+    }
+}
+
 void request_start(struct node *node, struct request *request)
 {
     struct link *leader;
 
+    if (request->api.route == API_READ) {
+        start_read(node, request);
+        return;
+    }
     if (forwards_is_own_work(&request->api)) {
         states_replicate(node, request);
         return;
@@ -184,7 +210,7 @@ void request_again(struct node *node, struct request *request)
     } else if (node->is_stopping || !retries_may(request)) {
         request_fail(node, request, ERR_NO_QUORUM);
     } else {
-        request->is_unknown = request->api.route != API_READ;
+        request->is_unknown = true;
         park(node, request);
     }
 }
@@ -211,7 +237,7 @@ static void take_back(struct node *node, uint64_t member)
     while ((first = list_take_first(&lost)) != NULL) {
         request = LIST_ENTRY(first, struct request, queue);
         request->passed_to = 0;
-        request->is_unknown = request->api.route != API_READ;
+        request->is_unknown = true;
         if (!retries_may(request)) {
             request_fail(node, request, ERR_TIMEOUT);
         } else {
@@ -266,10 +292,25 @@ void routes_turn(struct node *node)
     }
 }
 
+/* What they wait for was committed, and is not to be heard of here. */
+static void fail_stuck_reads(struct node *node)
+{
+    struct list *first;
+
+    while ((first = list_take_first(&node->reads_confirmed)) != NULL) {
+        struct request *request = LIST_ENTRY(first, struct request, queue);
+
+        request_fail(node, request,
+                     request->is_unknown ? ERR_TIMEOUT : ERR_NO_QUORUM);
+    }
+}
+
 void routes_tick(struct node *node)
 {
     if (raft_has_quorum(node->raft, node->now_ms)) {
         node->quorum_seen_ms = node->now_ms;
+    } else if (no_quorum_after_ms(node) <= node->now_ms) {
+        fail_stuck_reads(node);
     }
     start_parked(node);
 }

@@ -95,13 +95,23 @@ defmodule Quorate do
   defdelegate version(), to: :quorate
 
   @doc """
-  How the member sees the cluster.
+  How the member is and sees the cluster.
+
+  It knows all that was acknowledged before the call, and says so by
+  `consistency: :linearizable`; without a majority, or with `consistency: :local`
+  as an option, it tells what it knows, as `consistency: :local`.
 
       iex> Quorate.status().quorum
       true
+      iex> Quorate.status(consistency: :local).consistency
+      :local
   """
   @spec status() :: map() | {:error, reason()}
   defdelegate status(), to: :quorate
+
+  @doc "The same with options: `:consistency`, `:timeout`."
+  @spec status(options()) :: map() | {:error, reason()}
+  def status(options), do: :quorate.status(Map.new(options))
 
   @doc """
   The members, and which of them are up.
@@ -151,7 +161,8 @@ defmodule Quorate do
   @doc """
   The sandbox as the whole cluster sees it now.
 
-  With `consistency: :local` as the member sees it, without asking the others.
+  With `consistency: :local` as the member sees it, without asking the others; the
+  answer then has the `:applied_index` up to which that member knows the log.
 
       iex> Quorate.sandbox("nobody")
       {:error, :not_found}

@@ -6,13 +6,20 @@
 -module(quorate_bench).
 
 -export([main/1]).
+-export([measure/4, row/3, ratios/2, spread/2, rounds/0, plural/1]).
 
 main([Program, Ebin, Work, Cookie]) ->
     State = #{program => Program, ebin => Ebin, work => Work, cookie => Cookie},
     test_cluster:main(Work, fun() ->
-        run(State),
+        only(os:getenv("QUORATE_BENCH_ONLY"), State),
         0
     end).
+
+only("reads", State) ->
+    progress("starting three members"),
+    bench_reads:measure(test_cluster:start_members(State, ["q1", "q2", "q3"]));
+only(_, State) ->
+    run(State).
 
 ms() -> env("QUORATE_BENCH_MS", 2000).
 rounds() -> env("QUORATE_BENCH_ROUNDS", 5).
@@ -49,6 +56,7 @@ run(State) ->
     %% The Erlang nodes of a real application see one another.
     [erpc:call(A, net_kernel, connect_node, [B]) || A <- WorkerNodes, B <- WorkerNodes, A < B],
     calls(Members, {Plain, PlainPid}),
+    bench_reads:measure(Members),
     ten_nodes(State, Members, {Plain, PlainPid}),
     tls(State),
     os:getenv("QUORATE_BENCH_ONLY") =:= "calls" orelse stored(State, MemberNodes, WorkerNodes).

@@ -27,4 +27,9 @@ defmodule Quorate.ConsistencyManager do
   @doc "The process under a name and its epoch, as the whole cluster sees it now."
   @spec whereis(term()) :: {:ok, pid(), Quorate.epoch()} | {:error, Quorate.reason()}
   defdelegate whereis(name), to: :quorate
+
+  @doc "With `consistency: :local` as the member sees it, without asking the others."
+  @spec whereis(term(), Quorate.options()) ::
+          {:ok, pid(), Quorate.epoch()} | {:error, Quorate.reason()}
+  def whereis(name, options), do: :quorate.whereis(name, Map.new(options))
 end

@@ -16,7 +16,7 @@ defmodule Quorate.QuorumManager do
   defdelegate has_quorum(), to: :quorate
 
   @doc """
-  How the member sees the cluster.
+  How the member is and sees the cluster, as `Quorate.status/0`.
 
       iex> Quorate.QuorumManager.status().members
       1

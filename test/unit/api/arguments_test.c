@@ -275,10 +275,8 @@ static void options_take_effect(void **state)
     assert_true(request.has_seq);
     assert_int_equal(request.seq, 3);
     assert_ok(give(&request, "consistency", "w\14linearizable", 14, &reason));
-    assert_false(request.is_local);
     assert_int_equal(request.route, API_READ);
     assert_ok(give(&request, "consistency", "w\5local", 7, &reason));
-    assert_true(request.is_local);
     assert_int_equal(request.route, API_LOCAL);
     assert_ok(give(&request, "resources", "t\0\0\0\1w\3cpua\2", 12, &reason));
     assert_int_equal(request.resources.cpu, 2);

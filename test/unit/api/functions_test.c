@@ -11,7 +11,8 @@ static const struct {
     enum api_route route;
 } documented[] = {
     {"quorate", "version", 0, API_VERSION, API_LOCAL},
-    {"quorate", "status", 0, API_STATUS, API_LOCAL},
+    {"quorate", "status", 0, API_STATUS, API_READ},
+    {"quorate", "status", 1, API_STATUS, API_READ},
     {"quorate", "members", 0, API_MEMBERS, API_LOCAL},
     {"quorate", "workers", 0, API_WORKERS, API_LOCAL},
     {"quorate", "create_sandbox", 2, API_CREATE_SANDBOX, API_LEADER},
@@ -22,7 +23,8 @@ static const struct {
     {"quorate", "sandboxes", 0, API_SANDBOXES, API_LOCAL},
     {"quorate", "sandboxes", 1, API_SANDBOXES, API_LOCAL},
     {"quorum_manager", "has_quorum", 0, API_HAS_QUORUM, API_LOCAL},
-    {"quorum_manager", "status", 0, API_STATUS, API_LOCAL},
+    {"quorum_manager", "status", 0, API_STATUS, API_READ},
+    {"quorum_manager", "status", 1, API_STATUS, API_READ},
     {"quorum_manager", "token", 0, API_TOKEN, API_READ},
     {"partition_detector", "detect_partition", 0, API_DETECT_PARTITION,
      API_LOCAL},
@@ -32,6 +34,7 @@ static const struct {
     {"consistency_manager", "register", 3, API_REGISTER, API_LEADER},
     {"consistency_manager", "unregister", 2, API_UNREGISTER, API_LEADER},
     {"consistency_manager", "whereis", 1, API_WHEREIS, API_READ},
+    {"consistency_manager", "whereis", 2, API_WHEREIS, API_READ},
     {"state_replicator", "replicate_state", 3, API_REPLICATE_STATE, API_STATE},
     {"state_replicator", "replicate_state", 4, API_REPLICATE_STATE, API_STATE},
     {"state_replicator", "recover_state", 1, API_RECOVER_STATE, API_STATE},

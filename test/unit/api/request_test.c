@@ -72,7 +72,7 @@ static void unknown_functions_are_undef(void **state)
     fixture_open(&fixture);
     etf_put_nil(&fixture.args);
     assert_err(decode(&fixture, "quorate", "halt", 0), ERR_UNDEF);
-    assert_err(decode(&fixture, "quorate", "status", 1), ERR_UNDEF);
+    assert_err(decode(&fixture, "quorate", "version", 1), ERR_UNDEF);
     assert_err(decode(&fixture, "erlang", "status", 0), ERR_UNDEF);
     assert_int_equal(fixture.reason.size, 0);
     fixture_close(&fixture);

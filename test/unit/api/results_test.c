@@ -144,6 +144,10 @@ static void sandboxes_are_maps(void **state)
         assert_term(&buf, expected);
     }
     sandbox.status = SANDBOX_STARTING;
+    results_put_local_sandbox(&buf, &sandbox, 42);
+    assert_term(&buf, "{ok,#{id=>\"box\",epoch=>12,status=>starting,"
+                      "worker=>undefined,pid=>undefined,consistency=>local,"
+                      "applied_index=>42}}");
     results_put_sandbox_exists(&buf, &sandbox);
     assert_term(&buf, "{error,{already_exists,#{id=>\"box\",epoch=>12,"
                       "status=>starting,worker=>undefined,pid=>undefined}}}");
@@ -204,7 +208,8 @@ static void members_and_workers_are_maps(void **state)
                 "#{name=>q@h,version=>\"0.1.0\",role=>leader,leader=>q@h,"
                 "term=>1,commit_index=>2,applied_index=>3,quorum=>true,"
                 "members=>4,members_up=>5,workers=>6,sandboxes=>7,names=>8,"
-                "uptime_ms=>9,memory_bytes=>10,links=>#{up=>1,accepted=>2,"
+                "uptime_ms=>9,memory_bytes=>10,consistency=>linearizable,"
+                "links=>#{up=>1,accepted=>2,"
                 "handshakes_failed=>3,closed=>4,silent=>5,replaced=>6,"
                 "cut_for_input=>7,cut_for_unread=>8,cut_for_memory=>9}}");
     buf_close(&buf);

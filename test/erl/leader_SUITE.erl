@@ -1,0 +1,126 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% What the leader is for: every member reads what was acknowledged before, with
+%% its help and without passing the call on.
+-module(leader_SUITE).
+-include_lib("common_test/include/ct.hrl").
+-include_lib("stdlib/include/assert.hrl").
+-compile([export_all, nowarn_export_all]).
+
+%% Three election timeouts (500 ms each), and a loaded machine.
+-define(NO_QUORUM_MS, 4000).
+
+suite() ->
+    [{timetrap, {seconds, 90}}].
+
+all() ->
+    [every_member_reads_what_was_written, followers_answer_themselves,
+     follower_that_stood_still, silent_majority].
+
+init_per_suite(Config) ->
+    Context = quorate_ct:start(leader),
+    Members = quorate_ct:members(Context, ["q1", "q2", "q3"]),
+    Client = quorate_ct:node(Context, "client"),
+    _ = quorate_ct:await_leader(Client, Members),
+    Worker = quorate_ct:worker(Context, "w", Members, #{}),
+    _ = quorate_ct:await_worker(Client, hd(Members), Worker),
+    [{context, Context}, {members, Members}, {client, Client}, {worker, Worker} | Config].
+
+end_per_suite(Config) ->
+    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+
+init_per_testcase(_, Config) ->
+    _ = quorate_ct:await_leader(?config(client, Config), ?config(members, Config)),
+    Config.
+
+%% Reads
+
+%% One process writes by one member and reads by all others at once.
+every_member_reads_what_was_written(Config) ->
+    Nodes = nodes_of(Config),
+    ?assertEqual([], quorate_ct:on(?config(worker, Config), fun() ->
+        [{Round, At, Read, Epoch, Got}
+         || Round <- lists:seq(1, 100),
+            At <- Nodes,
+            Name <- [{r, Round, At}],
+            {ok, Epoch} <- [rpc:call(At, consistency_manager, register, [Name, self(), #{}])],
+            Read <- Nodes,
+            Got <- [rpc:call(Read, consistency_manager, whereis, [Name])],
+            Got =/= {ok, self(), Epoch}]
+    end)).
+
+%% A follower counts no call as passed on, and says of what is local that it is.
+followers_answer_themselves(Config) ->
+    Client = ?config(client, Config),
+    {Leader, [Follower | _]} = quorate_ct:leader(Client, ?config(members, Config)),
+    {ok, Token} = quorate_ct:ask(Client, Leader, {quorum_manager, token}, []),
+    {ok, Same} = quorate_ct:ask(Client, Follower, {quorum_manager, token}, []),
+    ?assert(Same >= Token),
+    [begin
+         ?assertMatch(#{consistency := linearizable, applied_index := Index} when Index >= Token,
+                      quorate_ct:ask(Client, M, {quorate, status}, [])),
+         ?assertMatch(#{consistency := local},
+                      quorate_ct:ask(Client, M, {quorate, status}, [#{consistency => local}])),
+         ?assertEqual({error, not_found},
+                      quorate_ct:ask(Client, M, {consistency_manager, whereis},
+                                     [nobody, #{consistency => local}])),
+         ?assertEqual({error, {badarg, consistency}},
+                      quorate_ct:ask(Client, M, {consistency_manager, whereis},
+                                     [nobody, #{consistency => eventual}]))
+     end || M <- [Leader, Follower]].
+
+%% What was written while it stood still, it reads when it is woken, though it
+%% still takes itself for a follower in step.
+follower_that_stood_still(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    Worker = ?config(worker, Config),
+    {#{node := At}, [#{node := Node} = Follower | _]} =
+        quorate_ct:leader(Client, ?config(members, Config)),
+    OsPid = os_pid(Context, Follower),
+    [begin
+         ok = quorate_ct:signal(OsPid, "STOP"),
+         {Epoch, Pid} = quorate_ct:on(Worker, fun() ->
+             P = spawn(fun() -> receive stop -> ok end end),
+             {ok, E} = rpc:call(At, consistency_manager, register, [{s, Round}, P, #{}]),
+             {E, P}
+         end),
+         ok = quorate_ct:signal(OsPid, "CONT"),
+         Got = quorate_ct:ask(Client, Follower, {consistency_manager, whereis}, [{s, Round}]),
+         ?assertEqual({Round, Node, {ok, Pid, Epoch}}, {Round, Node, Got})
+     end || Round <- lists:seq(1, 10)].
+
+%% The others stand still, with their links open: no answer is right, so none is
+%% given, and that soon. What the member itself knows it still tells.
+silent_majority(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    Members = ?config(members, Config),
+    {Leader, [Follower, Third]} = quorate_ct:leader(Client, Members),
+    Stopped = [os_pid(Context, M) || M <- [Leader, Third]],
+    _ = quorate_ct:ask(Client, Follower, {quorum_manager, token}, []),
+    [ok = quorate_ct:signal(P, "STOP") || P <- Stopped],
+    Asked = [{{consistency_manager, whereis}, [nobody]},
+             {{quorate, sandbox}, [<<"nobody">>]},
+             {{quorum_manager, token}, []}],
+    [begin
+         {Took, Got} = quorate_ct:take_time(fun() -> quorate_ct:ask(Client, Follower, F, A) end),
+         ?assertEqual({F, {error, no_quorum}}, {F, Got}),
+         ?assert(Took < ?NO_QUORUM_MS)
+     end || {F, A} <- Asked],
+    ?assertEqual({error, not_found},
+                 quorate_ct:ask(Client, Follower, {quorate, sandbox},
+                                [<<"nobody">>, #{consistency => local}])),
+    ?assertMatch(#{consistency := local, quorum := false, leader := undefined},
+                 quorate_ct:ask(Client, Follower, {quorate, status}, [])),
+    [ok = quorate_ct:signal(P, "CONT") || P <- Stopped],
+    _ = quorate_ct:await_leader(Client, Members),
+    ?assertEqual({error, not_found},
+                 quorate_ct:ask(Client, Follower, {quorate, sandbox}, [<<"nobody">>])).
+
+%% Helpers
+
+nodes_of(Config) ->
+    [N || #{node := N} <- ?config(members, Config)].
+
+os_pid(Context, #{node := Node}) ->
+    quorate_ct:os_pid(Context, hd(string:split(atom_to_list(Node), "@"))).
