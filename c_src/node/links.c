@@ -47,6 +47,7 @@ void links_member_gone(struct node *node, struct link *link)
     link->member = NULL;
     members_set_up(&node->members, member, false, node->now_ms);
     dialling_note_link(node, member, false);
+    node_log_link_lost(node, member->id);
     routes_member_lost(node, member->id);
 }
 

@@ -223,6 +223,7 @@ void node_log_apply(struct node *node); /* applies what is committed */
 void node_log_tick(struct node *node);
 void node_log_receive(struct node *node, const struct link *link,
                       struct bytes message);
+void node_log_link_lost(struct node *node, uint64_t member_id);
 bool node_log_is_leader(const struct node *node);
 /* Asks for another membership; leader only. Errors as of raft_step(). */
 int node_log_change(struct node *node,

@@ -210,6 +210,17 @@ void node_log_receive(struct node *node, const struct link *link,
     }
 }
 
+void node_log_link_lost(struct node *node, uint64_t member_id)
+{
+    struct raft_event event = {.type = RAFT_LINK_LOST, .from = member_id};
+    struct raft_effects effects;
+
+    /* When the node closes, its links end as well. */
+    if (node->raft != NULL && !node->is_stopping) {
+        step_surely(node, &event, &effects);
+    }
+}
+
 void node_log_drain(struct node *node)
 {
     struct raft_event event = {.type = RAFT_PERSISTED};

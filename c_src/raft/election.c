@@ -24,6 +24,7 @@ static void forget_term(struct raft *raft)
     raft->is_ack_due = false;
     raft->is_campaign_due = false;
     raft->is_taking_over = false;
+    raft->lost_tries = 0;
     raft->reply_count = 0;
 }
 
@@ -54,6 +55,7 @@ void election_follow(struct raft *raft, uint64_t term, uint64_t leader)
     raft->leader = leader;
     raft->is_campaign_due = false;
     if (leader != 0) {
+        raft->lost_tries = 0;
         raft->leader_heard_ms = raft->now_ms;
         election_arm(raft);
     }
@@ -121,6 +123,18 @@ void election_campaign(struct raft *raft)
     ask_all(raft, MESSAGE_VOTE, raft->term);
 }
 
+/* Those who were asked may hear a moment later that the leader is lost. */
+static void try_again_soon(struct raft *raft)
+{
+    uint64_t least_ms = raft->config.election_timeout_ms / RETRY_FRACTION;
+
+    if (raft->lost_tries > 0) {
+        raft->lost_tries--;
+        raft->election_deadline_ms =
+            raft->now_ms + least_ms + rng_below(&raft->rng, least_ms / 2 + 1);
+    }
+}
+
 void election_tick(struct raft *raft)
 {
     ensure(raft->role != RAFT_LEADER);
@@ -142,7 +156,46 @@ void election_tick(struct raft *raft)
     raft->leader = 0;
     forget_votes(raft);
     election_arm(raft);
+    try_again_soon(raft);
     ask_all(raft, MESSAGE_PRE_VOTE, raft->term + 1);
+}
+
+/* How many voters come before this one when a leader is lost: by their ids, so
+ * that two of them do not split the votes. */
+static uint64_t turn_after(const struct raft *raft, uint64_t lost)
+{
+    uint64_t turn = 0;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct peer *peer = &raft->peers[i];
+
+        if ((peer->roles & ROLES_VOTING) != 0 && peer->id != lost &&
+            peer->id < raft->config.id) {
+            turn++;
+        }
+    }
+    return turn;
+}
+
+/* A process that ends closes its links, a leader that cannot be reached leads
+ * nobody: there is nothing to wait out. Those who still hear it grant no
+ * pre-vote, so a link that broke between two alone disturbs nobody. */
+void election_link_lost(struct raft *raft, uint64_t id)
+{
+    uint64_t timeout_ms = raft->config.election_timeout_ms;
+    uint64_t deadline_ms = raft->now_ms +
+                           timeout_ms * raft->config.election_rank +
+                           timeout_ms / TURN_FRACTION * turn_after(raft, id);
+
+    if (raft->role != RAFT_FOLLOWER || raft->leader != id || id == 0) {
+        return;
+    }
+    read_fail_all(raft);
+    raft->leader = 0;
+    raft->lost_tries = LOST_TRIES;
+    if (deadline_ms < raft->election_deadline_ms) {
+        raft->election_deadline_ms = deadline_ms;
+    }
 }
 
 /* Raft 3.6.1: the log with the later last term, or else the longer one. */
@@ -173,6 +226,17 @@ static void answer(struct raft *raft, uint64_t to, enum message_type type,
                    .type = type, .term = term, .is_granted = is_granted});
 }
 
+/* The asker is about to campaign: to do the same now would split the votes. */
+static void yield(struct raft *raft)
+{
+    uint64_t deadline_ms =
+        raft->now_ms + raft->config.election_timeout_ms / YIELD_FRACTION;
+
+    if (raft->election_deadline_ms < deadline_ms) {
+        raft->election_deadline_ms = deadline_ms;
+    }
+}
+
 /* Whoever asks gets an answer: our membership may be older than the asker's,
  * and the asker counts only those that are in its own. */
 void election_handle_pre_vote(struct raft *raft, uint64_t from,
@@ -183,6 +247,9 @@ void election_handle_pre_vote(struct raft *raft, uint64_t from,
 
     if (!is_granted && raft->term == 0) {
         return;
+    }
+    if (is_granted) {
+        yield(raft);
     }
     answer(raft, from, MESSAGE_PRE_VOTE_REPLY,
            is_granted ? message->term : raft->term, is_granted);

@@ -38,6 +38,15 @@
 
 enum {
     CHUNKS_A_PEER = 2, /* of a snapshot, in flight */
+    /* Of an election timeout: what each waits longer than the one before it,
+     * when the link to the leader was lost, ... */
+    TURN_FRACTION = 10,
+    /* ... and the least time until its next try, if others have not heard of
+     * the loss yet; so many tries are this close. */
+    RETRY_FRACTION = 5,
+    LOST_TRIES = 4,
+    /* What one who grants a pre-vote waits at least with its own. */
+    YIELD_FRACTION = 4,
     /* Two memberships: those that leave are still told so. */
     PEERS_MAX = 2 * RAFT_VOTERS_MAX + 2 * RAFT_LEARNERS_MAX,
     REPLIES_MAX = PEERS_MAX + 4, /* strangers get answers, too */
@@ -167,8 +176,9 @@ struct raft {
     uint64_t election_deadline_ms;  /* unless leader */
     uint64_t heartbeat_deadline_ms; /* leader */
     uint64_t leader_heard_ms;       /* follower with a leader */
-    bool is_campaign_due;           /* votes are asked for once persisted */
-    bool is_taking_over;            /* the leader wants it to be elected */
+    uint32_t lost_tries;  /* left, since the link to the leader was lost */
+    bool is_campaign_due; /* votes are asked for once persisted */
+    bool is_taking_over;  /* the leader wants it to be elected */
 
     /* Follower: the log is the leader's up to `verified`. */
     uint64_t verified;
@@ -257,6 +267,7 @@ bool quorum_is_alone(const struct raft *raft);
 
 /* election.c */
 void election_tick(struct raft *raft);
+void election_link_lost(struct raft *raft, uint64_t id);
 void election_arm(struct raft *raft);
 void election_campaign(struct raft *raft);  /* the vote for itself is on disk */
 void election_take_over(struct raft *raft); /* without a pre-vote */

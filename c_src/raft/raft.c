@@ -227,6 +227,9 @@ static int handle(struct raft *raft, const struct raft_event *event,
         return 0;
     case RAFT_MESSAGE:
         return handle_message(raft, event);
+    case RAFT_LINK_LOST:
+        election_link_lost(raft, event->from);
+        return 0;
     case RAFT_PROPOSE:
         return handle_propose(raft, event->bytes, effects);
     case RAFT_READ:

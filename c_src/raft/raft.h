@@ -117,6 +117,7 @@ enum raft_role {
 enum raft_event_type {
     RAFT_TICK,      /* time passed: call at raft_deadline_ms() */
     RAFT_MESSAGE,   /* bytes from another member */
+    RAFT_LINK_LOST, /* the connection to a member ended; a new one may come */
     RAFT_PROPOSE,   /* a command; leader only */
     RAFT_READ,      /* a linearizable read; of who leads or knows who does */
     RAFT_HANDOVER,  /* another leader; the one of now only */
@@ -133,7 +134,8 @@ enum raft_event_type {
 struct raft_event {
     enum raft_event_type type;
     uint64_t now_ms;        /* monotonic; never goes back */
-    uint64_t from;          /* MESSAGE: sender's id; CHUNK_LOST: receiver's */
+    uint64_t from;          /* MESSAGE: sender's id; CHUNK_LOST: receiver's;
+                               LINK_LOST: the other's */
     struct bytes bytes;     /* MESSAGE: the message; PROPOSE: the command */
     uint64_t read_id;       /* READ: chosen by the caller, comes back */
     uint64_t persisted_seq; /* PERSISTED */

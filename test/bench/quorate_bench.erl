@@ -18,6 +18,9 @@ main([Program, Ebin, Work, Cookie]) ->
 only("reads", State) ->
     progress("starting three members"),
     bench_reads:measure(test_cluster:start_members(State, ["q1", "q2", "q3"]));
+only("failover", State) ->
+    progress("starting three members"),
+    bench_failover:measure(State);
 only(_, State) ->
     run(State).
 

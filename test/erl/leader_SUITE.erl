@@ -14,7 +14,7 @@ suite() ->
 
 all() ->
     [every_member_reads_what_was_written, followers_answer_themselves,
-     follower_that_stood_still, silent_majority].
+     follower_that_stood_still, silent_majority, killed_leaders, silent_leaders].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(leader),
@@ -116,6 +116,49 @@ silent_majority(Config) ->
     _ = quorate_ct:await_leader(Client, Members),
     ?assertEqual({error, not_found},
                  quorate_ct:ask(Client, Follower, {quorate, sandbox}, [<<"nobody">>])).
+
+%% Failover
+
+%% Its links close: nobody waits an election timeout. One round may meet a busy
+%% machine; the median does not. `make bench` has the figures.
+killed_leaders(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    Members = ?config(members, Config),
+    Took = [begin
+        {Leader, Others} = quorate_ct:leader(Client, Members),
+        T = served_after(Client, Others, fun() -> quorate_ct:kill_member(Context, Leader) end),
+        _ = quorate_ct:start_member(Context, Leader),
+        T
+    end || _ <- lists:seq(1, 7)],
+    ct:pal("served after ~w ms", [Took]),
+    ?assert(lists:nth(4, lists:sort(Took)) < 250),
+    ?assert(lists:max(Took) < 2000).
+
+%% Its links stay open: it is missed after an election timeout.
+silent_leaders(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    Members = ?config(members, Config),
+    Took = [begin
+        {Leader, Others} = quorate_ct:leader(Client, Members),
+        OsPid = os_pid(Context, Leader),
+        T = served_after(Client, Others, fun() -> quorate_ct:signal(OsPid, "STOP") end),
+        ok = quorate_ct:signal(OsPid, "CONT"),
+        T
+    end || _ <- lists:seq(1, 5)],
+    ct:pal("served after ~w ms", [Took]),
+    ?assert(lists:nth(3, lists:sort(Took)) < 1200),
+    ?assert(lists:max(Took) < 3000).
+
+%% Until both others have answered a linearizable read.
+served_after(Client, Others, Lose) ->
+    Since = erlang:monotonic_time(millisecond),
+    ok = Lose(),
+    [true = quorate_ct:await(served, fun() ->
+        element(1, quorate_ct:ask(Client, M, {quorum_manager, token}, [])) =:= ok
+    end) || M <- Others],
+    erlang:monotonic_time(millisecond) - Since.
 
 %% Helpers
 

@@ -165,6 +165,9 @@ int cluster_leader(const struct cluster *cluster);
 
 int cluster_propose(struct cluster *cluster, int node, const char *text);
 
+/* The node's connection to the one of that id ends, as it hears. */
+void cluster_lose_link(struct cluster *cluster, int node, uint64_t to);
+
 /* Begins a read; its position in `reads`, or -1 if the core refused. */
 int cluster_read(struct cluster *cluster, int node);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Nodes and clusters come, go and come back. */
+#include "base/ensure.h"
 #include "base/err.h"
 #include "sim/cluster_internal.h"
 
@@ -7,6 +8,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+void cluster_lose_link(struct cluster *cluster, int node, uint64_t to)
+{
+    struct cluster_node *at = &cluster->nodes[node];
+    struct raft_event event = {.type = RAFT_LINK_LOST, .from = to};
+
+    if (at->raft != NULL && !clock_is_paused(cluster, at)) {
+        int rv = cluster_step(cluster, at, &event);
+
+        ensure(rv == 0);
+    }
+}
+
+/* A process that ends closes its links; if the machine is lost, nobody hears
+ * of it. */
+static void close_links(struct cluster *cluster, int node)
+{
+    if (rng_below(&cluster->rng, 2) == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        if ((int)i != node) {
+            cluster_lose_link(cluster, (int)i, cluster->nodes[node].id);
+        }
+    }
+}
 
 void cluster_crash(struct cluster *cluster, int node)
 {
@@ -20,6 +47,7 @@ void cluster_crash(struct cluster *cluster, int node)
         disk_write_end(victim, is_kept);
     }
     snapshots_crash(victim);
+    close_links(cluster, node);
 }
 
 void cluster_restart(struct cluster *cluster, int node)

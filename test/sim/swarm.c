@@ -42,6 +42,10 @@ static int propose(struct cluster *cluster, int node)
 /* Reads of those that know a leader, or knew one. */
 static void ask_followers(struct cluster *cluster, uint32_t node)
 {
+    if (draw(cluster, 500) == 0) {
+        cluster_lose_link(cluster, (int)node,
+                          raft_leader(cluster->nodes[node].raft));
+    }
     if (draw(cluster, 6) == 0) {
         (void)cluster_read(cluster, (int)node);
     }

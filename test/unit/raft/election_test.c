@@ -110,6 +110,64 @@ static void no_pre_vote_while_a_leader_is_heard(void **state)
     assert_int_equal(raft_term(fixture->raft), 1);
 }
 
+static int lose_link(struct fixture *fixture, uint64_t to)
+{
+    return step(fixture,
+                (struct raft_event){.type = RAFT_LINK_LOST, .from = to});
+}
+
+static void a_lost_link_to_the_leader_is_not_waited_out(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t lost_ms;
+
+    start(fixture, 3);
+    assert_ok(receive_append(fixture, (struct message){.term = 1}, 0, 0));
+    assert_ok(persisted(fixture));
+    assert_ok(lose_link(fixture, 3)); /* not the leader's */
+    assert_int_equal(raft_leader(fixture->raft), 2);
+    lost_ms = fixture->now_ms;
+    assert_ok(lose_link(fixture, 2));
+    assert_int_equal(raft_leader(fixture->raft), 0);
+    assert_int_equal(raft_term(fixture->raft), 1);
+    /* The lowest id of those that are left has the first turn. */
+    assert_int_equal(raft_deadline_ms(fixture->raft), lost_ms);
+    assert_ok(tick(fixture));
+    assert_int_equal(raft_role(fixture->raft), RAFT_PRE_CANDIDATE);
+    /* The others still hear the leader, or think so: it asks again soon, but
+     * not for ever. */
+    for (int i = 0; i < 4; i++) {
+        struct message no = {.type = MESSAGE_PRE_VOTE_REPLY, .term = 1};
+
+        assert_ok(receive(fixture, 3, &no, NULL));
+        assert_true(raft_deadline_ms(fixture->raft) <= fixture->now_ms + 30);
+        assert_ok(tick(fixture));
+        assert_int_equal(fixture->sent[0].type, MESSAGE_PRE_VOTE);
+        assert_int_equal(raft_term(fixture->raft), 1);
+    }
+    assert_true(raft_deadline_ms(fixture->raft) >= fixture->now_ms + 100);
+    /* And if it was the link alone, all is as before. */
+    assert_ok(receive_append(fixture, (struct message){.term = 1}, 0, 0));
+    assert_int_equal(raft_role(fixture->raft), RAFT_FOLLOWER);
+    assert_int_equal(raft_leader(fixture->raft), 2);
+}
+
+static void who_lost_the_leader_grants_a_pre_vote_and_waits(void **state)
+{
+    struct fixture *fixture = *state;
+    struct message ask = {.type = MESSAGE_PRE_VOTE, .term = 2};
+
+    start(fixture, 3);
+    assert_ok(receive_append(fixture, (struct message){.term = 1}, 0, 0));
+    assert_ok(persisted(fixture));
+    assert_ok(receive(fixture, 3, &ask, NULL));
+    assert_false(fixture->sent[0].is_granted);
+    assert_ok(lose_link(fixture, 2));
+    assert_ok(receive(fixture, 3, &ask, NULL));
+    assert_true(fixture->sent[0].is_granted);
+    assert_int_equal(raft_deadline_ms(fixture->raft), fixture->now_ms + 25);
+}
+
 static void a_leader_without_a_majority_steps_down(void **state)
 {
     struct fixture *fixture = *state;
@@ -164,6 +222,8 @@ int main(void)
         TEST(a_candidate_asks_only_when_its_own_vote_is_on_disk),
         TEST(an_older_log_gets_no_vote),
         TEST(no_pre_vote_while_a_leader_is_heard),
+        TEST(a_lost_link_to_the_leader_is_not_waited_out),
+        TEST(who_lost_the_leader_grants_a_pre_vote_and_waits),
         TEST(a_leader_without_a_majority_steps_down),
         TEST(a_member_that_is_no_voter_never_stands),
     };
