@@ -112,6 +112,10 @@ static int set_local(struct options_local *local, enum cli_option_id id,
         local->file = text;
     } else if (id == CLI_OPTION_CLUSTER) {
         local->cluster = text;
+    } else if (id == CLI_OPTION_POSITION) {
+        local->position = text;
+    } else if (id == CLI_OPTION_BEHIND) {
+        local->behind = true;
     } else if (id == CLI_OPTION_FORCE) {
         local->force = true;
     } else if (id == CLI_OPTION_ROLE) {
@@ -163,6 +167,8 @@ int arguments_set_option(struct options *options, enum cli_option_id id,
     case CLI_OPTION_FILE:
     case CLI_OPTION_FROM:
     case CLI_OPTION_LIMIT:
+    case CLI_OPTION_POSITION:
+    case CLI_OPTION_BEHIND:
         return set_local(&options->local, id, text, error);
     case CLI_OPTION_HELP:
     case CLI_OPTION_COUNT:

@@ -19,6 +19,9 @@ int cookie_run(const struct options *options);
 /* Runs `log inspect` or `log verify`. */
 int log_run(const struct options *options);
 
+/* Runs `recover plan` or `recover apply`. */
+int recover_run(const struct options *options);
+
 /* The exit code for an error of the services that these commands call. */
 int local_exit_code(int err);
 

@@ -18,7 +18,7 @@ enum {
     TEXT_SIZE_MAX = 64 * 1024 * 1024, /* bytes */
     DETAIL_SIZE_MAX = 1024,           /* bytes */
     PAIR = 2,                         /* columns: what, and its value */
-    KINDS = COMMAND_UNREGISTER + 1,
+    KINDS = COMMAND_RESUME + 1,
 };
 
 /* What is shown in one row. */
@@ -32,12 +32,23 @@ struct row {
 };
 
 static const char *const kinds[KINDS] = {
-    [COMMAND_ATTACH] = "attach",     [COMMAND_RENEW] = "renew",
-    [COMMAND_EXPIRE] = "expire",     [COMMAND_RELEASE] = "release",
-    [COMMAND_CLAIM] = "claim",       [COMMAND_PLACE] = "place",
-    [COMMAND_STARTED] = "started",   [COMMAND_FAILED] = "failed",
-    [COMMAND_STOP] = "stop",         [COMMAND_STOPPED] = "stopped",
-    [COMMAND_REGISTER] = "register", [COMMAND_UNREGISTER] = "unregister",
+    [COMMAND_ATTACH] = "attach",
+    [COMMAND_RENEW] = "renew",
+    [COMMAND_EXPIRE] = "expire",
+    [COMMAND_RELEASE] = "release",
+    [COMMAND_CLAIM] = "claim",
+    [COMMAND_PLACE] = "place",
+    [COMMAND_STARTED] = "started",
+    [COMMAND_FAILED] = "failed",
+    [COMMAND_STOP] = "stop",
+    [COMMAND_STOPPED] = "stopped",
+    [COMMAND_REGISTER] = "register",
+    [COMMAND_UNREGISTER] = "unregister",
+    [COMMAND_PUT_MEMBER] = "put_member",
+    [COMMAND_DROP_MEMBER] = "drop_member",
+    [COMMAND_OPEN_SESSION] = "open_session",
+    [COMMAND_RECOVER] = "recover",
+    [COMMAND_RESUME] = "resume",
 };
 
 void log_show_init(struct log_show *show, enum options_output form,

@@ -52,6 +52,9 @@ static int run(const struct options *options)
     case OPTIONS_LOG_INSPECT:
     case OPTIONS_LOG_VERIFY:
         return log_run(options);
+    case OPTIONS_RECOVER_PLAN:
+    case OPTIONS_RECOVER_APPLY:
+        return recover_run(options);
     case OPTIONS_STATUS:
     case OPTIONS_MEMBERS:
     case OPTIONS_WORKERS:

@@ -41,6 +41,8 @@ enum options_command {
     OPTIONS_COOKIE_NEW,
     OPTIONS_LOG_INSPECT,
     OPTIONS_LOG_VERIFY,
+    OPTIONS_RECOVER_PLAN,
+    OPTIONS_RECOVER_APPLY,
     OPTIONS_VERSION,
     OPTIONS_HELP
 };
@@ -71,11 +73,13 @@ struct options_local {
     const char *out;
     const char *file;
     const char *cluster;
-    const char *role; /* member, worker or client */
+    const char *position; /* TERM:INDEX */
+    const char *role;     /* member, worker or client */
     uint32_t days;
     uint64_t from;  /* the first index to show */
     uint32_t limit; /* how many rows; 0: the default */
     bool force;
+    bool behind;
 };
 
 struct options {
@@ -88,7 +92,7 @@ struct options {
     struct settings_member subject; /* member add, member remove */
     const char *config_file;    /* borrowed from the arguments; NULL: none */
     struct settings settings;   /* start: all; else the cookie file only */
-    struct options_local local; /* pki, cookie and log */
+    struct options_local local; /* pki, cookie, log, recover */
 };
 
 /* Reads everything. `argv` and `environment` end with NULL and must outlive

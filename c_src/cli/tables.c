@@ -11,6 +11,7 @@
 enum {
     SHOWN_FILES_MAX = 1,
     READ_DIRS_MAX = 1,
+    RECOVER_DIRS = 7,
 };
 
 #define CLIENT                                                 \
@@ -59,6 +60,15 @@ static const struct cli_command commands[] = {
                              "what is in the log of a data directory"},
     [OPTIONS_LOG_VERIFY] = {"log verify", false, CLI_BIT(CLI_OPTION_OUTPUT), 0,
                             "DIR", READ_DIRS_MAX, "whether all of it is whole"},
+    [OPTIONS_RECOVER_PLAN] = {"recover plan", false, CLI_BIT(CLI_OPTION_OUTPUT),
+                              0, "DIR...", RECOVER_DIRS,
+                              "what is left, and what may be lost"},
+    [OPTIONS_RECOVER_APPLY] = {"recover apply", false,
+                               CLI_BIT(CLI_OPTION_CLUSTER) |
+                                   CLI_BIT(CLI_OPTION_POSITION) |
+                                   CLI_BIT(CLI_OPTION_BEHIND),
+                               CLI_BIT(CLI_OPTION_CLUSTER), "DIR [OTHER...]",
+                               RECOVER_DIRS, "make DIR a cluster of its own"},
     [OPTIONS_VERSION] = {"version", false, CLI_BIT(CLI_OPTION_OUTPUT), 0, NULL,
                          0, "the version of this program"},
     [OPTIONS_HELP] = {"help", false, 0, 0, "[COMMAND]", 0,
@@ -69,6 +79,7 @@ static const struct cli_group groups[] = {
     {"member", "who the members of a cluster are"},
     {"pki", "certificates for TLS between the nodes"},
     {"cookie", "the secret that all nodes of a cluster share"},
+    {"recover", "what to do when most voters are lost for good"},
     {"log", "the replicated log in a data directory that no member uses"},
 };
 
@@ -82,7 +93,7 @@ static const struct cli_option cli_options[] = {
     [CLI_OPTION_SAN] = {"san", 0, "DNS:X|IP:X", NULL,
                         "other names of the host; commas between them"},
     [CLI_OPTION_CLUSTER] = {"cluster", 0, "NAME", NULL,
-                            "a name for people (default cluster)"},
+                            "a name for people; recover: as plan shows"},
     [CLI_OPTION_DAYS] = {"days", 0, "N", NULL,
                          "how long (default 3650 for init, else 365)"},
     [CLI_OPTION_OUT] = {"out", 0, "DIR", NULL,
@@ -94,6 +105,10 @@ static const struct cli_option cli_options[] = {
     [CLI_OPTION_FROM] = {"from", 0, "INDEX", NULL,
                          "the first entry to show (default: all)"},
     [CLI_OPTION_LIMIT] = {"limit", 0, "N", NULL, "how many rows (default 100)"},
+    [CLI_OPTION_POSITION] = {"position", 0, "TERM:INDEX", NULL,
+                             "the most advanced one of all survivors"},
+    [CLI_OPTION_BEHIND] = {"behind", 0, NULL, NULL,
+                           "also if another survivor has more entries"},
     [CLI_OPTION_TARGET] = {"target", 't', "NAME@HOST[=ADDR:PORT]",
                            "QUORATE_TARGET", "the member to ask"},
     [CLI_OPTION_OUTPUT] = {"output", 'o', "table|json", "QUORATE_OUTPUT",

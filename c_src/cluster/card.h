@@ -25,6 +25,10 @@
 
 enum { CARD_VOTERS_MAX = 7, CARD_SIZE_MAX = 16 * 1024 };
 
+/* In the data directory: the card that takes the place of `identity` once a
+ * recovery is through. */
+#define CARD_RECOVERY_FILE "recovery"
+
 struct card {
     char name[DIRECTORY_NAME_SIZE_MAX + 1];
     uint64_t id;

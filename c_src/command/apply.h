@@ -30,7 +30,7 @@ extern enum command_mutation command_mutation;
 
 struct apply {
     struct command_machine *machine;
-    uint64_t index; /* of the entry */
+    uint64_t index; /* of the entry, as epochs count */
     const struct command *command;
     struct command_result *result;
 };
@@ -40,6 +40,9 @@ int apply_attach(struct apply *apply) MUST_USE;
 int apply_renew(struct apply *apply) MUST_USE;
 int apply_expire(struct apply *apply) MUST_USE;
 int apply_release(struct apply *apply) MUST_USE;
+
+/* Its sandboxes and names follow. */
+void apply_end_lease(struct apply *apply, struct worker *worker);
 
 /* The worker that the command names, if the lease that it names is live; also
  * makes it part of the result. */
@@ -73,6 +76,10 @@ bool apply_recall(struct apply *apply, struct session **ret_session) MUST_USE;
 
 /* Room was made in the session for it; the command may have ended it. */
 void apply_remember(const struct apply *apply);
+
+/* command_recover.c */
+int apply_recover(struct apply *apply) MUST_USE;
+int apply_resume(struct apply *apply) MUST_USE;
 
 /* command_apply.c: tells the shell. */
 void apply_emit_worker(struct apply *apply, enum command_event_type type,

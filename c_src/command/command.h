@@ -7,7 +7,8 @@
  * Commands are idempotent where an agent or a member may send them again; those
  * of calls have a request id for that (command/sessions.h).
  *
- * An epoch, and a lease, is the index of its entry. Two grants for the same
+ * An epoch, and a lease, is the index of its entry, with what RECOVER has added
+ * to all since. Two grants for the same
  * sandbox (or worker) in one entry would share it, so the second is refused
  * with ERR_BUSY and simply tried again later. */
 #ifndef QUORATE_COMMAND_COMMAND_H
@@ -39,6 +40,8 @@ enum command_type {
     COMMAND_PUT_MEMBER = 13,   /* name, address, instance of a member */
     COMMAND_DROP_MEMBER = 14,  /* it is no member any more */
     COMMAND_OPEN_SESSION = 15, /* a member is going to give request ids */
+    COMMAND_RECOVER = 16,      /* written offline: most members are lost */
+    COMMAND_RESUME = 17,       /* after RECOVER: leases may be granted */
 };
 
 /* One form for all; which fields count is in the comment of each. Bytes are
@@ -54,25 +57,30 @@ struct command {
     uint64_t clock;            /* ATTACH RENEW: the agent's clock, ms */
     uint64_t renewed_index;    /* EXPIRE: the last renewal that was seen */
     uint64_t member;           /* ATTACH: id of the member attached to;
-                                  PUT_MEMBER DROP_MEMBER OPEN_SESSION: id */
+                                  PUT_MEMBER DROP_MEMBER OPEN_SESSION: id;
+                                  RECOVER: who is left */
     struct resources capacity; /* ATTACH */
     uint32_t sandboxes_max;    /* ATTACH */
     struct bytes id;           /* CLAIM PLACE STARTED FAILED STOP STOPPED */
     uint64_t epoch;            /* PLACE: the epoch it replaces; STARTED FAILED
-                                  STOPPED: which ownership; UNREGISTER: 0 any */
+                                  STOPPED: which ownership; UNREGISTER: 0 any;
+                                  RECOVER: what is added to later ones; RESUME:
+                                  which recovery */
     struct bytes spec;         /* CLAIM */
     struct bytes options;      /* CLAIM */
     struct resources need;     /* CLAIM */
     uint8_t priority;          /* CLAIM */
-    uint8_t replica_count;     /* CLAIM */
-    uint64_t replicas[REGISTRY_REPLICAS_MAX]; /* CLAIM */
+    uint8_t replica_count;     /* CLAIM; RECOVER, at least 1 */
+    /* CLAIM; RECOVER: the members whose states are here now. */
+    uint64_t replicas[REGISTRY_REPLICAS_MAX];
     struct bytes pid;     /* STARTED REGISTER UNREGISTER: raw term */
     struct bytes reason;  /* FAILED STOPPED: raw term */
     struct bytes name;    /* REGISTER UNREGISTER: raw term */
     struct bytes meta;    /* REGISTER: raw term */
     struct bytes node;    /* PUT_MEMBER: node name */
     struct bytes address; /* PUT_MEMBER: host:port, or empty */
-    uint64_t instance;    /* PUT_MEMBER: 0, not known yet */
+    uint64_t instance;    /* PUT_MEMBER: 0, not known yet; RECOVER: the
+                             cluster that begins */
     uint64_t nonce;       /* OPEN_SESSION: drawn by the member */
 };
 
@@ -142,17 +150,29 @@ struct command_machine {
     struct directory directory; /* of members: what the log has said so far */
     struct sessions sessions;   /* of members: what was asked before */
     uint64_t applied_index;
-    uint64_t burnt_index; /* a grant of this entry ended in this same entry:
-                             no other grant may take its number */
+    uint64_t epoch_base;  /* the sum of what recoveries have added */
+    uint64_t held_epoch;  /* of the recovery since which no lease may be
+                             granted; 0: they may */
+    uint64_t burnt_index; /* an epoch: a grant of this entry ended in this same
+                             entry; no other grant may take its number */
     command_event_cb *event_cb; /* may be NULL */
     void *event_arg;
 };
 
 enum { COMMAND_START_FAILURES_MAX = 5 }; /* then SANDBOX_FAILED */
 
+/* What a recovery adds: more than the entries that the lost members may have
+ * committed without us (docs/decisions/2026-11-26-recover.md). */
+#define COMMAND_EPOCH_JUMP (UINT64_C(1) << 40)
+#define COMMAND_EPOCH_MAX  ((uint64_t)INT64_MAX)
+
 void command_machine_init(struct command_machine *machine, uint64_t seed,
                           command_event_cb *event_cb, void *event_arg);
 void command_machine_close(struct command_machine *machine);
+
+/* The epoch of grants in the entry at `index`, or the greatest there can be so
+ * far, if that is the last one applied. */
+uint64_t command_epoch(const struct command_machine *machine, uint64_t index);
 
 /* Applies one command of the entry at `index` (not decreasing; the same for
  * the commands of one entry). One whose request id was applied before changes

@@ -71,7 +71,8 @@ void apply_end_grant(struct apply *apply, uint64_t grant)
 
 bool apply_may_grant(const struct apply *apply)
 {
-    return apply->machine->burnt_index != apply->index;
+    return apply->machine->burnt_index != apply->index &&
+           apply->machine->held_epoch == 0;
 }
 
 static int dispatch(struct apply *apply)
@@ -107,6 +108,10 @@ static int dispatch(struct apply *apply)
         return apply_drop_member(apply);
     case COMMAND_OPEN_SESSION:
         return apply_open_session(apply);
+    case COMMAND_RECOVER:
+        return apply_recover(apply);
+    case COMMAND_RESUME:
+        return apply_resume(apply);
     }
     unreachable();
 }
@@ -156,13 +161,19 @@ static int apply_once(struct apply *apply)
     return rv;
 }
 
+uint64_t command_epoch(const struct command_machine *machine, uint64_t index)
+{
+    return index + machine->epoch_base;
+}
+
 int command_apply(struct command_machine *machine, uint64_t index,
                   const struct command *command,
                   struct command_result *ret_result)
 {
-    struct command_result result = {.index = index};
+    uint64_t epoch = command_epoch(machine, index);
+    struct command_result result = {.index = epoch};
     struct apply apply = {.machine = machine,
-                          .index = index,
+                          .index = epoch,
                           .command = command,
                           .result = &result};
     int rv;
@@ -183,9 +194,10 @@ bool command_recall(struct command_machine *machine,
                     const struct command *command,
                     struct command_result *ret_result)
 {
-    struct command_result result = {.index = machine->applied_index};
+    uint64_t epoch = command_epoch(machine, machine->applied_index);
+    struct command_result result = {.index = epoch};
     struct apply apply = {.machine = machine,
-                          .index = machine->applied_index,
+                          .index = epoch,
                           .command = command,
                           .result = &result};
     struct session *session;

@@ -42,8 +42,9 @@ enum { HAS_REQUEST = 0x80 /* in the type */ };
      ON(REGISTER))
 #define ON_ID \
     (ON(CLAIM) | ON(PLACE) | ON(STARTED) | ON(FAILED) | ON(STOP) | ON(STOPPED))
-#define ON_EPOCH \
-    (ON(PLACE) | ON(STARTED) | ON(FAILED) | ON(STOPPED) | ON(UNREGISTER))
+#define ON_EPOCH                                                           \
+    (ON(PLACE) | ON(STARTED) | ON(FAILED) | ON(STOPPED) | ON(UNREGISTER) | \
+     ON(RECOVER) | ON(RESUME))
 
 #define AT(member) offsetof(struct command, member)
 
@@ -56,7 +57,8 @@ static const struct field fields[] = {
     {ON_LEASE, FIELD_U64, AT(lease), 0, UINT64_MAX},
     {ON(ATTACH) | ON(RENEW), FIELD_U64, AT(clock), 0, UINT64_MAX},
     {ON(EXPIRE), FIELD_U64, AT(renewed_index), 0, UINT64_MAX},
-    {ON(ATTACH) | ON(PUT_MEMBER) | ON(DROP_MEMBER) | ON(OPEN_SESSION),
+    {ON(ATTACH) | ON(PUT_MEMBER) | ON(DROP_MEMBER) | ON(OPEN_SESSION) |
+         ON(RECOVER),
      FIELD_U64, AT(member), 1, UINT64_MAX},
     {ON(ATTACH), FIELD_U32, AT(capacity.cpu), 0, UINT32_MAX},
     {ON(ATTACH), FIELD_U32, AT(capacity.memory), 0, UINT32_MAX},
@@ -68,8 +70,9 @@ static const struct field fields[] = {
     {ON(CLAIM), FIELD_U32, AT(need.cpu), 0, UINT32_MAX},
     {ON(CLAIM), FIELD_U32, AT(need.memory), 0, UINT32_MAX},
     {ON(CLAIM), FIELD_U8, AT(priority), 0, REGISTRY_PRIORITY_MAX},
-    {ON(CLAIM), FIELD_U8, AT(replica_count), 0, REGISTRY_REPLICAS_MAX},
-    {ON(CLAIM), FIELD_REPLICAS, AT(replicas), 1, UINT64_MAX},
+    {ON(CLAIM) | ON(RECOVER), FIELD_U8, AT(replica_count), 0,
+     REGISTRY_REPLICAS_MAX},
+    {ON(CLAIM) | ON(RECOVER), FIELD_REPLICAS, AT(replicas), 1, UINT64_MAX},
     {ON(STARTED) | ON(REGISTER), FIELD_BYTES, AT(pid), 1,
      REGISTRY_PID_SIZE_MAX},
     {ON(UNREGISTER), FIELD_BYTES, AT(pid), 0, REGISTRY_PID_SIZE_MAX},
@@ -80,7 +83,7 @@ static const struct field fields[] = {
     {ON(REGISTER), FIELD_BYTES, AT(meta), 0, REGISTRY_META_SIZE_MAX},
     {ON(PUT_MEMBER), FIELD_BYTES, AT(node), 1, DIRECTORY_NAME_SIZE_MAX},
     {ON(PUT_MEMBER), FIELD_BYTES, AT(address), 0, DIRECTORY_ADDRESS_SIZE_MAX},
-    {ON(PUT_MEMBER), FIELD_U64, AT(instance), 0, UINT64_MAX},
+    {ON(PUT_MEMBER) | ON(RECOVER), FIELD_U64, AT(instance), 0, UINT64_MAX},
     {ON(OPEN_SESSION), FIELD_U64, AT(nonce), 1, UINT64_MAX},
 };
 
@@ -126,7 +129,7 @@ static bool field_is_valid(const struct command *command,
 
 static bool type_is_known(unsigned type)
 {
-    return type >= COMMAND_ATTACH && type <= COMMAND_OPEN_SESSION;
+    return type >= COMMAND_ATTACH && type <= COMMAND_RESUME;
 }
 
 /* All of it or nothing; a session is not opened under an id of itself. */

@@ -31,7 +31,7 @@ struct worker *apply_leased_worker(struct apply *apply)
 }
 
 /* The shell hears of the worker first, then of all that it owned. */
-static void end_lease(struct apply *apply, struct worker *worker)
+void apply_end_lease(struct apply *apply, struct worker *worker)
 {
     apply_end_grant(apply, worker->lease);
     worker->lease = 0;
@@ -125,7 +125,7 @@ int apply_attach(struct apply *apply)
             return rv;
         }
     } else if (worker->lease != 0) {
-        end_lease(apply, worker);
+        apply_end_lease(apply, worker);
     }
     memcpy(worker->incarnation, command->incarnation.data,
            REGISTRY_INCARNATION_SIZE);
@@ -161,7 +161,7 @@ int apply_expire(struct apply *apply)
         !COMMAND_IS_MUTATED(EXPIRE_BLIND)) {
         return ERR_STALE_EPOCH;
     }
-    end_lease(apply, worker);
+    apply_end_lease(apply, worker);
     return 0;
 }
 
@@ -172,6 +172,6 @@ int apply_release(struct apply *apply)
     if (worker == NULL) {
         return ERR_CLOSED;
     }
-    end_lease(apply, worker);
+    apply_end_lease(apply, worker);
     return 0;
 }

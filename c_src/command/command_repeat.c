@@ -71,6 +71,8 @@ static void look_up(const struct apply *apply,
     case COMMAND_PUT_MEMBER:
     case COMMAND_DROP_MEMBER:
     case COMMAND_OPEN_SESSION:
+    case COMMAND_RECOVER:
+    case COMMAND_RESUME:
         return;
     }
 }

@@ -67,6 +67,12 @@ static bool fields_end(const struct fields *fields)
     return fields->rv == 0 && cursor_end(&fields->cursor) == 0;
 }
 
+/* What nothing in the snapshot may be above. */
+static uint64_t last_epoch(const struct command_restore *restore)
+{
+    return command_epoch(restore->machine, restore->machine->applied_index);
+}
+
 static int restore_header(struct command_restore *restore,
                           struct fields *fields)
 {
@@ -85,14 +91,29 @@ static int restore_header(struct command_restore *restore,
     restore->worker_total = take_u32(fields);
     restore->sandbox_total = take_u32(fields);
     restore->name_total = take_u32(fields);
-    if (!fields_end(fields) || machine->burnt_index > machine->applied_index ||
-        machine->directory.index > machine->applied_index ||
-        restore->worker_total > REGISTRY_WORKERS_MAX) {
+    if (!fields_end(fields) || restore->worker_total > REGISTRY_WORKERS_MAX) {
         return ERR_MALFORMED;
     }
     restore->workers =
         mem_alloc_array(restore->worker_total, sizeof(struct worker *));
     return restore->workers == NULL ? ERR_NOMEM : 0;
+}
+
+/* Epochs are checked against it, so it comes before all that has one. */
+static int restore_recovery(struct command_restore *restore,
+                            struct fields *fields)
+{
+    struct command_machine *machine = restore->machine;
+
+    machine->epoch_base = take_u64(fields);
+    machine->held_epoch = take_u64(fields);
+    if (!fields_end(fields) || restore->record_count != 1 ||
+        machine->epoch_base == 0 || machine->epoch_base > COMMAND_EPOCH_MAX ||
+        machine->applied_index > COMMAND_EPOCH_MAX - machine->epoch_base ||
+        machine->held_epoch > last_epoch(restore)) {
+        return ERR_MALFORMED;
+    }
+    return 0;
 }
 
 static int restore_member(struct command_restore *restore,
@@ -131,7 +152,7 @@ static int restore_worker(struct command_restore *restore,
     values.capacity.memory = take_u32(fields);
     values.sandboxes_max = take_u32(fields);
     if (!fields_end(fields) || values.lease > values.renewed_index ||
-        values.renewed_index > restore->machine->applied_index ||
+        values.renewed_index > last_epoch(restore) ||
         restore->worker_count == restore->worker_total ||
         registry_worker(registry, name) != NULL) {
         return ERR_MALFORMED;
@@ -175,7 +196,7 @@ static bool sandbox_is_valid(const struct command_restore *restore,
                              const struct sandbox *sandbox)
 {
     return sandbox->birth > 0 && sandbox->birth <= sandbox->epoch &&
-           sandbox->epoch <= restore->machine->applied_index &&
+           sandbox->epoch <= last_epoch(restore) &&
            sandbox->status <= SANDBOX_FAILED &&
            (sandbox->worker != NULL) ==
                registry_status_has_owner(sandbox->status) &&
@@ -241,8 +262,7 @@ static int restore_name(struct command_restore *restore, struct fields *fields)
     values.epoch = take_u64(fields);
     values.ring_order = take_u64(fields);
     if (!fields_end(fields) || values.worker == NULL || values.epoch == 0 ||
-        values.epoch > restore->machine->applied_index ||
-        values.ring_order == 0) {
+        values.epoch > last_epoch(restore) || values.ring_order == 0) {
         return ERR_MALFORMED;
     }
     return blame_bytes(
@@ -252,11 +272,14 @@ static int restore_name(struct command_restore *restore, struct fields *fields)
 /* All that was announced must have come. */
 static int restore_end(struct command_restore *restore, struct fields *fields)
 {
-    const struct registry *registry = &restore->machine->registry;
+    const struct command_machine *machine = restore->machine;
+    const struct registry *registry = &machine->registry;
     uint64_t record_count = take_u64(fields);
 
     if (!fields_end(fields) || record_count != restore->record_count ||
-        restore->machine->directory.count != restore->member_total ||
+        machine->burnt_index > last_epoch(restore) ||
+        machine->directory.index > last_epoch(restore) ||
+        machine->directory.count != restore->member_total ||
         restore->worker_count != restore->worker_total ||
         registry->sandboxes.count != restore->sandbox_total ||
         registry->names.count != restore->name_total) {
@@ -280,6 +303,8 @@ static int restore_record(struct command_restore *restore, struct bytes record)
     }
     if (kind == SNAPSHOT_HEADER) {
         rv = restore_header(restore, &fields);
+    } else if (kind == SNAPSHOT_RECOVERY) {
+        rv = restore_recovery(restore, &fields);
     } else if (kind == SNAPSHOT_MEMBER) {
         rv = restore_member(restore, &fields);
     } else if (kind == SNAPSHOT_WORKER) {
@@ -290,7 +315,7 @@ static int restore_record(struct command_restore *restore, struct bytes record)
         rv = restore_name(restore, &fields);
     } else if (kind == SNAPSHOT_SESSION) {
         rv = sessions_take_session(&restore->machine->sessions, &fields.cursor,
-                                   restore->machine->applied_index);
+                                   last_epoch(restore));
     } else if (kind == SNAPSHOT_OUTCOMES) {
         rv =
             sessions_take_outcomes(&restore->machine->sessions, &fields.cursor);

@@ -61,6 +61,20 @@ static void put_header(struct command_snapshot *snapshot)
     close_record(snapshot, start);
 }
 
+static void put_recovery(struct command_snapshot *snapshot)
+{
+    const struct command_machine *machine = snapshot->machine;
+    size_t start;
+
+    if (machine->epoch_base == 0) {
+        return;
+    }
+    start = open_record(snapshot, SNAPSHOT_RECOVERY);
+    buf_put_u64(&snapshot->bytes, machine->epoch_base);
+    buf_put_u64(&snapshot->bytes, machine->held_epoch);
+    close_record(snapshot, start);
+}
+
 static void put_member(struct command_snapshot *snapshot,
                        const struct directory_entry *entry)
 {
@@ -210,6 +224,7 @@ int command_snapshot_begin(struct command_snapshot *snapshot,
     *snapshot = (struct command_snapshot){.machine = machine};
     buf_init(&snapshot->bytes, size_max);
     put_header(snapshot);
+    put_recovery(snapshot);
     for (uint32_t i = 0; i < machine->directory.count; i++) {
         put_member(snapshot, &machine->directory.entries[i]);
     }

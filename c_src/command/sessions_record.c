@@ -89,7 +89,7 @@ bool sessions_put_record(const struct sessions *sessions,
 }
 
 int sessions_take_session(struct sessions *sessions, struct cursor *fields,
-                          uint64_t applied_index)
+                          uint64_t epoch_max)
 {
     struct session session = {0};
     int rv = cursor_u64(fields, &session.member);
@@ -100,8 +100,8 @@ int sessions_take_session(struct sessions *sessions, struct cursor *fields,
     rv = rv == 0 ? cursor_u64(fields, &session.newest) : rv;
     if (rv != 0 || cursor_end(fields) != 0 || session.member == 0 ||
         session.index == 0 || session.nonce == 0 ||
-        session.used_index < session.index ||
-        session.used_index > applied_index || sessions->count == SESSIONS_MAX ||
+        session.used_index < session.index || session.used_index > epoch_max ||
+        sessions->count == SESSIONS_MAX ||
         sessions_of(sessions, session.member) != NULL ||
         (sessions->count > 0 &&
          sessions->items[sessions->count - 1].index > session.index)) {

@@ -25,10 +25,10 @@ bool sessions_put_record(const struct sessions *sessions,
 
 /* The fields of a SNAPSHOT_SESSION, or of the SNAPSHOT_OUTCOMES of the session
  * that came last. They are trusted in nothing: after success sessions_check()
- * holds, and nothing is later than `applied_index`. ERR_MALFORMED, ERR_NOMEM.
+ * holds, and nothing is later than `epoch_max`. ERR_MALFORMED, ERR_NOMEM.
  */
 int sessions_take_session(struct sessions *sessions, struct cursor *fields,
-                          uint64_t applied_index) MUST_USE;
+                          uint64_t epoch_max) MUST_USE;
 int sessions_take_outcomes(struct sessions *sessions,
                            struct cursor *fields) MUST_USE;
 

@@ -41,6 +41,9 @@ enum snapshot_record {
      * is behind the newest one:16, index:64 epoch:64, and what came of it:8, as
      * in sessions_record.c. */
     SNAPSHOT_OUTCOMES = 8,
+    /* epoch_base:64 held_epoch:64; behind the header, if there ever was a
+     * recovery. */
+    SNAPSHOT_RECOVERY = 9,
 };
 
 #endif

@@ -219,6 +219,10 @@ static void receive_attach(struct node *node, struct link *link,
         refuse(node, link, attach.pid, "no_quorum");
         return;
     }
+    if (node->machine.held_epoch != 0) {
+        refuse(node, link, attach.pid, "recovering");
+        return;
+    }
     agent = agent != NULL ? agent : agent_new(node, worker);
     if (agent == NULL || replace_bytes(&agent->pid, attach.pid) != 0 ||
         replace_bytes(&agent->running, attach.running) != 0) {

@@ -289,6 +289,21 @@ static void expire_leases(struct node *node)
     }
 }
 
+/* What the lost members granted may be in use for a full term yet. */
+static void resume(struct node *node)
+{
+    uint64_t held = node->machine.held_epoch;
+    const struct command command = {.type = COMMAND_RESUME, .epoch = held};
+
+    if (held != 0 && held != node->resumed_epoch &&
+        node->now_ms - node->leader_since_ms >= node->settings->ttl_leader_ms &&
+        node_log_propose(node, &command, NULL, NULL) == 0) {
+        node->resumed_epoch = held;
+        log_line(LOG_INFO, "recovery_resumes", "epoch=%llu",
+                 (unsigned long long)held);
+    }
+}
+
 bool controller_is_up_to_date(const struct node *node)
 {
     struct raft_entry last;
@@ -303,6 +318,7 @@ void controller_tick(struct node *node)
     if (!node_log_is_leader(node) || !controller_is_up_to_date(node)) {
         return;
     }
+    resume(node);
     expire_leases(node);
     place_unplaced(node);
 }
@@ -313,6 +329,7 @@ void controller_role_changed(struct node *node)
     size_t position = 0;
 
     /* What was proposed in another term is settled by the log alone. */
+    node->resumed_epoch = 0;
     while ((sandbox = map_next(&node->machine.registry.sandboxes, &position)) !=
            NULL) {
         struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;

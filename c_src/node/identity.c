@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void put_path(const struct node *node, struct buf *path)
 {
@@ -184,10 +185,35 @@ static int fill_table(struct node *node)
     return rv;
 }
 
+/* A directory that is half the old cluster's and half the new one's. */
+static int refuse_half_recovered(const struct node *node, struct buf *error)
+{
+    struct buf path;
+    int rv;
+
+    buf_init(&path, SETTINGS_PATH_SIZE_MAX + 16);
+    buf_printf(&path, "%s/%s", node->settings->data_dir, CARD_RECOVERY_FILE);
+    buf_put_u8(&path, 0);
+    rv = buf_error(&path);
+    if (rv == 0 && access((const char *)path.data, F_OK) == 0) {
+        buf_printf(error,
+                   "a recovery of %s was begun and not finished; give the same "
+                   "`quorate recover apply` again",
+                   node->settings->data_dir);
+        rv = ERR_BADARG;
+    }
+    buf_close(&path);
+    return rv;
+}
+
 int identity_open(struct node *node, struct buf *error)
 {
     const struct settings *settings = node->settings;
-    int rv = read_card(node, error);
+    int rv = refuse_half_recovered(node, error);
+
+    if (rv == 0) {
+        rv = read_card(node, error);
+    }
 
     if (rv == 0 && strcmp(node->card.name, settings->name) != 0) {
         buf_printf(error,

@@ -168,6 +168,7 @@ struct node {
     struct placement_view view; /* of the last selection */
     size_t view_capacity;       /* workers that its arrays have room for */
     uint32_t places_in_flight;  /* proposed and not applied */
+    uint64_t resumed_epoch;     /* the recovery whose end was proposed */
 
     /* agents.c, orders.c */
     struct map agents;       /* of struct agent, by worker name */

@@ -334,6 +334,9 @@ int node_log_receive_commands(struct node *node, struct bytes batch)
     int rv;
 
     while ((rv = command_decode(&cursor, &command)) == 0) {
+        if (command.type == COMMAND_RECOVER) {
+            return ERR_MALFORMED; /* it is only ever written offline */
+        }
         if (node_log_is_leader(node)) {
             node_log_submit(node, &command);
         }

@@ -360,7 +360,8 @@ bool queries_answer(struct node *node, const struct api_request *api,
         return true;
     case API_TOKEN:
         results_put_ok_tuple(result, 2);
-        etf_put_u64(result, node->machine.applied_index);
+        etf_put_u64(result,
+                    command_epoch(&node->machine, node->machine.applied_index));
         return true;
     case API_DETECT_PARTITION:
         etf_put_atom(result,

@@ -194,10 +194,11 @@ void states_replicate(struct node *node, struct request *request)
         .user = request->number};
     int rv;
 
-    /* An epoch is a log index. One that this member has not applied yet is
+    /* An epoch grows with the log. One that this member has not applied yet is
      * waited for; one that it has is in the registry, or was never granted. */
     if ((sandbox == NULL || sandbox->epoch < api->epoch) &&
-        node->machine.applied_index < api->epoch) {
+        command_epoch(&node->machine, node->machine.applied_index) <
+            api->epoch) {
         list_append(&node->waiting_applied, &request->queue);
         return;
     }

@@ -209,10 +209,25 @@ void registry_unplace_sandbox(struct registry *registry,
 void registry_fail_sandbox(struct registry *registry, struct sandbox *sandbox)
 {
     registry_walk_before_change(registry, &sandbox->item);
-    leave_owner(sandbox);
+    if (sandbox->worker != NULL) {
+        leave_owner(sandbox);
+    } else {
+        leave_unplaced(registry, sandbox);
+    }
     sandbox->ring_order = 0;
     drop_bytes(&sandbox->pid);
     sandbox->status = SANDBOX_FAILED;
+}
+
+void registry_lone_replica(struct registry *registry, struct sandbox *sandbox,
+                           uint64_t member)
+{
+    if (sandbox->replica_count > 0) {
+        registry_walk_before_change(registry, &sandbox->item);
+        /* They lie behind the structure, where new_sandbox() put them. */
+        memcpy(sandbox + 1, &member, sizeof(member));
+        sandbox->replica_count = 1;
+    }
 }
 
 int registry_run_sandbox(struct registry *registry, struct sandbox *sandbox,

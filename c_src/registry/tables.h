@@ -39,8 +39,13 @@ void registry_place_sandbox(struct registry *registry, struct sandbox *sandbox,
 void registry_unplace_sandbox(struct registry *registry,
                               struct sandbox *sandbox);
 
-/* From its owner to nowhere: start failed for good; forgets the pid. */
+/* From its owner or the ring `unplaced` to nowhere: it is not to be started;
+ * forgets the pid. */
 void registry_fail_sandbox(struct registry *registry, struct sandbox *sandbox);
+
+/* Of its replicas, if it has any, this member is the only one. */
+void registry_lone_replica(struct registry *registry, struct sandbox *sandbox,
+                           uint64_t member);
 
 /* It runs as `pid` (copied). ERR_NOMEM. */
 int registry_run_sandbox(struct registry *registry, struct sandbox *sandbox,

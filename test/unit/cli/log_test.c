@@ -142,6 +142,35 @@ static void inspect_shows_what_was_written(void **state)
     buf_close(&output.text);
 }
 
+static void every_command_has_a_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct command put = {
+        .type = COMMAND_PUT_MEMBER, .member = 1, .node = bytes_of("a@h", 3)};
+    struct command open = {
+        .type = COMMAND_OPEN_SESSION, .member = 1, .nonce = 1};
+    struct command resume = {.type = COMMAND_RESUME, .epoch = 1};
+    struct raft_entry entry = {
+        .index = 1, .term = 1, .type = RAFT_ENTRY_COMMAND};
+    struct output output;
+    struct buf batch;
+
+    buf_init(&batch, 4096);
+    command_encode(&batch, &put);
+    command_encode(&batch, &open);
+    command_encode(&batch, &resume);
+    assert_ok(buf_error(&batch));
+    entry.data = buf_bytes(&batch);
+    assert_ok(fixture_open(fixture));
+    submit(fixture, &(struct raft_persist){
+                        .term = 1, .entries = &entry, .entry_count = 1});
+    fixture_close(fixture);
+    buf_close(&batch);
+    output = inspect(fixture, 0, 0, OPTIONS_TABLE);
+    assert_true(has(&output, " put_member 1, open_session 1, resume 1\n"));
+    buf_close(&output.text);
+}
+
 static void programs_see_the_same(void **state)
 {
     struct fixture *fixture = *state;
@@ -319,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(inspect_shows_what_was_written),
+        TEST(every_command_has_a_name),
         TEST(programs_see_the_same),
         TEST(rows_begin_and_end_where_asked),
         TEST(verify_tells_a_torn_tail_from_damage),

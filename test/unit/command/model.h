@@ -326,6 +326,8 @@ static inline int model_apply(struct model *m, uint64_t index,
     case COMMAND_PUT_MEMBER:
     case COMMAND_DROP_MEMBER:
     case COMMAND_OPEN_SESSION:
+    case COMMAND_RECOVER:
+    case COMMAND_RESUME:
         break; /* not of its world */
     }
     return ERR_UNDEF;
