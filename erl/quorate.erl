@@ -31,6 +31,7 @@
          expected_nodes/0]).
 -export([select_optimal_node/1, select/2]).
 -export([add_member/2, remove_member/1, remove_member/2]).
+-export([transfer_leadership/1, transfer_leadership/2]).
 -export([child_spec/1, start_link/1]).
 
 -export_type([id/0, any_id/0, epoch/0, version/0, context/0, sandbox/0,
@@ -71,6 +72,7 @@
                 | {stale_version, version()} | {start_failed, term()}
                 | no_capacity | {no_capacity, map()} | busy | no_space
                 | {badarg, term()} | forbidden
+                | not_a_voter | not_up | not_taken_over
                 | already_member | last_member | limit | unreachable | stalled | too_slow
                 | {refused, other_cluster | lost_disk | unknown_member}
                 | {holds_states, pos_integer()}.
@@ -316,6 +318,20 @@ add_member(Member, #{} = Options) ->
     once(quorum_manager, add_member, [Member, Options],
          maps:get(timeout, Options, ?MEMBERS_TIMEOUT_MS));
 add_member(_, _) ->
+    {error, {badarg, options}}.
+
+%% @equiv transfer_leadership(Member, #{})
+-spec transfer_leadership(node()) -> result(node()).
+transfer_leadership(Member) -> transfer_leadership(Member, #{}).
+
+%% @doc Makes a voter the leader, and waits until it is. Nothing that was
+%% acknowledged is lost; calls wait a moment. `{error, not_taken_over}': it did
+%% not come about, and another one leads, mostly the one from before.
+-spec transfer_leadership(node(), #{timeout => pos_integer()}) -> result(node()).
+transfer_leadership(Member, #{} = Options) ->
+    once(quorum_manager, transfer_leadership, [Member, Options],
+         maps:get(timeout, Options, ?MEMBERS_TIMEOUT_MS));
+transfer_leadership(_, _) ->
     {error, {badarg, options}}.
 
 %% @equiv remove_member(Member, #{})

@@ -40,6 +40,7 @@ enum api_type {
     API_SELECT,
     API_ADD_MEMBER,
     API_REMOVE_MEMBER,
+    API_TRANSFER_LEADERSHIP,
     API_TYPES /* count */
 };
 

@@ -19,7 +19,7 @@
 enum {
     API_TIMEOUT_MS_DEFAULT = 5000,
     API_TIMEOUT_MS_MAX = 3600000,
-    API_MEMBERS_TIMEOUT_MS_DEFAULT = 60000, /* ADD_MEMBER, REMOVE_MEMBER */
+    API_MEMBERS_TIMEOUT_MS_DEFAULT = 60000, /* what changes members */
     API_RF_DEFAULT = 3,
     API_PRIORITY_DEFAULT = 5,
     API_PRIORITY_MAX = 9,
@@ -60,7 +60,8 @@ struct api_request {
     struct bytes worker; /* node name; SANDBOXES: filter, or empty; REGISTER,
                             UNREGISTER: the node of `pid` */
 
-    struct bytes node;    /* ADD_MEMBER, REMOVE_MEMBER: NAME@HOST */
+    struct bytes node;    /* ADD_MEMBER, REMOVE_MEMBER, TRANSFER_LEADERSHIP:
+                             NAME@HOST */
     struct bytes address; /* ADD_MEMBER: HOST:PORT, or empty: not given */
 
     /* Of strings: `id` or `node`, `after` or `address`. */

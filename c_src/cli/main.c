@@ -61,6 +61,7 @@ static int run(const struct options *options)
     case OPTIONS_SANDBOXES:
     case OPTIONS_MEMBER_ADD:
     case OPTIONS_MEMBER_REMOVE:
+    case OPTIONS_MEMBER_TRANSFER:
         return client_run(options);
     }
     return CLI_EXIT_SOFTWARE;

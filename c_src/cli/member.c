@@ -8,7 +8,17 @@
 
 bool member_is_command(enum options_command command)
 {
-    return command == OPTIONS_MEMBER_ADD || command == OPTIONS_MEMBER_REMOVE;
+    return command == OPTIONS_MEMBER_ADD || command == OPTIONS_MEMBER_REMOVE ||
+           command == OPTIONS_MEMBER_TRANSFER;
+}
+
+static const char *function_of(enum options_command command)
+{
+    if (command == OPTIONS_MEMBER_ADD) {
+        return "add_member";
+    }
+    return command == OPTIONS_MEMBER_REMOVE ? "remove_member"
+                                            : "transfer_leadership";
 }
 
 void member_put_call(struct buf *buf, const struct options *options)
@@ -17,7 +27,7 @@ void member_put_call(struct buf *buf, const struct options *options)
 
     etf_put_tuple(buf, 3);
     etf_put_atom(buf, "quorum_manager");
-    etf_put_atom(buf, is_add ? "add_member" : "remove_member");
+    etf_put_atom(buf, function_of(options->command));
     etf_put_list(buf, 2);
     etf_put_string_binary(buf, options->subject.name);
     etf_put_map(buf, is_add ? 2 : 1);
@@ -31,26 +41,51 @@ void member_put_call(struct buf *buf, const struct options *options)
     etf_put_nil(buf);
 }
 
+static int render_json(struct buf *text, const char *key, struct bytes value)
+{
+    int rv;
+
+    buf_printf(text, "{\"schema\":\"quorate.member/1\",\"%s\":", key);
+    rv = json_put_term(text, value);
+    buf_printf(text, "}\n");
+    return rv != 0 ? rv : buf_error(text);
+}
+
+static int render_leader(struct buf *text, struct bytes leader)
+{
+    struct etf_reader reader = etf_reader_of(leader);
+    int rv;
+
+    buf_printf(text, "LEADER\n");
+    rv = json_put_plain(text, &reader);
+    buf_put_u8(text, '\n');
+    return rv != 0 ? rv : buf_error(text);
+}
+
 int member_render(struct buf *text, enum options_output output,
                   struct bytes raw)
 {
     struct etf_reader reader = etf_reader_of(raw);
     struct etf_list list;
-    struct bytes voters;
+    struct bytes value;
+    struct bytes leader;
     bool has_more = false;
+    bool is_leader;
     int rv = etf_read_tuple_of(&reader, 2);
 
     if (rv != 0 || !etf_take_atom(&reader, "ok") ||
-        etf_read_raw(&reader, &voters) != 0) {
+        etf_read_raw(&reader, &value) != 0) {
         return ERR_MALFORMED;
     }
+    reader = etf_reader_of(value);
+    is_leader = etf_read_atom(&reader, &leader) == 0;
     if (output == OPTIONS_JSON) {
-        buf_printf(text, "{\"schema\":\"quorate.member/1\",\"voters\":");
-        rv = json_put_term(text, voters);
-        buf_printf(text, "}\n");
-        return rv != 0 ? rv : buf_error(text);
+        return render_json(text, is_leader ? "leader" : "voters", value);
     }
-    reader = etf_reader_of(voters);
+    if (is_leader) {
+        return render_leader(text, value);
+    }
+    reader = etf_reader_of(value);
     rv = etf_list_begin(&reader, &list);
     rv = rv != 0 ? rv : etf_list_next(&list, &has_more);
     buf_printf(text, "VOTERS\n");
@@ -96,6 +131,13 @@ static const struct advice {
     {"timeout", NULL, CLI_EXIT_TEMPFAIL,
      "nobody knows whether it was done; see `quorate members`, then try "
      "again"},
+    {"not_a_voter", NULL, CLI_EXIT_CONFIG,
+     "only a voter can lead; see `quorate members`"},
+    {"not_up", NULL, CLI_EXIT_TEMPFAIL,
+     "the leader has no link to it; see whether it runs, then try again"},
+    {"not_taken_over", NULL, CLI_EXIT_TEMPFAIL,
+     "it did not take over in time, and another one leads; nothing was lost; "
+     "see whether it keeps up, then try again"},
     {"holds_states", "", CLI_EXIT_CONFIG,
      "too few replicas of so many sandboxes would be left; add members and "
      "create those sandboxes anew, or stop them, first"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `quorate member add` and `quorate member remove`: the call, and what its
- * answer means for people. */
+ * `quorate member add`, `remove` and `transfer`: the call, and what its answer
+ * means for people. */
 #ifndef QUORATE_CLI_MEMBER_H
 #define QUORATE_CLI_MEMBER_H
 
@@ -16,8 +16,8 @@ bool member_is_command(enum options_command command);
 /* Appends {quorum_manager, Function, Args}. */
 void member_put_call(struct buf *buf, const struct options *options);
 
-/* Appends what there is to print of {ok, Voters}: 0, ERR_MALFORMED, ERR_NOMEM,
- * ERR_LIMIT. */
+/* Appends what there is to print of {ok, Voters} or {ok, Leader}: 0,
+ * ERR_MALFORMED, ERR_NOMEM, ERR_LIMIT. */
 int member_render(struct buf *text, enum options_output output,
                   struct bytes raw) MUST_USE;
 

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "cli/arguments.h"
+#include "cli/member.h"
 #include "cli/tables.h"
 #include "config/value.h"
 
@@ -195,7 +196,7 @@ static int read_subject(struct options *options, struct buf *error)
     bool is_add = options->command == OPTIONS_MEMBER_ADD;
     struct bytes word;
 
-    if (!is_add && options->command != OPTIONS_MEMBER_REMOVE) {
+    if (!member_is_command(options->command)) {
         if (options->timeout_ms == 0) {
             options->timeout_ms = TIMEOUT_DEFAULT_MS;
         }

@@ -35,6 +35,7 @@ enum options_command {
     OPTIONS_SANDBOXES,
     OPTIONS_MEMBER_ADD,
     OPTIONS_MEMBER_REMOVE,
+    OPTIONS_MEMBER_TRANSFER,
     OPTIONS_PKI_INIT,
     OPTIONS_PKI_ISSUE,
     OPTIONS_PKI_SHOW,
@@ -89,7 +90,7 @@ struct options {
     enum options_output output;
     uint32_t timeout_ms;            /* of the whole command */
     struct options_target target;   /* of what talks to a member */
-    struct settings_member subject; /* member add, member remove */
+    struct settings_member subject; /* of `member ...` */
     const char *config_file;    /* borrowed from the arguments; NULL: none */
     struct settings settings;   /* start: all; else the cookie file only */
     struct options_local local; /* pki, cookie, log, recover */

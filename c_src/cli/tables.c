@@ -42,6 +42,8 @@ static const struct cli_command commands[] = {
                             "add a member started with --join"},
     [OPTIONS_MEMBER_REMOVE] = {"member remove", true, CLIENT, 0, "NAME@HOST", 1,
                                "remove a member, running or lost"},
+    [OPTIONS_MEMBER_TRANSFER] = {"member transfer", true, CLIENT, 0,
+                                 "NAME@HOST", 1, "make a member the leader"},
     [OPTIONS_PKI_INIT] = {"pki init", false, INIT, CLI_BIT(CLI_OPTION_DIR),
                           NULL, 0, "make the authority of a cluster for TLS"},
     [OPTIONS_PKI_ISSUE] = {"pki issue", false, ISSUE, CLI_BIT(CLI_OPTION_DIR),

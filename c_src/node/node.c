@@ -110,6 +110,7 @@ static void turn(void *arg)
     routes_turn(node);
     directory_follow(node);
     growing_tick(node);
+    transfer_turn(node);
     housekeeping(node);
     states_tick(node);
     controller_tick(node);

@@ -54,6 +54,7 @@ enum {
     NODE_LATE_TURNS_MAX = 8,          /* in which silence is not judged yet */
     NODE_RENEW_MS = 250,              /* keep-alives gathered for the log */
     NODE_ORDER_RETRY_MS = 2000,       /* an unanswered order is sent again */
+    NODE_ORDER_CHECK_MS = 200, /* the same after a change of the leader */
     NODE_RESULT_SIZE_MAX = 80 * 1024 * 1024,
     NODE_REQUEST_BYTES_MAX = 512 * 1024 * 1024, /* of arguments kept */
 };
@@ -109,6 +110,13 @@ struct link {
     size_t check_count;        /* requests that are or wait to be checked */
 };
 
+/* Who waits until another member leads, as it was asked for. */
+struct transfer_wait {
+    uint64_t request; /* its number; 0: nobody waits */
+    uint64_t to;
+    bool has_failed; /* we lead on */
+};
+
 struct node {
     const struct settings *settings;
     struct loop *loop;
@@ -129,6 +137,7 @@ struct node {
     bool is_card_saved;   /* the file is as the card is */
     bool has_new_members; /* the log said something about members */
     struct growing growing;
+    struct transfer_wait transfer;
     struct raft_change_report change_report; /* not looked at yet */
     bool is_ready;
     bool is_announced; /* to the supervisor */
@@ -219,6 +228,8 @@ void node_log_drain(struct node *node); /* finished writes */
  * the member. */
 bool node_log_disk(struct node *node, uint64_t *ret_seq);
 void node_log_hand_over(struct node *node); /* to another leader, if it can */
+/* To this voter; errors as of raft_step(). What becomes of it: transfer.c. */
+int node_log_transfer(struct node *node, uint64_t member_id) MUST_USE;
 void node_log_flush(struct node *node); /* proposes the batch, starts reads */
 void node_log_apply(struct node *node); /* applies what is committed */
 void node_log_tick(struct node *node);
@@ -297,7 +308,12 @@ void orders_close(struct node *node);
 void orders_event(struct node *node, const struct command_event *event);
 void orders_reconcile(struct node *node, struct agent *agent);
 void orders_tick(struct node *node);
+void orders_leader_changed(struct node *node);
 void orders_sealed(struct node *node, const struct state_completion *done);
+
+/* transfer.c */
+void transfer_begin(struct node *node, struct request *request);
+void transfer_turn(struct node *node);
 
 /* controller.c */
 /* Whether all is applied that was committed before this leader was elected: one

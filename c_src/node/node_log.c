@@ -134,6 +134,7 @@ static void carry_out(struct node *node, const struct raft_effects *effects)
         node->change_report = effects->change;
     }
     node->has_new_members |= effects->membership_changed;
+    node->transfer.has_failed |= effects->handover_failed;
 }
 
 static int step(struct node *node, struct raft_event *event,
@@ -232,6 +233,14 @@ void node_log_drain(struct node *node)
         event.persisted_seq = seq;
         step_surely(node, &event, &effects);
     }
+}
+
+int node_log_transfer(struct node *node, uint64_t member_id)
+{
+    struct raft_event event = {.type = RAFT_HANDOVER, .successor = member_id};
+    struct raft_effects effects;
+
+    return step(node, &event, &effects);
 }
 
 void node_log_hand_over(struct node *node)

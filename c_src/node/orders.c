@@ -344,6 +344,22 @@ void orders_close(struct node *node)
     }
 }
 
+/* What was reported meanwhile may have gone to one who took nothing any more.
+ */
+void orders_leader_changed(struct node *node)
+{
+    uint64_t due_ms = node->now_ms + NODE_ORDER_CHECK_MS;
+
+    LIST_FOREACH (item, &node->orders) {
+        struct sandbox_note *note =
+            LIST_ENTRY(item, struct sandbox_note, order_link);
+
+        if (note->order_due_ms > due_ms) {
+            note->order_due_ms = due_ms;
+        }
+    }
+}
+
 void orders_tick(struct node *node)
 {
     while (!list_is_empty(&node->orders)) {

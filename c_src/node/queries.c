@@ -395,6 +395,7 @@ bool queries_answer(struct node *node, const struct api_request *api,
     case API_RECOVER_STATE:
     case API_ADD_MEMBER:
     case API_REMOVE_MEMBER:
+    case API_TRANSFER_LEADERSHIP:
     case API_TYPES:
         return false;
     }

@@ -65,6 +65,9 @@ static void lead(struct node *node, struct request *request)
     case API_REMOVE_MEMBER:
         growing_remove(node, request);
         return;
+    case API_TRANSFER_LEADERSHIP:
+        transfer_begin(node, request);
+        return;
     case API_SELECT:
     case API_SELECT_OPTIMAL_NODE:
     case API_RECOVER_STATE:
@@ -289,6 +292,7 @@ void routes_turn(struct node *node)
         node->routed_term = term;
         take_back(node, 0);
         start_parked(node);
+        orders_leader_changed(node);
     }
 }
 

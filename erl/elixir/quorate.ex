@@ -270,6 +270,17 @@ defmodule Quorate do
   def remove_member(member, options \\ %{}), do: :quorate.remove_member(member, options)
 
   @doc """
+  Makes a voter the leader, and waits until it is.
+
+      iex> Quorate.transfer_leadership(:"nobody@127.0.0.1")
+      {:error, :not_found}
+  """
+  @spec transfer_leadership(node(), %{optional(:timeout) => pos_integer()}) ::
+          {:ok, node()} | {:error, reason()}
+  def transfer_leadership(member, options \\ %{}),
+    do: :quorate.transfer_leadership(member, options)
+
+  @doc """
   Registers a process; for `{:via, Quorate, name}`.
 
   The name is free again when the process ends. The process is killed if its

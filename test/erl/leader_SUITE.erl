@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% What the leader is for: every member reads what was acknowledged before, with
+%% Leaders. Every member reads what was acknowledged before, with
 %% its help and without passing the call on.
 -module(leader_SUITE).
 -include_lib("common_test/include/ct.hrl").
@@ -14,7 +14,8 @@ suite() ->
 
 all() ->
     [every_member_reads_what_was_written, followers_answer_themselves,
-     follower_that_stood_still, silent_majority, killed_leaders, silent_leaders].
+     follower_that_stood_still, silent_majority, killed_leaders, silent_leaders,
+     leadership_goes_round_under_load, leadership_goes_nowhere, transfer_by_command].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(leader),
@@ -160,6 +161,67 @@ served_after(Client, Others, Lose) ->
     end) || M <- Others],
     erlang:monotonic_time(millisecond) - Since.
 
+%% Handing over
+
+%% Each answer means that the new one leads; nothing acknowledged is lost, nobody
+%% waits for long.
+leadership_goes_round_under_load(Config) ->
+    Client = ?config(client, Config),
+    Worker = ?config(worker, Config),
+    [A | _] = Members = ?config(members, Config),
+    {ok, #{epoch := Epoch}} = quorate_ct:ask(Client, A, {quorate, create_sandbox},
+                                             [<<"round">>, ct_counter:spec()]),
+    Load = [ct_load:start(Client, {states, nodes_of(Config), <<"round">>, Epoch}),
+            ct_load:start(Client, {creations, nodes_of(Config)}),
+            ct_load:start(Worker, {names, round})],
+    Moved = [begin
+        Before = ct_load:progress(Load),
+        ?assertEqual({ok, To}, transfer(Client, Asked, To)),
+        ?assertMatch(#{leader := To}, quorate_ct:ask(Client, #{node => To}, {quorate, status}, [])),
+        true = quorate_ct:await(goes_on, fun() -> ct_load:progress(Load) > Before + 20 end),
+        To
+    end || _ <- lists:seq(1, 5), #{node := To} <- Members, Asked <- Members],
+    ?assertEqual(45, length(Moved)),
+    ?assert(ct_load:longest_gap(Load) < 2000),
+    Acknowledged = [ct_load:stop(L) || L <- Load],
+    ?assertEqual([], [L || All <- Acknowledged, L <- ct_load:lost(Client, nodes_of(Config), All)]).
+
+%% Each with a reason, and the leader leads on.
+leadership_goes_nowhere(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    Members = ?config(members, Config),
+    {#{node := Leading} = Leader, [#{node := To} = Silent, Other]} =
+        quorate_ct:leader(Client, Members),
+    ?assertEqual({error, not_found}, transfer(Client, Other, 'nobody@127.0.0.1')),
+    ?assertEqual({error, {badarg, node}}, transfer(Client, Other, 17)),
+    ?assertEqual({ok, Leading}, transfer(Client, Other, Leading)),
+    OsPid = os_pid(Context, Silent),
+    ok = quorate_ct:signal(OsPid, "STOP"),
+    {Took, Answer} = quorate_ct:take_time(fun() -> transfer(Client, Other, To) end),
+    ?assertEqual({error, not_taken_over}, Answer),
+    ?assert(Took < 3000),
+    ?assertMatch({ok, _}, quorate_ct:ask(Client, Leader, {quorum_manager, token}, [])),
+    ok = quorate_ct:signal(OsPid, "CONT"),
+    %% What was told to it while it stood still may make it leader even now.
+    {_, [#{node := Dead} = Victim, Left]} = quorate_ct:leader(Client, Members),
+    ok = quorate_ct:kill_member(Context, Victim),
+    true = quorate_ct:await(not_up, fun() -> transfer(Client, Left, Dead) =:= {error, not_up} end),
+    _ = quorate_ct:start_member(Context, Victim),
+    _ = quorate_ct:await_leader(Client, Members).
+
+transfer_by_command(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    {Leader, [#{node := To} | _]} = quorate_ct:leader(Client, ?config(members, Config)),
+    {0, Text, <<>>} = command(Context, Leader, ["member", "transfer", atom_to_list(To)]),
+    ?assertEqual(<<"LEADER\n", (atom_to_binary(To))/binary, "\n">>, Text),
+    {78, <<>>, Why} = command(Context, Leader, ["member", "transfer", "nobody@127.0.0.1"]),
+    ?assertMatch({_, _}, binary:match(Why, <<"there is no such member">>)).
+
+transfer(Client, Asked, To) ->
+    quorate_ct:ask(Client, Asked, {quorum_manager, transfer_leadership}, [To]).
+
 %% Helpers
 
 nodes_of(Config) ->
@@ -167,3 +229,9 @@ nodes_of(Config) ->
 
 os_pid(Context, #{node := Node}) ->
     quorate_ct:os_pid(Context, hd(string:split(atom_to_list(Node), "@"))).
+
+command(#{work := Work} = Context, #{node := Node, port := Port}, Words) ->
+    Target = lists:flatten(io_lib:format("~s=127.0.0.1:~b", [Node, Port])),
+    quorate_ct:run(Context, quorate,
+                   Words ++ ["--target", Target, "--cookie-file", filename:join(Work, "cookie")],
+                   #{}).

@@ -24,6 +24,12 @@ defmodule Quorate.QuorumManager do
   @spec status() :: map() | {:error, Quorate.reason()}
   defdelegate status(), to: :quorate
 
+  @doc "Makes a voter the leader, as `Quorate.transfer_leadership/2`."
+  @spec transfer_leadership(node(), %{optional(:timeout) => pos_integer()}) ::
+          {:ok, node()} | {:error, Quorate.reason()}
+  def transfer_leadership(member, options \\ %{}),
+    do: Quorate.transfer_leadership(member, options)
+
   @doc """
   A fencing token from a linearizable read: it never goes down.
 

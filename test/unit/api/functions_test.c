@@ -47,6 +47,10 @@ static const struct {
     {"quorum_manager", "add_member", 2, API_ADD_MEMBER, API_LEADER},
     {"quorum_manager", "remove_member", 1, API_REMOVE_MEMBER, API_LEADER},
     {"quorum_manager", "remove_member", 2, API_REMOVE_MEMBER, API_LEADER},
+    {"quorum_manager", "transfer_leadership", 1, API_TRANSFER_LEADERSHIP,
+     API_LEADER},
+    {"quorum_manager", "transfer_leadership", 2, API_TRANSFER_LEADERSHIP,
+     API_LEADER},
 };
 enum { DOCUMENTED = sizeof(documented) / sizeof(documented[0]) };
 
@@ -82,9 +86,9 @@ static void every_documented_function_is_there(void **state)
 /* What changes something beyond sandboxes is not for clients. */
 static void clients_only_read_and_run_sandboxes(void **state)
 {
-    static const char *const denied[] = {"register",        "unregister",
-                                         "replicate_state", "delete_state",
-                                         "add_member",      "remove_member"};
+    static const char *const denied[] = {
+        "register",   "unregister",    "replicate_state",    "delete_state",
+        "add_member", "remove_member", "transfer_leadership"};
 
     (void)state;
     for (size_t i = 0; i < DOCUMENTED; i++) {

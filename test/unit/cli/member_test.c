@@ -85,7 +85,7 @@ static void assert_rendered(const struct buf *term, enum options_output output,
     buf_close(&text);
 }
 
-static void the_voters_are_printed(void **state)
+static void voters_and_leader_are_printed(void **state)
 {
     struct buf term;
     struct buf text;
@@ -103,6 +103,13 @@ static void the_voters_are_printed(void **state)
     assert_rendered(&term, OPTIONS_JSON,
                     "{\"schema\":\"quorate.member/1\","
                     "\"voters\":[\"m1@h\",\"m2@h\"]}\n");
+    buf_clear(&term);
+    etf_put_tuple(&term, 2);
+    etf_put_atom(&term, "ok");
+    etf_put_atom(&term, "m2@h");
+    assert_rendered(&term, OPTIONS_TABLE, "LEADER\nm2@h\n");
+    assert_rendered(&term, OPTIONS_JSON,
+                    "{\"schema\":\"quorate.member/1\",\"leader\":\"m2@h\"}\n");
     buf_clear(&term);
     etf_put_atom(&term, "ok");
     assert_err(member_render(&text, OPTIONS_TABLE, buf_bytes(&term)),
@@ -145,7 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_words_are_whom_and_where),
         cmocka_unit_test(the_call_is_that_of_the_table),
-        cmocka_unit_test(the_voters_are_printed),
+        cmocka_unit_test(voters_and_leader_are_printed),
         cmocka_unit_test(a_failure_says_what_to_do),
     };
 
