@@ -267,7 +267,8 @@ soak: all erl deps-test
 	    $(if $(MESSAGES),MESSAGES='$(MESSAGES)') \
 	    QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/soak/run
 bench: all erl deps-test $(BENCH_PROGRAMS)
-	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/bench/run
+	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' \
+	    QUORATE_BENCH_PROGRAMS='$(CURDIR)/$B/bench' test/bench/run
 
 # docs/interop.md says what its suite sees; a run that sees something else fails.
 .PHONY: interop

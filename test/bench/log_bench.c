@@ -7,6 +7,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "bench/measure.h"
 #include "store/wal.h"
 
 #include <dirent.h>
@@ -21,9 +22,6 @@
 enum {
     ENTRY_SIZE = 128, /* bytes */
     IN_FLIGHT_MAX = 256,
-    SAMPLES_MAX = 1 << 20,
-    PLAIN_SIZE = 4096, /* bytes of a write */
-    PLAIN_FILE_SIZE = 16 * 1024 * 1024,
     REPLAY_ENTRIES = 1000000,
     REPLAY_BATCH = 1000, /* entries in a record */
 };
@@ -39,73 +37,6 @@ struct bench {
     pthread_cond_t changed;
     uint64_t done;
 };
-
-static double now_s(void)
-{
-    struct timespec now;
-
-    ensure(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int compare(const void *left, const void *right)
-{
-    const double *a = left;
-    const double *b = right;
-
-    return (*a > *b) - (*a < *b);
-}
-
-static double quantile(double *samples, size_t count, double q)
-{
-    if (count == 0) {
-        return 0;
-    }
-    qsort(samples, count, sizeof(*samples), compare);
-    return samples[(size_t)((double)(count - 1) * q)] * 1e6;
-}
-
-/* --- The disk alone ------------------------------------------------------- */
-
-static void plain(const char *dir, const char *name, int flags, double seconds,
-                  double *samples)
-{
-    static uint8_t zeros[PLAIN_FILE_SIZE] __attribute__((aligned(4096)));
-    char path[4096];
-    size_t count = 0;
-    double end;
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "%s/plain", dir);
-    fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    ensure(fd >= 0);
-    ensure(pwrite(fd, zeros, sizeof(zeros), 0) == (ssize_t)sizeof(zeros));
-    ensure(fsync(fd) == 0 && close(fd) == 0);
-    fd = open(path, O_RDWR | flags);
-    if (fd < 0) {
-        (void)printf("%-28s not possible here\n", name);
-        return;
-    }
-    end = now_s() + seconds;
-    while (count < SAMPLES_MAX) {
-        off_t offset = (off_t)(count * PLAIN_SIZE % PLAIN_FILE_SIZE);
-        double begin = now_s();
-
-        ensure(pwrite(fd, zeros, PLAIN_SIZE, offset) == PLAIN_SIZE);
-        if ((flags & O_DSYNC) == 0) {
-            ensure(fdatasync(fd) == 0);
-        }
-        samples[count] = now_s() - begin;
-        count++;
-        if (begin > end) {
-            break;
-        }
-    }
-    ensure(close(fd) == 0 && unlink(path) == 0);
-    (void)printf("%-28s %9.0f a second  p50 %6.0f us  p99 %6.0f us\n", name,
-                 (double)count / seconds, quantile(samples, count, 0.5),
-                 quantile(samples, count, 0.99));
-}
 
 /* --- The log -------------------------------------------------------------- */
 
@@ -157,7 +88,9 @@ static void empty(const char *dir)
 
     ensure(listing != NULL);
     while ((file = readdir(listing)) != NULL) {
-        if (strstr(file->d_name, ".wal") != NULL) {
+        /* And the mark that there is a log. */
+        if (strstr(file->d_name, ".wal") != NULL ||
+            strcmp(file->d_name, "log") == 0) {
             ensure(unlinkat(dirfd(listing), file->d_name, 0) == 0);
         }
     }
@@ -262,10 +195,10 @@ int main(int argc, char *argv[])
     bench.samples = mem_alloc_array(SAMPLES_MAX, sizeof(double));
     ensure(bench.samples != NULL);
     for (int run = 0; run < 2; run++) {
-        plain(dir, "4 KiB, fdatasync", 0, seconds, bench.samples);
-        plain(dir, "4 KiB, O_DSYNC", O_DSYNC, seconds, bench.samples);
-        plain(dir, "4 KiB, O_DSYNC, O_DIRECT", O_DSYNC | O_DIRECT, seconds,
-              bench.samples);
+        (void)plain(dir, "4 KiB, fdatasync", 0, seconds, bench.samples);
+        (void)plain(dir, "4 KiB, O_DSYNC", O_DSYNC, seconds, bench.samples);
+        (void)plain(dir, "4 KiB, O_DSYNC, O_DIRECT", O_DSYNC | O_DIRECT,
+                    seconds, bench.samples);
         in_flight(&bench, dir, 1, seconds);
         in_flight(&bench, dir, 16, seconds);
         in_flight(&bench, dir, 256, seconds);
