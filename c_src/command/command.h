@@ -133,7 +133,8 @@ typedef void command_event_cb(void *arg, const struct command_event *event);
 struct command_result {
     int rv; /* 0; ERR_EXISTS (sandbox/name: the one that is there; member: the
                name is that of another id);
-               ERR_NOT_FOUND; ERR_STALE_EPOCH (EXPIRE: renewed since);
+               ERR_NOT_FOUND; ERR_STALE_EPOCH (EXPIRE: renewed since; ATTACH: the
+               worker was heard since);
                ERR_CLOSED (the lease is not live); ERR_LIMIT; ERR_BUSY;
                ERR_NO_CAPACITY (worker full); ERR_STALE_REQUEST: not applied
                now, and nobody knows whether it was before */

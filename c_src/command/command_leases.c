@@ -7,7 +7,9 @@
  *                      └────────────────<────────────────┘
  *
  * A worker is remembered without a lease, so that a run that is over cannot
- * attach again. */
+ * attach again. The clock is the host's, so a run that is over while the next
+ * one has a lease is known by its older reading; after a restart of the host
+ * the lease has to run out first. */
 #include "base/err.h"
 #include "command/apply.h"
 #include "registry/tables.h"
@@ -105,6 +107,12 @@ int apply_attach(struct apply *apply)
         registry_worker(&apply->machine->registry, command->worker);
 
     apply->result->worker = worker;
+    if (worker != NULL && worker->lease != 0 &&
+        command->clock < worker->renewed_clock) {
+        /* It was on its way for long: the worker has been heard since, maybe by
+         * another member, and what it said then does not hold any more. */
+        return ERR_STALE_EPOCH;
+    }
     if (worker != NULL &&
         bytes_equal(command->incarnation,
                     bytes_of(worker->incarnation, REGISTRY_INCARNATION_SIZE))) {

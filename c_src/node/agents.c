@@ -217,7 +217,8 @@ void agents_event(struct node *node, const struct command_event *event)
     }
 }
 
-void agents_command_refused(struct node *node, const struct command *command)
+void agents_command_refused(struct node *node, const struct command *command,
+                            int rv)
 {
     struct agent *agent;
 
@@ -226,6 +227,14 @@ void agents_command_refused(struct node *node, const struct command *command)
     }
     agent = agents_find(node, command->worker);
     if (agent == NULL) {
+        return;
+    }
+    if (rv == ERR_STALE_EPOCH) {
+        /* An old word of it; the member that has it now knows better. */
+        if (command->member == node->self->id && agent->lease == 0 &&
+            agent->clock == command->clock) {
+            agent_remove(node, agent);
+        }
         return;
     }
     if (command->type == COMMAND_ATTACH

@@ -297,7 +297,8 @@ void agents_link_down(struct node *node, const struct link *link);
 void agents_tick(struct node *node);
 void agents_tell_members(struct node *node); /* there are others now */
 void agents_leave(struct node *node);        /* they are to attach elsewhere */
-void agents_command_refused(struct node *node, const struct command *command);
+void agents_command_refused(struct node *node, const struct command *command,
+                            int rv);
 void agents_event(struct node *node, const struct command_event *event);
 struct agent *agents_find(const struct node *node, struct bytes worker);
 bool agents_receive_load(struct node *node, struct bytes body);

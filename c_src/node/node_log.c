@@ -432,7 +432,7 @@ static int apply_entry(struct node *node, const struct raft_entry *entry)
             return rv;
         }
         if (result.rv != 0) {
-            agents_command_refused(node, &command);
+            agents_command_refused(node, &command, result.rv);
         }
         tell_proposers(node, entry->index, entry->term, ordinal, &result);
         ordinal++;

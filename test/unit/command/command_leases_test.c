@@ -34,16 +34,43 @@ static void attach_of_the_same_run_keeps_the_lease_and_moves(void **state)
 
     (void)given_running(f, "x", "a", lease);
     attach.member = 9;
-    attach.clock = 50; /* the agent's clock counts, even if it looks older */
+    attach.clock = 150;
     attach.capacity.cpu = 1;
     assert_ok(apply(f, attach));
     assert_int_equal(f->result.worker->lease, lease);
     assert_int_equal(f->result.worker->renewed_index, f->index);
-    assert_int_equal(f->result.worker->renewed_clock, 50);
+    assert_int_equal(f->result.worker->renewed_clock, 150);
     assert_int_equal(f->result.worker->member, 9);
     assert_int_equal(f->result.worker->capacity.cpu, 1);
     assert_int_equal(sandbox_of(f, "x")->status, SANDBOX_RUNNING);
     assert_events(f, "granted a\n");
+}
+
+/* Else its member would act by what the worker ran long ago. */
+static void an_attach_that_comes_late_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lease = given_worker(f, "a");
+    struct command late = attach_of("a", INCARNATION_1);
+    struct command renew = lease_of(COMMAND_RENEW, "a", lease);
+
+    renew.clock = 101;
+    (void)given_running(f, "x", "a", lease);
+    assert_ok(apply(f, renew));
+    assert_events(f, "renewed a\n");
+    late.member = 9;
+    assert_err(apply(f, late), ERR_STALE_EPOCH);
+    late.incarnation = text(INCARNATION_2);
+    assert_err(apply(f, late), ERR_STALE_EPOCH);
+    assert_int_equal(worker_of(f, "a")->lease, lease);
+    assert_int_equal(worker_of(f, "a")->member, 7);
+    assert_int_equal(worker_of(f, "a")->renewed_clock, 101);
+    assert_int_equal(sandbox_of(f, "x")->status, SANDBOX_RUNNING);
+    assert_events(f, "");
+    /* A host that was started anew counts from 0: once the lease is over. */
+    assert_ok(apply(f, lease_of(COMMAND_RELEASE, "a", lease)));
+    assert_ok(apply(f, late));
+    assert_int_equal(worker_of(f, "a")->renewed_clock, 100);
 }
 
 static void attach_of_a_new_run_ends_the_old_lease_first(void **state)
@@ -228,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MACHINE_TEST(first_attach_grants_a_lease),
         MACHINE_TEST(attach_of_the_same_run_keeps_the_lease_and_moves),
+        MACHINE_TEST(an_attach_that_comes_late_is_refused),
         MACHINE_TEST(attach_of_a_new_run_ends_the_old_lease_first),
         MACHINE_TEST(a_run_whose_lease_ended_may_not_attach_again),
         MACHINE_TEST(one_entry_grants_a_worker_one_lease),

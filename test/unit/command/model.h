@@ -102,6 +102,10 @@ static inline int model_attach(struct model *m, const struct command *c, int w)
     struct model_worker *worker = &m->workers[w];
     char incarnation = (char)c->incarnation.data[15];
 
+    if (worker->is_known && worker->lease != 0 &&
+        c->clock < worker->renewed_clock) {
+        return ERR_STALE_EPOCH;
+    }
     if (worker->is_known && worker->incarnation == incarnation) {
         if (worker->lease == 0) {
             return ERR_CLOSED;

@@ -88,7 +88,6 @@ static inline struct command random_command(struct rng *rng,
     c.incarnation = random_text(rng, random_incarnations, 3);
     c.reason = random_reasons[rng_below(rng, 4)];
     c.spec = c.options = c.meta = c.pid;
-    c.clock = rng_below(rng, 1000);
     c.member = 1 + rng_below(rng, 3);
     c.capacity.cpu = (uint32_t)rng_below(rng, 2) * 100;
     c.capacity.memory = (uint32_t)rng_below(rng, 2) * 100;
@@ -101,7 +100,11 @@ static inline struct command random_command(struct rng *rng,
     c.replicas[1] = 2;
     c.replicas[2] = 1;
     worker = registry_worker(registry, c.worker);
+    c.clock = rng_below(rng, 1000);
     if (worker != NULL) {
+        /* Most of them go on. */
+        c.clock = worker->renewed_clock + rng_below(rng, 100);
+        c.clock -= rng_below(rng, 8) == 0 ? c.clock / 2 : 0;
         c.lease = random_near(rng, worker->lease);
         c.renewed_index = random_near(rng, worker->renewed_index);
         if (worker->lease != 0 && rng_below(rng, 3) > 0) {
