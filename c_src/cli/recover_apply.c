@@ -276,7 +276,32 @@ static int take_states(struct recover *recover, struct buf *error)
     return 0;
 }
 
-static int write_log(struct recover *recover, struct buf *batch)
+/* As one record, which is there or not. */
+static int append(struct survivor *target, struct bytes config,
+                  struct bytes batch)
+{
+    uint64_t term = target->term + COMMAND_EPOCH_JUMP;
+    const struct raft_entry entries[] = {{.index = target->last_index + 1,
+                                          .term = term,
+                                          .type = RAFT_ENTRY_CONFIG,
+                                          .data = config},
+                                         {.index = recovery_index(target),
+                                          .term = term,
+                                          .type = RAFT_ENTRY_COMMAND,
+                                          .data = batch}};
+    struct raft_persist persist = {
+        .seq = 1, .term = term, .entries = entries, .entry_count = 2};
+
+    if (target->is_log_reset) {
+        persist.is_log_reset = true;
+        persist.base_index = target->last_index;
+        persist.base_term = target->last_term;
+    }
+
+    return survivor_append(target, &persist);
+}
+
+static int write_log(struct recover *recover)
 {
     struct survivor *target = &recover->survivors[0];
     const struct raft_membership alone = {.voters = {target->card.id},
@@ -286,29 +311,22 @@ static int write_log(struct recover *recover, struct buf *batch)
                               .epoch = COMMAND_EPOCH_JUMP,
                               .instance = target->next.cluster};
     uint8_t config[MEMBERSHIP_SIZE_MAX];
-    uint64_t term = target->term + COMMAND_EPOCH_JUMP;
-    struct raft_entry entries[2];
-    struct raft_persist persist = {
-        .seq = 1, .term = term, .entries = entries, .entry_count = 2};
+    struct buf batch;
+    int rv;
 
-    for (size_t i = 0; i < recover->count && i < REGISTRY_REPLICAS_MAX; i++) {
+    for (size_t i = 0; i < recover->count; i++) {
         command.replicas[i] = recover->survivors[i].card.id;
         command.replica_count++;
     }
-    command_encode(batch, &command);
-    if (buf_error(batch) != 0) {
-        return buf_error(batch);
+    buf_init(&batch, RAFT_PROPOSAL_SIZE_MAX);
+    command_encode(&batch, &command);
+    rv = buf_error(&batch);
+    if (rv == 0) {
+        rv = append(target, bytes_of(config, membership_encode(&alone, config)),
+                    buf_bytes(&batch));
     }
-    entries[0] = (struct raft_entry){
-        .index = target->last_index + 1,
-        .term = term,
-        .type = RAFT_ENTRY_CONFIG,
-        .data = bytes_of(config, membership_encode(&alone, config))};
-    entries[1] = (struct raft_entry){.index = target->last_index + 2,
-                                     .term = term,
-                                     .type = RAFT_ENTRY_COMMAND,
-                                     .data = buf_bytes(batch)};
-    return survivor_append(target, &persist);
+    buf_close(&batch);
+    return rv;
 }
 
 static int finish(const struct survivor *survivor)
@@ -325,7 +343,6 @@ int recover_apply(struct recover *recover, const struct options_local *local,
                   struct buf *error)
 {
     struct survivor *target = &recover->survivors[0];
-    struct buf batch;
     int rv = check_cluster(target, local->cluster, error);
 
     if (rv == 0) {
@@ -336,9 +353,7 @@ int recover_apply(struct recover *recover, const struct options_local *local,
     }
     if (rv == 0 && !target->is_recovered) {
         rv = take_states(recover, error);
-        buf_init(&batch, RAFT_PROPOSAL_SIZE_MAX);
-        rv = rv == 0 ? write_log(recover, &batch) : rv;
-        buf_close(&batch);
+        rv = rv == 0 ? write_log(recover) : rv;
     }
     if (rv == 0) {
         rv = finish(target);

@@ -13,7 +13,8 @@
 enum {
     SURVIVOR_COLUMNS = 5,
     LOST_SHOWN_MAX = 1000,
-    TEXT_SIZE_MAX = 16 * 1024 * 1024, /* bytes */
+    LOST_SIZE_MAX = 16 * 1024 * 1024, /* bytes */
+    TEXT_SIZE_MAX = 32 * 1024 * 1024, /* bytes */
     CELL_SIZE_MAX = 4200,             /* bytes */
 };
 
@@ -215,8 +216,8 @@ int recover_show(struct recover *recover, enum options_output form,
     struct buf text;
     int rv;
 
-    buf_init(&plan.lost, TEXT_SIZE_MAX);
-    buf_init(&text, 2 * TEXT_SIZE_MAX);
+    buf_init(&plan.lost, LOST_SIZE_MAX);
+    buf_init(&text, TEXT_SIZE_MAX);
     rv = look_at_states(&plan);
     if (rv != 0) {
         buf_printf(error, "the states cannot be read: %s", err_text(rv));

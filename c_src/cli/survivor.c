@@ -190,6 +190,28 @@ static void wal_done(void *arg, uint64_t seq, int status)
     (void)sem_post(&survivor->ready); /* a wait follows each write */
 }
 
+/* Whether the entries go on where the snapshot ends, as raft/start.c has it: if
+ * not, it came from a leader, and they were to give way to it. */
+static bool is_continued(const struct survivor *survivor,
+                         const struct wal_recovery *recovery)
+{
+    uint64_t index = survivor->snapshot_index;
+    uint64_t first;
+
+    if (index == 0) {
+        return true;
+    }
+    if (recovery->entry_count == 0) {
+        return false;
+    }
+    first = recovery->entries[0].index;
+    if (first == index + 1) {
+        return recovery->entries[0].term >= survivor->last_term;
+    }
+    return first <= index && index - first < recovery->entry_count &&
+           recovery->entries[index - first].term == survivor->last_term;
+}
+
 static int read_log(struct survivor *survivor, struct buf *error)
 {
     struct wal_config config = {.dir = survivor->dir,
@@ -203,12 +225,15 @@ static int read_log(struct survivor *survivor, struct buf *error)
     if (rv != 0) {
         return rv;
     }
-    for (size_t i = 0; rv == 0 && i < recovery.entry_count; i++) {
+    survivor->is_log_reset = !is_continued(survivor, &recovery);
+    for (size_t i = 0;
+         rv == 0 && !survivor->is_log_reset && i < recovery.entry_count; i++) {
         if (recovery.entries[i].index > survivor->last_index) {
             rv = apply_entry(survivor, &recovery.entries[i]);
         }
     }
-    survivor->term = recovery.term;
+    survivor->term = recovery.term > survivor->last_term ? recovery.term
+                                                         : survivor->last_term;
     wal_recovery_close(&recovery);
     if (rv == ERR_UNSUPPORTED) {
         buf_printf(error,

@@ -29,6 +29,8 @@ struct survivor {
     uint64_t term;     /* seen */
     uint64_t last_term; /* of the last entry; with its index, the position */
     uint64_t last_index;
+    bool is_log_reset; /* the snapshot is all that counts: the next write to
+                          the log begins behind it */
     uint64_t snapshot_index;           /* surely committed; 0: not known */
     struct raft_membership membership; /* the newest, committed or not */
     struct command_machine machine;
