@@ -226,7 +226,7 @@ void results_put_nodes(struct buf *buf, const struct bytes *names, size_t count)
 
 void results_put_status(struct buf *buf, const struct results_status *status)
 {
-    etf_put_map(buf, 17);
+    etf_put_map(buf, 18);
     put_key_node(buf, "name", status->name);
     etf_put_atom(buf, "version");
     etf_put_string_binary(buf, status->version);
@@ -256,6 +256,14 @@ void results_put_status(struct buf *buf, const struct results_status *status)
     put_key_u64(buf, "cut_for_input", status->links.cut_for_input);
     put_key_u64(buf, "cut_for_unread", status->links.cut_for_unread);
     put_key_u64(buf, "cut_for_memory", status->links.cut_for_memory);
+    etf_put_atom(buf, "snapshot");
+    etf_put_map(buf, 6);
+    put_key_u64(buf, "index", status->snapshot.index);
+    put_key_u64(buf, "bytes", status->snapshot.bytes);
+    put_key_u64(buf, "time", status->snapshot.time);
+    put_key_u64(buf, "taken", status->snapshot.taken);
+    put_key_u64(buf, "failed", status->snapshot.failed);
+    put_key_u64(buf, "installed", status->snapshot.installed);
 }
 
 void results_put_member(struct buf *buf, const struct results_member *member)

@@ -77,6 +77,15 @@ struct results_status {
         uint64_t cut_for_unread;    /* for what it did not read */
         uint64_t cut_for_memory;    /* we had none */
     } links;
+    /* The newest snapshot of the state; and since the start. */
+    struct {
+        uint64_t index; /* 0: there is none */
+        uint64_t bytes;
+        uint64_t time; /* when it was written or came in: Unix time, seconds */
+        uint64_t taken;
+        uint64_t failed;
+        uint64_t installed; /* that came from a leader */
+    } snapshot;
 };
 void results_put_status(struct buf *buf, const struct results_status *status);
 

@@ -59,4 +59,17 @@ static inline struct list *list_take_first(struct list *head)
     return node;
 }
 
+/* Moves all nodes of `from` to the end of `to`. */
+static inline void list_append_all(struct list *to, struct list *from)
+{
+    if (list_is_empty(from)) {
+        return;
+    }
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 #endif

@@ -93,12 +93,11 @@ void *map_get(const struct map *map, struct bytes key)
     return map->slots[find_slot(map, key, map_hash(map->seed, key))].value;
 }
 
-static int grow(struct map *map)
+static int resize(struct map *map, size_t slot_count)
 {
     struct map bigger = *map;
 
-    bigger.slot_count =
-        map->slot_count == 0 ? SLOT_COUNT_MIN : map->slot_count * 2;
+    bigger.slot_count = slot_count;
     bigger.slots = mem_alloc_array(bigger.slot_count, sizeof(*bigger.slots));
     if (bigger.slots == NULL) {
         return ERR_NOMEM;
@@ -113,6 +112,25 @@ static int grow(struct map *map)
     mem_free(map->slots);
     *map = bigger;
     return 0;
+}
+
+/* At most three quarters full, so that probing stays short. */
+static bool has_room(size_t slot_count, size_t count)
+{
+    return count * 4 <= slot_count * 3;
+}
+
+int map_reserve(struct map *map, size_t count)
+{
+    size_t slot_count = map->slot_count == 0 ? SLOT_COUNT_MIN : map->slot_count;
+
+    if (count > map->count_max) {
+        return ERR_LIMIT;
+    }
+    while (!has_room(slot_count, count)) {
+        slot_count *= 2;
+    }
+    return slot_count == map->slot_count ? 0 : resize(map, slot_count);
 }
 
 int map_put(struct map *map, struct bytes key, void *value)
@@ -132,9 +150,8 @@ int map_put(struct map *map, struct bytes key, void *value)
     if (map->count >= map->count_max) {
         return ERR_LIMIT;
     }
-    /* At most three quarters full, so that probing stays short. */
-    if ((map->count + 1) * 4 > map->slot_count * 3) {
-        int rv = grow(map);
+    if (!has_room(map->slot_count, map->count + 1)) {
+        int rv = map_reserve(map, map->count + 1);
 
         if (rv != 0) {
             return rv;

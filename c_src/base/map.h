@@ -32,6 +32,10 @@ struct map {
 /* An empty map for at most `count_max` entries. Allocates nothing. */
 void map_init(struct map *map, size_t count_max, uint64_t seed);
 
+/* Makes room for so many entries in all, so that adding them moves nothing.
+ * ERR_LIMIT: more than it may have; ERR_NOMEM. */
+int map_reserve(struct map *map, size_t count) MUST_USE;
+
 /* Frees the table; keys and values are the caller's. NULL is allowed. */
 void map_close(struct map *map);
 

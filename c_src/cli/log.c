@@ -32,7 +32,7 @@ static int read_snapshot(struct wal_walk *walk, bool is_deep)
     struct snapshot_reader reader;
     struct bytes data;
     uint64_t index;
-    int rv = snapshot_newest(walk->dir, &index);
+    int rv = snapshot_newest(walk->dir, UINT64_MAX, &index);
 
     walk->is_cover_known = rv == 0;
     if (rv != 0 || index == 0) {

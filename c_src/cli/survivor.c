@@ -115,7 +115,8 @@ static int read_snapshot(struct survivor *survivor, struct buf *error)
 {
     struct snapshot_reader reader;
     int dir_fd;
-    int rv = snapshot_newest(survivor->dir, &survivor->snapshot_index);
+    int rv =
+        snapshot_newest(survivor->dir, UINT64_MAX, &survivor->snapshot_index);
 
     if (rv != 0 || survivor->snapshot_index == 0) {
         return rv;

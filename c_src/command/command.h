@@ -175,6 +175,12 @@ void command_machine_close(struct command_machine *machine);
  * far, if that is the last one applied. */
 uint64_t command_epoch(const struct command_machine *machine, uint64_t index);
 
+/* Gives `to`, which is closed or was never used, all of `from` but the
+ * callback, which it gets from here; `from` is empty then. */
+void command_machine_move(struct command_machine *to,
+                          struct command_machine *from,
+                          command_event_cb *event_cb, void *event_arg);
+
 /* Applies one command of the entry at `index` (not decreasing; the same for
  * the commands of one entry). One whose request id was applied before changes
  * nothing and gets the same result; what it was about may be gone by now, and

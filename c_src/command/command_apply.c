@@ -26,6 +26,17 @@ void command_machine_close(struct command_machine *machine)
     }
 }
 
+void command_machine_move(struct command_machine *to,
+                          struct command_machine *from,
+                          command_event_cb *event_cb, void *event_arg)
+{
+    *to = *from;
+    registry_move(&to->registry, &from->registry);
+    to->event_cb = event_cb;
+    to->event_arg = event_arg;
+    command_machine_init(from, 0, NULL, NULL);
+}
+
 static void emit(struct apply *apply, struct command_event *event)
 {
     struct command_machine *machine = apply->machine;

@@ -73,6 +73,22 @@ static uint64_t last_epoch(const struct command_restore *restore)
     return command_epoch(restore->machine, restore->machine->applied_index);
 }
 
+/* What the tables refuse is the fault of the bytes. */
+static int blame_bytes(int rv)
+{
+    return rv == ERR_EXISTS || rv == ERR_LIMIT ? ERR_MALFORMED : rv;
+}
+
+/* At once, so that the tables need not grow, and move, a dozen times. */
+static int make_room(struct command_restore *restore)
+{
+    struct registry *registry = &restore->machine->registry;
+    int rv = map_reserve(&registry->sandboxes, restore->sandbox_total);
+
+    rv = rv == 0 ? map_reserve(&registry->names, restore->name_total) : rv;
+    return blame_bytes(rv);
+}
+
 static int restore_header(struct command_restore *restore,
                           struct fields *fields)
 {
@@ -96,7 +112,10 @@ static int restore_header(struct command_restore *restore,
     }
     restore->workers =
         mem_alloc_array(restore->worker_total, sizeof(struct worker *));
-    return restore->workers == NULL ? ERR_NOMEM : 0;
+    if (restore->workers == NULL) {
+        return ERR_NOMEM;
+    }
+    return make_room(restore);
 }
 
 /* Epochs are checked against it, so it comes before all that has one. */
@@ -206,12 +225,6 @@ static bool sandbox_is_valid(const struct command_restore *restore,
            sandbox->priority <= REGISTRY_PRIORITY_MAX &&
            registry_replicas_are_valid(sandbox->replicas,
                                        sandbox->replica_count);
-}
-
-/* The tables say what is wrong with it; that it was in the bytes is more. */
-static int blame_bytes(int rv)
-{
-    return rv == ERR_EXISTS || rv == ERR_LIMIT ? ERR_MALFORMED : rv;
 }
 
 static int restore_sandbox(struct command_restore *restore,

@@ -54,6 +54,8 @@ static const struct setting schema[] = {
      1800000, "how long the leader waits before it gives away"},
     {"state_map_size", SETTING_SIZE, FIELD(state_map_size), "64GiB", 16 * MIB,
      16 * TIB, "the most that all states may take on disk"},
+    {"snapshot_log_size", SETTING_SIZE, FIELD(snapshot_log_size), "64MiB",
+     1 * MIB, 16384 * MIB, "so much log at least between two snapshots"},
     {"requests_max", SETTING_NUMBER, FIELD(requests_max), "65536", 1, 1000000,
      "the most requests in flight"},
     {"supervised", SETTING_BOOL, FIELD(supervised), "false", 0, 0,

@@ -97,11 +97,12 @@ struct settings {
     enum settings_log_level log_level;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;
-    uint32_t ttl_owner_ms;   /* an owner may act after a renewal */
-    uint32_t stop_budget_ms; /* to kill what runs without a lease */
-    uint32_t ttl_leader_ms;  /* the leader waits before it gives away */
-    uint64_t state_map_size; /* bytes; a multiple of 4096 */
-    uint32_t requests_max;   /* in flight, then ERR_BUSY */
+    uint32_t ttl_owner_ms;      /* an owner may act after a renewal */
+    uint32_t stop_budget_ms;    /* to kill what runs without a lease */
+    uint32_t ttl_leader_ms;     /* the leader waits before it gives away */
+    uint64_t state_map_size;    /* bytes; a multiple of 4096 */
+    uint64_t snapshot_log_size; /* bytes between two snapshots, at least */
+    uint32_t requests_max;      /* in flight, then ERR_BUSY */
     uint8_t origins[SETTINGS_COUNT_MAX]; /* enum settings_origin, by setting */
 };
 

@@ -67,6 +67,9 @@ int sys_sync_dir(const char *dir) MUST_USE;
  * they are. 0, or ERR_BADARG or ERR_IO with the reason in errno. */
 int sys_make_dirs(const char *dir) MUST_USE;
 
+/* The wall clock: seconds since 1970. Only for people to read. */
+uint64_t sys_wall_s(void);
+
 /* Resident memory of this process in bytes; 0 if unknown. */
 uint64_t sys_resident_bytes(void);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -272,6 +273,11 @@ int sys_create_file(const char *path, struct bytes content)
 }
 
 /* --- Memory --------------------------------------------------------------- */
+
+uint64_t sys_wall_s(void)
+{
+    return (uint64_t)time(NULL);
+}
 
 uint64_t sys_resident_bytes(void)
 {

@@ -163,6 +163,46 @@ void agents_tell_members(struct node *node)
     }
 }
 
+/* Whether the lease that this agent has here is one that owns. */
+static bool is_live(const struct node *node, const struct agent *agent)
+{
+    const struct worker *worker =
+        registry_worker(&node->machine.registry, agent->worker);
+
+    return agent->lease != 0 && worker != NULL &&
+           worker->lease == agent->lease && worker->member == node->self->id;
+}
+
+static struct agent *find_stray(const struct node *node)
+{
+    struct agent *agent;
+    size_t position = 0;
+
+    while ((agent = map_next(&node->agents, &position)) != NULL) {
+        if (!is_live(node, agent)) {
+            break;
+        }
+    }
+    return agent;
+}
+
+void agents_restored(struct node *node)
+{
+    struct agent *agent;
+    size_t position = 0;
+
+    /* They attach again at once, here or elsewhere, and say what they run: so
+     * they are told of all that befell meanwhile. Leases stay as they are. */
+    while ((agent = map_next(&node->agents, &position)) != NULL) {
+        if (agent->link != NULL) {
+            peer_cut(agent->link->peer, "this member took over a snapshot");
+        }
+    }
+    while ((agent = find_stray(node)) != NULL) {
+        agent_remove(node, agent);
+    }
+}
+
 static void send_lease_lost(struct node *node, const struct agent *agent)
 {
     struct buf *body = node_result(node);

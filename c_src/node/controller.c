@@ -348,6 +348,34 @@ void controller_role_changed(struct node *node)
     }
 }
 
+/* The note of a worker that is gone, or NULL. */
+static struct worker_note *find_stray(const struct node *node)
+{
+    struct worker_note *note;
+    size_t position = 0;
+
+    while ((note = map_next(&node->worker_notes, &position)) != NULL) {
+        if (registry_worker(&node->machine.registry, note->name) == NULL) {
+            break;
+        }
+    }
+    return note;
+}
+
+void controller_restored(struct node *node)
+{
+    struct worker_note *note;
+    size_t position = 0;
+
+    while ((note = find_stray(node)) != NULL) {
+        mem_free(map_remove(&node->worker_notes, note->name));
+    }
+    while ((note = map_next(&node->worker_notes, &position)) != NULL) {
+        note->renewed_ms = node->now_ms; /* when, nobody can tell */
+        note->expire_index = 0;
+    }
+}
+
 void controller_event(struct node *node, const struct command_event *event)
 {
     struct worker_note *note;

@@ -105,6 +105,7 @@ static void turn(void *arg)
     node->now_ms = loop_now_ms(node->loop);
     node_log_drain(node);
     states_drain(node);
+    node_snapshot_tick(node);
     node_log_tick(node);
     node_log_apply(node);
     routes_turn(node);

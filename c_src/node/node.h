@@ -9,7 +9,8 @@
  *                       └──replica─────────▶ states         controller
  *
  * Files: node.c (life), node_log.c (the log's shell), node_log_disk.c (its
- * disk), links.c (peers, members), growing.h (who the members are), agents.c
+ * disk), node_snapshot.h (what lets it be cut), links.c (peers, members),
+ * growing.h (who the members are), agents.c
  * (attached workers), orders.c (starts and stops), controller.c (the leader's
  * work), requests.c (calls under way), retries.c
  * (those that are asked again), access.c (what a peer may), secrets.c
@@ -32,6 +33,7 @@
 #include "io/peers.h"
 #include "io/sys.h"
 #include "node/growing.h"
+#include "node/node_snapshot.h"
 #include "placement/placement.h"
 #include "raft/raft.h"
 #include "security/cookies.h"
@@ -172,6 +174,7 @@ struct node {
     uint64_t read_id;
 
     struct command_machine machine;
+    struct node_snapshot snapshot;
 
     /* controller.c */
     struct placement_view view; /* of the last selection */
@@ -237,6 +240,8 @@ void node_log_receive(struct node *node, const struct link *link,
                       struct bytes message);
 void node_log_link_lost(struct node *node, uint64_t member_id);
 bool node_log_is_leader(const struct node *node);
+/* An event that the core takes unless memory is gone; then the member ends. */
+void node_log_tell(struct node *node, struct raft_event *event);
 /* Asks for another membership; leader only. Errors as of raft_step(). */
 int node_log_change(struct node *node,
                     const struct raft_membership *target) MUST_USE;
@@ -300,6 +305,8 @@ void agents_leave(struct node *node);        /* they are to attach elsewhere */
 void agents_command_refused(struct node *node, const struct command *command,
                             int rv);
 void agents_event(struct node *node, const struct command_event *event);
+/* The state is another one: agents are to say anew what they run. */
+void agents_restored(struct node *node);
 struct agent *agents_find(const struct node *node, struct bytes worker);
 bool agents_receive_load(struct node *node, struct bytes body);
 
@@ -310,6 +317,7 @@ void orders_event(struct node *node, const struct command_event *event);
 void orders_reconcile(struct node *node, struct agent *agent);
 void orders_tick(struct node *node);
 void orders_leader_changed(struct node *node);
+void orders_leave(struct node *node); /* forgets what is not answered */
 void orders_sealed(struct node *node, const struct state_completion *done);
 
 /* transfer.c */
@@ -323,6 +331,7 @@ bool controller_is_up_to_date(const struct node *node);
 void controller_tick(struct node *node);
 void controller_event(struct node *node, const struct command_event *event);
 void controller_role_changed(struct node *node);
+void controller_restored(struct node *node); /* the state is another one */
 
 /* states.c */
 /* `shared`: the bytes that the message is in, if others may hold them. */

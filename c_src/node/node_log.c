@@ -10,6 +10,7 @@
 
 enum {
     APPLY_ENTRIES_A_TURN = 4096, /* then other work gets its turn */
+    ENTRY_OVERHEAD = 64,         /* bytes of the log beside the data */
     EXIT_IOERR = 74,
     EXIT_SOFTWARE = 70,
 };
@@ -32,6 +33,7 @@ void node_log_close(struct node *node)
         proposals_drop(node, &node->batch_proposals);
         proposals_drop(node, &node->proposals);
     }
+    node_snapshot_close(node);
     wal_close(node->wal);
     raft_free(node->raft);
     node->wal = NULL;
@@ -135,6 +137,7 @@ static void carry_out(struct node *node, const struct raft_effects *effects)
     }
     node->has_new_members |= effects->membership_changed;
     node->transfer.has_failed |= effects->handover_failed;
+    node_snapshot_carry_out(node, effects);
 }
 
 static int step(struct node *node, struct raft_event *event,
@@ -161,6 +164,13 @@ static void step_surely(struct node *node, struct raft_event *event,
     int rv = step(node, event, effects);
 
     ensure(rv == 0 || rv == ERR_NOMEM);
+}
+
+void node_log_tell(struct node *node, struct raft_event *event)
+{
+    struct raft_effects effects;
+
+    step_surely(node, event, &effects);
 }
 
 int node_log_change(struct node *node, const struct raft_membership *target)
@@ -478,6 +488,7 @@ void node_log_apply(struct node *node)
             return;
         }
         node->machine.applied_index = index;
+        node->snapshot.log_bytes += entry.data.size + ENTRY_OVERHEAD;
         tell_proposers(node, index, entry.term, 0, NULL);
     }
     if (last >= first) {

@@ -6,6 +6,7 @@
 
 enum {
     OUTGOING_SIZE_MAX = 1024 * 1024,
+    TRAILING_SIZE_MAX = 16 * 1024 * 1024,
     EXIT_IOERR = 74,
 };
 
@@ -29,18 +30,30 @@ static void wal_full(void *arg, bool is_full)
     loop_wake(node->loop);
 }
 
-static int open_raft(struct node *node, const struct wal_recovery *recovery)
+/* Of what stays in the log behind a snapshot, for members that are late. */
+static uint64_t trailing_size(const struct node *node)
+{
+    uint64_t size = node->settings->snapshot_log_size / 4;
+
+    return size < TRAILING_SIZE_MAX ? size : TRAILING_SIZE_MAX;
+}
+
+static int open_raft(struct node *node, const struct wal_recovery *recovery,
+                     const struct raft_snapshot *snapshot)
 {
     struct raft_config config = {
         .id = node->self->id,
         .election_timeout_ms = node->settings->election_timeout_ms,
         .heartbeat_interval_ms = node->settings->heartbeat_interval_ms,
         .seed = rng_next(&node->rng),
+        .trailing_size = trailing_size(node),
     };
-    struct raft_recovered recovered = {.term = recovery->term,
-                                       .voted_for = recovery->voted_for,
-                                       .entries = recovery->entries,
-                                       .entry_count = recovery->entry_count};
+    struct raft_recovered recovered = {
+        .term = recovery->term,
+        .voted_for = recovery->voted_for,
+        .snapshot = snapshot->index == 0 ? NULL : snapshot,
+        .entries = recovery->entries,
+        .entry_count = recovery->entry_count};
     const struct card *card = &node->card;
 
     for (uint32_t i = 0; i < card->voter_count; i++) {
@@ -66,15 +79,36 @@ static int check_owner(const struct node *node,
     return ERR_CORRUPT;
 }
 
-int node_log_open(struct node *node, struct buf *error)
+/* What the disk has: a state, and the log from there on. */
+static int recover(struct node *node, struct raft_snapshot *ret_snapshot,
+                   struct wal_recovery *ret_recovery, struct buf *error)
 {
     struct wal_config config = {.dir = node->settings->data_dir,
                                 .is_begun = node->is_card_saved,
                                 .done = wal_done,
                                 .full = wal_full,
                                 .arg = node};
+    int rv = node_snapshot_restore(node, ret_snapshot, error);
+
+    if (rv != 0) {
+        return rv;
+    }
+    if (error->size > 0) {
+        buf_printf(error, ". Without it: ");
+    }
+    config.covered_index = ret_snapshot->index;
+    rv = wal_open(&config, ret_recovery, error, &node->wal);
+    if (rv == 0) {
+        buf_clear(error); /* an older snapshot does, or none */
+    }
+    return rv;
+}
+
+int node_log_open(struct node *node, struct buf *error)
+{
+    struct raft_snapshot snapshot;
     struct wal_recovery recovery = {0};
-    int rv = wal_open(&config, &recovery, error, &node->wal);
+    int rv;
 
     buf_init(&node->batch, RAFT_PROPOSAL_SIZE_MAX);
     buf_init(&node->outgoing, OUTGOING_SIZE_MAX);
@@ -83,6 +117,7 @@ int node_log_open(struct node *node, struct buf *error)
     list_init(&node->reads);
     list_init(&node->reads_pending);
     list_init(&node->reads_confirmed);
+    rv = recover(node, &snapshot, &recovery, error);
     if (rv != 0) {
         return rv;
     }
@@ -91,17 +126,18 @@ int node_log_open(struct node *node, struct buf *error)
         wal_recovery_close(&recovery);
         return rv;
     }
-    rv = open_raft(node, &recovery);
+    rv = open_raft(node, &recovery, &snapshot);
     if (rv != 0) {
         buf_printf(error, "the log cannot be used: %s", err_text(rv));
     } else {
         log_line(LOG_INFO, "log_recovered",
-                 "entries=%zu term=%llu torn_bytes=%llu", recovery.entry_count,
+                 "snapshot=%llu entries=%zu term=%llu torn_bytes=%llu",
+                 (unsigned long long)snapshot.index, recovery.entry_count,
                  (unsigned long long)recovery.term,
                  (unsigned long long)recovery.torn_bytes);
     }
     wal_recovery_close(&recovery);
-    return rv;
+    return rv == 0 ? node_snapshot_open(node, error) : rv;
 }
 
 /* Whoever waits for room acknowledges nothing and votes for nobody meanwhile.

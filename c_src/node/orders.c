@@ -360,6 +360,13 @@ void orders_leader_changed(struct node *node)
     }
 }
 
+void orders_leave(struct node *node)
+{
+    /* Only out of the ring: the notes go with their sandboxes. */
+    while (list_take_first(&node->orders) != NULL) {
+    }
+}
+
 void orders_tick(struct node *node)
 {
     while (!list_is_empty(&node->orders)) {

@@ -44,6 +44,17 @@ static void count_links(const struct node *node, struct results_status *status)
     status->links.cut_for_memory = ended[PEERS_END_MEMORY];
 }
 
+static void describe_snapshot(const struct node_snapshot *snapshot,
+                              struct results_status *status)
+{
+    status->snapshot.index = snapshot->last_index;
+    status->snapshot.bytes = snapshot->last_size;
+    status->snapshot.time = snapshot->last_time_s;
+    status->snapshot.taken = snapshot->taken_count;
+    status->snapshot.failed = snapshot->failed_count;
+    status->snapshot.installed = snapshot->installed_count;
+}
+
 static void put_status(struct node *node, const struct api_request *api,
                        struct buf *result)
 {
@@ -74,6 +85,7 @@ static void put_status(struct node *node, const struct api_request *api,
         status.workers += worker->lease != 0;
     }
     count_links(node, &status);
+    describe_snapshot(&node->snapshot, &status);
     results_put_status(result, &status);
 }
 

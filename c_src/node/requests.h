@@ -26,6 +26,7 @@ struct request {
     uint64_t passed_term;      /* in which term */
     uint64_t refused_term;     /* of which nobody leads any more */
     uint64_t seen_index;       /* of a read: the least that it has to see */
+    bool waits_for_sandbox;    /* in the note of one */
     bool is_unknown; /* it may have been carried out: retries.c has to know */
     uint64_t parked_until_ms; /* while no leader is known */
     struct api_request api;   /* borrows from `args` */
@@ -170,6 +171,9 @@ void sandboxes_claimed(struct node *node, struct request *request,
                        const struct command_result *result);
 void sandboxes_stopped(struct node *node, struct request *request,
                        const struct command_result *result);
+/* The sandboxes that requests wait for are no more: nobody knows what became of
+ * them. */
+void sandboxes_leave(struct node *node);
 void sandboxes_event(struct node *node, const struct command_event *event);
 
 /* names.c */

@@ -50,7 +50,28 @@ static void wait_for(struct node *node, struct request *request,
         request_fail(node, request, ERR_NOMEM);
         return;
     }
+    request->waits_for_sandbox = true;
     list_append(&note->waiters, &request->queue);
+}
+
+void sandboxes_leave(struct node *node)
+{
+    struct list waiters;
+    struct list *first;
+    struct request *request;
+    size_t position = 0;
+
+    list_init(&waiters);
+    while ((request = map_next(&node->requests, &position)) != NULL) {
+        if (request->waits_for_sandbox) {
+            list_remove(&request->queue);
+            list_append(&waiters, &request->queue);
+        }
+    }
+    while ((first = list_take_first(&waiters)) != NULL) {
+        request_fail(node, LIST_ENTRY(first, struct request, queue),
+                     ERR_TIMEOUT);
+    }
 }
 
 static void claim_again(struct node *node, struct request *request);

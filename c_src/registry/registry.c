@@ -44,6 +44,18 @@ void registry_close(struct registry *registry)
     registry_walk_init(&registry->walk);
 }
 
+void registry_move(struct registry *to, struct registry *from)
+{
+    ensure(from->walk.visit == NULL);
+    *to = *from;
+    list_init(&to->unplaced);
+    list_init(&to->walk.seen);
+    list_init(&to->walk.waiting);
+    list_append_all(&to->unplaced, &from->unplaced);
+    list_append_all(&to->walk.seen, &from->walk.seen);
+    registry_init(from, 0);
+}
+
 struct worker *registry_worker(const struct registry *registry,
                                struct bytes name)
 {

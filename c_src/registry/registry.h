@@ -127,6 +127,9 @@ struct registry {
 
 void registry_init(struct registry *registry, uint64_t seed);
 void registry_close(struct registry *registry);
+/* Gives `to`, which is closed or was never used, all of `from`; that is empty
+ * then. Records stay where they are. No walk may be under way. */
+void registry_move(struct registry *to, struct registry *from);
 void registry_check(const struct registry *registry); /* the invariants */
 
 struct worker *registry_worker(const struct registry *registry,

@@ -5,19 +5,6 @@
 
 #include "base/ensure.h"
 
-/* All of `from` to the end of `to`. */
-static void splice(struct list *to, struct list *from)
-{
-    if (list_is_empty(from)) {
-        return;
-    }
-    from->next->prev = to->prev;
-    to->prev->next = from->next;
-    from->prev->next = to;
-    to->prev = from->prev;
-    list_init(from);
-}
-
 static void visit(struct registry_walk *walk, struct registry_item *item)
 {
     list_remove(&item->link);
@@ -38,7 +25,7 @@ void registry_walk_begin(struct registry *registry, registry_visit_cb *visit_cb,
 
     ensure(walk->visit == NULL);
     ensure(list_is_empty(&walk->waiting));
-    splice(&walk->waiting, &walk->seen);
+    list_append_all(&walk->waiting, &walk->seen);
     walk->round++;
     walk->visit = visit_cb;
     walk->arg = arg;
@@ -62,7 +49,7 @@ void registry_walk_stop(struct registry *registry)
     struct registry_walk *walk = &registry->walk;
 
     walk->visit = NULL;
-    splice(&walk->seen, &walk->waiting);
+    list_append_all(&walk->seen, &walk->waiting);
 }
 
 void registry_walk_init(struct registry_walk *walk)

@@ -124,6 +124,7 @@ static int read_footer(struct snapshot_reader *reader, const char *dir,
              REMEDY);
         return ERR_CORRUPT;
     }
+    reader->written_s = (uint64_t)status.st_mtim.tv_sec;
     rv = read_all(reader->fd, bytes, sizeof(bytes), expected - sizeof(bytes));
     if (rv == 0 && snapshot_footer_check(bytes_of(bytes, sizeof(bytes)),
                                          &reader->meta) != 0) {
@@ -241,7 +242,7 @@ void snapshot_reader_tell(const struct snapshot_reader *reader, const char *dir,
 
 /* --- The directory ------------------------------------------------------- */
 
-int snapshot_newest(const char *dir, uint64_t *ret_index)
+int snapshot_newest(const char *dir, uint64_t below, uint64_t *ret_index)
 {
     DIR *listing = opendir(dir);
     const struct dirent *file;
@@ -255,7 +256,7 @@ int snapshot_newest(const char *dir, uint64_t *ret_index)
     while ((file = readdir(listing)) != NULL) {
         uint64_t index = snapshot_name_index(file->d_name, SNAPSHOT_WHOLE);
 
-        newest = index > newest ? index : newest;
+        newest = index > newest && index < below ? index : newest;
         errno = 0;
     }
     is_failed = errno != 0;
@@ -265,6 +266,15 @@ int snapshot_newest(const char *dir, uint64_t *ret_index)
     }
     *ret_index = newest;
     return 0;
+}
+
+void snapshot_remove(int dir_fd, uint64_t index)
+{
+    char name[SNAPSHOT_NAME_SIZE];
+
+    snapshot_name(index, SNAPSHOT_WHOLE, name);
+    (void)unlinkat(dir_fd, name, 0);
+    (void)fsync(dir_fd);
 }
 
 static bool is_old(const char *name, uint64_t newest, uint64_t needed)

@@ -14,9 +14,10 @@
 struct snapshot_reader {
     int fd; /* owned; -1: closed */
     struct snapshot_meta meta;
-    uint64_t position; /* of snapshot_reader_next() */
-    uint32_t checksum; /* of the chunks that it went over */
-    struct buf chunk;  /* the last one that was read, with its header */
+    uint64_t position;  /* of snapshot_reader_next() */
+    uint32_t checksum;  /* of the chunks that it went over */
+    uint64_t written_s; /* when, by the wall clock: seconds since 1970 */
+    struct buf chunk;   /* the last one that was read, with its header */
 };
 
 void snapshot_reader_init(struct snapshot_reader *reader);
@@ -43,9 +44,14 @@ int snapshot_reader_read(struct snapshot_reader *reader, uint64_t offset,
 void snapshot_reader_tell(const struct snapshot_reader *reader, const char *dir,
                           struct buf *error);
 
-/* The index of the newest file that has the name of a whole snapshot; 0: there
- * is none. ERR_IO. */
-int snapshot_newest(const char *dir, uint64_t *ret_index) MUST_USE;
+/* The index of the newest file that has the name of a whole snapshot, of those
+ * below an index; 0: there is none. ERR_IO. */
+int snapshot_newest(const char *dir, uint64_t below,
+                    uint64_t *ret_index) MUST_USE;
+
+/* Removes a whole one that turned out to be of no use. If it stays, the next
+ * start finds it as useless as it was now. */
+void snapshot_remove(int dir_fd, uint64_t index);
 
 /* Removes the whole ones older than both indexes, and all that is left over
  * of files older than `newest` or as old, which is on disk. */

@@ -468,6 +468,14 @@ void snapshots_need(struct snapshots *snapshots, uint64_t index)
     pthread_mutex_unlock(&snapshots->mutex);
 }
 
+uint64_t snapshots_waiting(struct snapshots *snapshots)
+{
+    pthread_mutex_lock(&snapshots->mutex);
+    const uint64_t size = snapshots->queue_size;
+    pthread_mutex_unlock(&snapshots->mutex);
+    return size;
+}
+
 int snapshots_take(struct snapshots *snapshots,
                    struct snapshots_result *ret_result)
 {

@@ -94,6 +94,9 @@ int snapshots_read(struct snapshots *snapshots, uint64_t index, uint64_t offset,
 /* Whole ones from this index on stay, also behind a newer one. */
 void snapshots_need(struct snapshots *snapshots, uint64_t index);
 
+/* Bytes that are queued, in either direction. */
+uint64_t snapshots_waiting(struct snapshots *snapshots);
+
 /* The next result: 0 or ERR_NOT_FOUND. */
 int snapshots_take(struct snapshots *snapshots,
                    struct snapshots_result *ret_result) MUST_USE;

@@ -186,7 +186,8 @@ static void members_and_workers_are_maps(void **state)
                                     .names = 8,
                                     .uptime_ms = 9,
                                     .memory_bytes = 10,
-                                    .links = {1, 2, 3, 4, 5, 6, 7, 8, 9}};
+                                    .links = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+                                    .snapshot = {1, 2, 3, 4, 5, 6}};
     struct buf buf;
 
     (void)state;
@@ -211,7 +212,9 @@ static void members_and_workers_are_maps(void **state)
                 "uptime_ms=>9,memory_bytes=>10,consistency=>linearizable,"
                 "links=>#{up=>1,accepted=>2,"
                 "handshakes_failed=>3,closed=>4,silent=>5,replaced=>6,"
-                "cut_for_input=>7,cut_for_unread=>8,cut_for_memory=>9}}");
+                "cut_for_input=>7,cut_for_unread=>8,cut_for_memory=>9},"
+                "snapshot=>#{index=>1,bytes=>2,time=>3,taken=>4,failed=>5,"
+                "installed=>6}}");
     buf_close(&buf);
 }
 

@@ -98,7 +98,7 @@ static void the_newest_one_takes_the_place_of_older_ones(void **state)
     uint64_t newest;
 
     make_state(fixture, 2 * CHUNK + 3, 1);
-    assert_ok(snapshot_newest(fixture->dir, &newest));
+    assert_ok(snapshot_newest(fixture->dir, UINT64_MAX, &newest));
     assert_int_equal(newest, 0);
     assert_ok(take_own(fixture, snapshots, 10));
     snapshots_need(snapshots, 10); /* it is being sent */
@@ -109,7 +109,7 @@ static void the_newest_one_takes_the_place_of_older_ones(void **state)
     assert_false(has_file(fixture, 10, SNAPSHOT_WHOLE));
     assert_true(has_file(fixture, 20, SNAPSHOT_WHOLE));
     assert_ok(check_snapshot(fixture, 30));
-    assert_ok(snapshot_newest(fixture->dir, &newest));
+    assert_ok(snapshot_newest(fixture->dir, UINT64_MAX, &newest));
     assert_int_equal(newest, 30);
     snapshots_close(snapshots);
 }
@@ -330,7 +330,7 @@ static void after_a_power_cut_the_newest_one_is_whole(void **state)
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));
         status = WEXITSTATUS(status);
-        assert_ok(snapshot_newest(fixture->dir, &newest));
+        assert_ok(snapshot_newest(fixture->dir, UINT64_MAX, &newest));
         assert_true(newest >= 10);
         assert_ok(check_snapshot(fixture, newest));
         /* The next one clears away what is left. */
