@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+enum { REPAIR_SIZE = 4096 }; /* bytes at a time */
+
 struct recovery {
     const struct wal_config *config;
     struct wal_recovery *to;
@@ -97,15 +99,47 @@ static int remove_unbegun(const struct wal_walk *walk)
     return 0;
 }
 
+/* Writes the same bytes again: a page that the kernel could not write is clean
+ * all the same, and a flush alone would leave it out (Rebello et al., "Can
+ * Applications Recover from fsync Failures?", ATC 2020). */
+static int rewrite(const struct wal_segment *segment, size_t offset, size_t end)
+{
+    uint8_t part[REPAIR_SIZE];
+    int rv = 0;
+
+    while (rv == 0 && offset < end) {
+        size_t left = end - offset;
+        size_t size = left < sizeof(part) ? left : sizeof(part);
+
+        rv = wal_segment_read(segment->fd, part, size, offset);
+        if (rv == 0) {
+            rv = wal_segment_write(segment, bytes_of(part, size), offset);
+        }
+        offset += size;
+    }
+    return rv;
+}
+
+/* What was read back may have been in the page cache only: a process that was
+ * killed, or that ended since a flush failed, leaves such bytes. The core will
+ * count on all of it, so it is made to be on disk first. */
+static int flush_unproven(const struct wal_walk *walk,
+                          const struct wal_segment *segment)
+{
+    int rv = rewrite(segment, 0, WAL_SEGMENT_HEADER_SIZE);
+
+    if (rv == 0) {
+        rv = rewrite(segment, walk->last_unproven, walk->last_end);
+    }
+    return rv != 0 ? rv : wal_segment_flush(segment);
+}
+
 static int zero_torn(const struct wal_walk *walk,
                      const struct wal_segment *segment)
 {
-    static const uint8_t zeros[4096];
+    static const uint8_t zeros[REPAIR_SIZE];
     size_t offset = walk->last_end;
 
-    if (walk->last_dirty_end <= offset) {
-        return 0;
-    }
     while (offset < walk->last_dirty_end) {
         size_t left = walk->last_dirty_end - offset;
         size_t size = left < sizeof(zeros) ? left : sizeof(zeros);
@@ -117,7 +151,7 @@ static int zero_torn(const struct wal_walk *walk,
         }
         offset += size;
     }
-    return wal_segment_flush(segment);
+    return 0;
 }
 
 static int open_tail(const struct recovery *recovery,
@@ -139,6 +173,9 @@ static int open_tail(const struct recovery *recovery,
     segment->prepared = walk->last_size;
     segment->offset = walk->last_end;
     rv = zero_torn(walk, segment);
+    if (rv == 0) {
+        rv = flush_unproven(walk, segment);
+    }
     if (size > walk->last_size) {
         wal_segment_extend(segment, size);
     }
@@ -210,11 +247,9 @@ int wal_recover(const struct wal_config *config, int dir_fd,
     to.last_index = walk->last_index;
     to.torn_bytes = walk->last_dirty_end - walk->last_end;
     *ret_recovery = to;
-    *ret_tail =
-        (struct wal_tail){.segment = segment,
-                          .files = recovery.files,
-                          .is_marked = walk->marked == walk->last_number,
-                          .sequence = walk->sequence};
+    *ret_tail = (struct wal_tail){.segment = segment,
+                                  .files = recovery.files,
+                                  .sequence = walk->sequence};
     return 0;
 }
 

@@ -18,7 +18,6 @@ struct wal_tail {
     struct wal_segment segment; /* open; fd is -1 if there is no file yet */
     struct wal_files files;     /* those that hold records, with this one */
     uint64_t sequence;          /* of the next record */
-    bool is_marked;             /* the mark names this segment */
 };
 
 /* `dir_fd` is open on `config->dir`; results as of wal_open(). */

@@ -5,7 +5,6 @@
 #include "store/wal_record.h"
 #include "store/wal_segment.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,24 +18,6 @@ enum { SECTOR_SIZE = 512 };
 static bool is_zero(const uint8_t *data, size_t size)
 {
     return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
-}
-
-static int read_all(int fd, uint8_t *data, size_t size)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t count = pread(fd, data + done, size - done, (off_t)done);
-
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count <= 0) {
-            return ERR_IO;
-        }
-        done += (size_t)count;
-    }
-    return 0;
 }
 
 static int map_file(struct wal_scan *scan, int fd)
@@ -60,7 +41,7 @@ static int map_file(struct wal_scan *scan, int fd)
         return ERR_NOMEM;
     }
     scan->data = data;
-    return read_all(fd, scan->data, scan->size);
+    return wal_segment_read(fd, scan->data, scan->size, 0);
 }
 
 int wal_scan_open(int dir_fd, uint64_t number, struct wal_scan *scan)

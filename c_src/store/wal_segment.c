@@ -270,6 +270,25 @@ int wal_segment_write(const struct wal_segment *segment, struct bytes bytes,
     return 0;
 }
 
+int wal_segment_read(int fd, uint8_t *data, size_t size, size_t offset)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t count =
+            pread(fd, data + done, size - done, (off_t)(offset + done));
+
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count <= 0) {
+            return ERR_IO;
+        }
+        done += (size_t)count;
+    }
+    return 0;
+}
+
 int wal_segment_flush(const struct wal_segment *segment)
 {
     return fdatasync(segment->fd) == 0 ? 0 : wal_segment_status(errno);

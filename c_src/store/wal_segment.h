@@ -92,6 +92,10 @@ int wal_segment_header_decode(struct bytes bytes,
 int wal_segment_write(const struct wal_segment *segment, struct bytes bytes,
                       size_t offset) MUST_USE;
 
+/* All of it from that offset on; ERR_IO also if the file ends before. */
+int wal_segment_read(int fd, uint8_t *data, size_t size,
+                     size_t offset) MUST_USE;
+
 int wal_segment_flush(const struct wal_segment *segment) MUST_USE;
 
 #endif

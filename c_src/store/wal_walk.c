@@ -229,6 +229,7 @@ static int walk_records(struct wal_walk *walk, struct wal_scan *scan,
     int rv;
 
     scan->end = WAL_SEGMENT_HEADER_SIZE;
+    walk->last_unproven = scan->end;
     for (;;) {
         rv = wal_record_read(wal_scan_from(scan, scan->end), &record);
         if (rv == 0 && record.sequence != walk->sequence) {
@@ -240,6 +241,10 @@ static int walk_records(struct wal_walk *walk, struct wal_scan *scan,
         rv = visit_record(walk, scan, &record, visitor);
         if (rv != 0) {
             return rv;
+        }
+        /* The first of those that were written with one flush. */
+        if (record.flushed == record.sequence) {
+            walk->last_unproven = scan->end;
         }
         walk->sequence++;
         scan->end += record.size;

@@ -61,6 +61,7 @@ struct wal_walk {
     uint64_t unbegun;      /* a prepared file behind it; 0: none */
     uint64_t marked;       /* as the newest file; 0: there is no mark */
     size_t last_end;       /* where its good records end */
+    size_t last_unproven;  /* from here on nothing says that it was flushed */
     size_t last_size;      /* of that file */
     size_t last_dirty_end; /* behind its last byte that is not zero */
 };

@@ -62,9 +62,15 @@ static int begin_next(struct wal_writer *writer)
     if (rv == 0) {
         rv = wal_mark_put(writer->dir_fd, writer->next.number);
     }
-    if (rv != 0) {
-        writer->files.count--;
+    if (rv == 0) {
+        return 0;
+    }
+    writer->files.count--;
+    if (rv == ERR_NO_SPACE) {
         wal_segment_discard(&writer->next, writer->dir_fd);
+    } else {
+        /* The mark may name it: it must be there at the next start. */
+        wal_segment_close(&writer->next);
     }
     return rv;
 }
@@ -267,7 +273,8 @@ int wal_writer_start(struct wal_writer *writer,
     if (writer->segment.fd < 0) {
         return change_segment(writer, 0);
     }
-    return tail->is_marked
-               ? 0
+    /* Mark and names may not have been flushed when the last process ended. */
+    return fsync(writer->dir_fd) != 0
+               ? ERR_IO
                : wal_mark_put(writer->dir_fd, writer->segment.number);
 }

@@ -15,9 +15,12 @@ static atomic_int writes_to_fail;
 static atomic_int allocations_to_fail;
 static atomic_int syncs_to_fail;
 static atomic_int cuts_to_fail; /* flushes of a directory behind a removal */
+static atomic_int marks_to_fail;
+static atomic_bool is_marking; /* the file `log` was the last one written */
 static atomic_bool is_name_gone;
 static atomic_int failure;
 static atomic_int flush_count;
+static atomic_int write_count;
 
 static bool fails(atomic_int *count)
 {
@@ -46,6 +49,9 @@ int fsync(int fd)
     if (atomic_exchange(&is_name_gone, false) && fails(&cuts_to_fail)) {
         return -1;
     }
+    if (atomic_exchange(&is_marking, false) && fails(&marks_to_fail)) {
+        return -1;
+    }
     return fails(&syncs_to_fail) ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
@@ -56,6 +62,8 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
         (void)!syscall(SYS_pwrite64, fd, data, size / 2, offset);
         return -1;
     }
+    atomic_store(&is_marking, size > 6 && memcmp(data, "newest", 6) == 0);
+    atomic_fetch_add(&write_count, 1);
     return syscall(SYS_pwrite64, fd, data, size, offset);
 }
 
@@ -73,6 +81,7 @@ static int setup(void **state)
     atomic_store(&allocations_to_fail, 0);
     atomic_store(&syncs_to_fail, 0);
     atomic_store(&cuts_to_fail, 0);
+    atomic_store(&marks_to_fail, 0);
     return fixture_setup(state);
 }
 
@@ -221,6 +230,48 @@ static void a_front_that_cannot_be_cut_stays(void **state)
     assert_entries(fixture, ENTRY_SIZE);
 }
 
+/* The mark names the next file already: that one has to stay. */
+static void a_mark_that_cannot_be_flushed_keeps_its_file(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t count;
+
+    need_a_file(fixture, &marks_to_fail, EIO, 1);
+    assert_err(fixture_wait(fixture), ERR_IO);
+    fixture_close(fixture);
+    fixture->is_begun = true;
+    assert_ok(fixture_open(fixture));
+    count = fixture->recovery.entry_count;
+    assert_true(count > 0 && count < 100);
+    assert_recovered(fixture, count, ENTRY_SIZE);
+}
+
+/* It may have been in the page cache only. */
+static void what_is_read_back_is_written_and_flushed_again(void **state)
+{
+    struct fixture *fixture = *state;
+    int writes;
+    int flushes;
+
+    assert_ok(fixture_open(fixture));
+    submit(fixture, 3);
+    assert_ok(fixture_wait(fixture));
+    fixture_close(fixture);
+    writes = atomic_load(&write_count);
+    flushes = atomic_load(&flush_count);
+    assert_ok(fixture_open(fixture));
+    assert_recovered(fixture, 3, ENTRY_SIZE);
+    /* The header, the records of the last flush, and the mark. */
+    assert_int_equal(atomic_load(&write_count), writes + 3);
+    assert_int_equal(atomic_load(&flush_count), flushes + 1);
+    fixture_close(fixture);
+    atomic_store(&failure, EIO);
+    atomic_store(&flushes_to_fail, 1);
+    assert_err(fixture_open(fixture), ERR_IO);
+    assert_ok(fixture_open(fixture));
+    assert_recovered(fixture, 3, ENTRY_SIZE);
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
 
@@ -235,6 +286,8 @@ int main(void)
         TEST(a_file_that_cannot_be_flushed_is_made_again_for_want_of_room),
         TEST(a_disk_that_reports_errors_ends_it),
         TEST(a_front_that_cannot_be_cut_stays),
+        TEST(a_mark_that_cannot_be_flushed_keeps_its_file),
+        TEST(what_is_read_back_is_written_and_flushed_again),
     };
 
     return cmocka_run_group_tests_name("store/wal_failure", tests, NULL, NULL);
