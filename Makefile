@@ -164,7 +164,8 @@ UNIT_TESTS := $(patsubst %.c,$B/%,$(UNIT_SOURCES))
 UNIT_OBJECTS := $(call objects,$(call sources,$(FOLDERS)) \
     $(wildcard test/lib/*.c) \
     $(filter-out %_test.c,$(foreach f,$(FOLDERS),$(wildcard test/unit/$f/*.c))) \
-    $(if $(filter raft,$(FOLDERS)),$(wildcard test/sim/*.c)))
+    $(if $(filter raft,$(FOLDERS)),$(wildcard test/sim/*.c) \
+        $(call sources,$(CORE_FOLDERS))))
 
 $B/test/%.o: test/%.c $B/flags | deps-test
 	@mkdir -p $(@D)

@@ -18,7 +18,8 @@ enum command_mutation {
     COMMAND_MUTATION_DEDUP_LOST,   /* outcomes are not in a snapshot */
     COMMAND_MUTATION_APPLY_TWICE,  /* an outcome is not looked for */
     COMMAND_MUTATION_EXPIRE_BLIND, /* a lease that was renewed since */
-    COMMAND_MUTATION_STALE_REPORT  /* of an older owner counts */
+    COMMAND_MUTATION_STALE_REPORT, /* of an older owner counts */
+    COMMAND_MUTATION_ATTACH_LATE   /* an old attach is as good as a new one */
 };
 
 #ifdef RAFT_MUTATIONS

@@ -133,11 +133,11 @@ typedef void command_event_cb(void *arg, const struct command_event *event);
 struct command_result {
     int rv; /* 0; ERR_EXISTS (sandbox/name: the one that is there; member: the
                name is that of another id);
-               ERR_NOT_FOUND; ERR_STALE_EPOCH (EXPIRE: renewed since; ATTACH: the
-               worker was heard since);
-               ERR_CLOSED (the lease is not live); ERR_LIMIT; ERR_BUSY;
-               ERR_NO_CAPACITY (worker full); ERR_STALE_REQUEST: not applied
-               now, and nobody knows whether it was before */
+               ERR_NOT_FOUND; ERR_STALE_EPOCH (EXPIRE: renewed since; ATTACH:
+               the worker was heard since); ERR_CLOSED (the lease is not live);
+               ERR_LIMIT; ERR_BUSY; ERR_NO_CAPACITY (worker full);
+               ERR_STALE_REQUEST: not applied now, and nobody knows whether it
+               was before */
     uint64_t index;   /* of the entry in which it was applied first */
     uint64_t epoch;   /* of the sandbox or the name, as it was then; 0: none */
     bool is_repeated; /* its request id is known: nothing was done now */

@@ -108,7 +108,8 @@ int apply_attach(struct apply *apply)
 
     apply->result->worker = worker;
     if (worker != NULL && worker->lease != 0 &&
-        command->clock < worker->renewed_clock) {
+        command->clock < worker->renewed_clock &&
+        !COMMAND_IS_MUTATED(ATTACH_LATE)) {
         /* It was on its way for long: the worker has been heard since, maybe by
          * another member, and what it said then does not hold any more. */
         return ERR_STALE_EPOCH;

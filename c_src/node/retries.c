@@ -14,8 +14,7 @@
 
 enum { SESSION_RETRY_MS = 1000 };
 
-/* --- Our session -----------------------------------------------------------
- */
+/* --- Our session --------------------------------------------------------- */
 
 static void open_session(struct node *node)
 {
@@ -82,8 +81,7 @@ bool retries_may(const struct request *request)
     return request->api.route == API_READ || request->id.number != 0;
 }
 
-/* --- What became of it -----------------------------------------------------
- */
+/* --- What became of it --------------------------------------------------- */
 
 /* As if its command had just been applied. */
 static void complete(struct node *node, struct request *request,

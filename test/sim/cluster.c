@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "raft/membership.h"
 #include "sim/cluster_internal.h"
+#include "sim/owners.h"
 
 #include <stdlib.h>
 
@@ -117,8 +118,13 @@ static void handle_disk(struct cluster *cluster,
 
 static void handle_event(struct cluster *cluster, struct cluster_event *event)
 {
-    struct cluster_node *node = &cluster->nodes[event->node];
+    struct cluster_node *node;
 
+    if (event->type == EVENT_TO_AGENT) {
+        owners_handle_agent(cluster, event);
+        return;
+    }
+    node = &cluster->nodes[event->node];
     if (clock_is_paused(cluster, node)) {
         event->time_ms = node->paused_until_ms;
         event_push(cluster, *event);
@@ -126,6 +132,10 @@ static void handle_event(struct cluster *cluster, struct cluster_event *event)
     }
     if (event->type == EVENT_DISK) {
         handle_disk(cluster, event);
+        return;
+    }
+    if (event->type == EVENT_TO_SHELL) {
+        owners_handle_node(cluster, event);
         return;
     }
     if (event->type != EVENT_MESSAGE) {

@@ -22,7 +22,7 @@
 enum {
     CLUSTER_ELECTION_MS = 100,
     CLUSTER_HEARTBEAT_MS = 20,
-    CLUSTER_CHUNK_SIZE = 64,
+    CLUSTER_CHUNK_SIZE = 512,
     CLIENTS = 4,
     CLIENT_REGISTERS = 3,
     CLIENT_OPS_MAX = 2000,
@@ -53,7 +53,8 @@ struct cluster_log {
     size_t capacity;
 };
 
-struct cluster_write; /* on its way to a disk */
+struct cluster_machine; /* test/sim/machines.h */
+struct cluster_write;   /* on its way to a disk */
 
 struct cluster_snapshot {
     struct raft_snapshot about; /* index 0: there is none */
@@ -71,7 +72,8 @@ struct cluster_node {
     struct cluster_write *writes_last;
     uint64_t write_done_ms;           /* when the last of them is done */
     uint64_t committed;               /* up to here compared with the others */
-    uint64_t hash;                    /* the state after it */
+    uint64_t hash;                    /* of all entries up to there */
+    struct cluster_machine *machine;  /* owned; has applied them */
     struct cluster_snapshot snapshot; /* on disk */
     struct cluster_snapshot snapshot_before; /* kept for whom it is sent to */
     struct cluster_snapshot incoming;        /* not on disk yet */
@@ -86,10 +88,11 @@ struct cluster_node {
 };
 
 struct cluster_committed {
-    uint64_t term;                        /* of the entry */
-    uint64_t leader_term;                 /* of the leader that committed it */
-    uint64_t registers[CLIENT_REGISTERS]; /* after it */
-    uint64_t hash;                        /* of the state after it */
+    uint64_t term;        /* of the entry */
+    uint64_t leader_term; /* of the leader that committed it */
+    uint64_t hash;        /* of all entries up to it */
+    uint64_t chain;       /* of what their commands did */
+    uint64_t state;       /* of the machine after it; 0: not compared here */
 };
 
 struct cluster_read {
@@ -103,6 +106,7 @@ struct cluster_read {
 
 struct cluster_event;
 struct clients;
+struct owners;
 
 struct cluster {
     uint64_t seed;
@@ -130,11 +134,15 @@ struct cluster {
     size_t read_count;
     uint64_t sent_count;
     struct clients *clients; /* owned */
+    struct owners *owners;   /* owned; NULL: there are none */
     size_t answered_count;   /* calls of clients, once checked */
     size_t election_count;
     size_t change_count;   /* changes of members that were done */
     size_t handover_count; /* votes asked for by way of one */
     size_t restore_count;  /* snapshots that were installed */
+    size_t repeat_count;   /* commands that came again */
+    size_t owner_count;    /* sandboxes that began to run */
+    size_t expiry_count;   /* leases that ended */
     uint64_t live_ms;      /* how long it took to agree at the end */
     bool is_quiet;         /* a failure is kept, but not printed */
     char failure[200];     /* "": none */

@@ -2,12 +2,14 @@
  * What the files of the simulator share: cluster.c has time, network and
  * cores, lifecycle.c how nodes come and go, event.c what is to happen, disk.c
  * and snapshots.c the disks, clocks.c clocks and pauses, oracle.c the rules
- * that must hold, clients.c those who call, plan.c what goes wrong, swarm.c the
- * random run, describe.c what a failure is told with. */
+ * that must hold, machines.c what the log means, clients.c those who call,
+ * owners.c and owner_*.c those who own, plan.c what goes wrong, swarm.c
+ * the random run, describe.c what a failure is told with. */
 #ifndef QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
 #define QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
 
 #include "base/attr.h"
+#include "command/command.h"
 #include "sim/cluster.h"
 
 struct cluster_write {
@@ -27,7 +29,9 @@ enum cluster_event_type {
     EVENT_TAKEN,
     EVENT_CHUNK_STORED,
     EVENT_STORED,
-    EVENT_CHUNK_LOST
+    EVENT_CHUNK_LOST,
+    EVENT_TO_SHELL, /* of an agent or another node; seq: test/sim/owners.c */
+    EVENT_TO_AGENT  /* `node` is the agent */
 };
 
 struct cluster_event {
@@ -86,9 +90,12 @@ void clients_new(struct cluster *cluster);
 void clients_free(struct cluster *cluster);
 void clients_begin(struct cluster *cluster, uint32_t client, uint32_t node);
 void clients_give_up(struct cluster *cluster, uint32_t client);
-/* An entry is committed for the first time; the registers after it. */
-void clients_committed(struct cluster *cluster, const struct raft_entry *entry,
-                       uint64_t *ret_registers);
+/* Those that were not heard of ask this node, which leads. */
+void clients_again(struct cluster *cluster, uint32_t node);
+/* A command is applied for the first time by anyone. */
+void clients_applied(struct cluster *cluster, uint64_t index,
+                     const struct command *command,
+                     const struct command_result *result);
 /* Some node has applied more. */
 void clients_look(struct cluster *cluster);
 void clients_read_done(struct cluster *cluster, const struct raft_read *done);
@@ -99,6 +106,8 @@ void snapshots_carry_out(struct cluster *cluster, struct cluster_node *node,
                          const struct raft_effects *effects);
 void snapshots_handle(struct cluster *cluster,
                       const struct cluster_event *event);
+/* What the machine saved in it. */
+struct bytes snapshot_state(const struct cluster_snapshot *snapshot);
 void snapshots_crash(struct cluster_node *node);
 void snapshots_restart(struct cluster *cluster, struct cluster_node *node);
 void snapshots_free(struct cluster_node *node);

@@ -3,6 +3,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "sim/cluster_internal.h"
+#include "sim/owners.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ void cluster_crash(struct cluster *cluster, int node)
         disk_write_end(victim, is_kept);
     }
     snapshots_crash(victim);
+    owners_crash(cluster, victim);
     close_links(cluster, node);
 }
 
@@ -160,6 +162,7 @@ void cluster_free(struct cluster *cluster)
         }
         disk_log_free(&cluster->nodes[i].log);
         snapshots_free(&cluster->nodes[i]);
+        machine_close(&cluster->nodes[i]);
     }
     for (size_t i = 0; i < cluster->event_count; i++) {
         free(cluster->events[i].data);
@@ -168,5 +171,6 @@ void cluster_free(struct cluster *cluster)
     free(cluster->events);
     free(cluster->committed);
     clients_free(cluster);
+    owners_free(cluster);
     free(cluster);
 }

@@ -2,6 +2,7 @@
 #include "base/crc32c.h"
 #include "raft/message.h"
 #include "sim/cluster_internal.h"
+#include "sim/machines.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -27,7 +28,7 @@ void cluster_fail(struct cluster *cluster, const char *format, ...)
     cluster_describe(cluster);
 }
 
-/* Of the state after an entry: it stands for all entries before it, too. */
+/* Of an entry, and of all entries before it. */
 static uint64_t hash_after(uint64_t before, const struct raft_entry *entry)
 {
     uint64_t mixed = (before ^ entry->term) * UINT64_C(0x9e3779b97f4a7c15);
@@ -191,8 +192,6 @@ static void remember_commit(struct cluster *cluster,
         (struct cluster_committed){.term = entry->term,
                                    .leader_term = raft_term(node->raft),
                                    .hash = node->hash};
-    clients_committed(cluster, entry,
-                      cluster->committed[cluster->committed_count].registers);
     cluster->committed_count++;
 }
 
@@ -217,6 +216,7 @@ static void check_commit(struct cluster *cluster, struct cluster_node *node)
     }
     while (node->committed < commit) {
         struct raft_entry entry;
+        bool is_first = node->committed == cluster->committed_count;
 
         node->committed++;
         if (raft_entry_get(node->raft, node->committed, &entry) != 0) {
@@ -224,7 +224,7 @@ static void check_commit(struct cluster *cluster, struct cluster_node *node)
             return;
         }
         node->hash = hash_after(node->hash, &entry);
-        if (node->committed > cluster->committed_count) {
+        if (is_first) {
             remember_commit(cluster, node, &entry);
         }
         if (cluster->committed[node->committed - 1].hash != node->hash) {
@@ -232,6 +232,7 @@ static void check_commit(struct cluster *cluster, struct cluster_node *node)
                          "node %" PRIu64 " commits another entry at %" PRIu64,
                          node->id, node->committed);
         }
+        machine_apply(cluster, node, &entry, is_first);
     }
 }
 

@@ -1,52 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Snapshots on disks and on their way. The state of a node is a hash of all
- * entries that it has applied; a snapshot has it, and bytes that follow from
- * it, so that a chunk in the wrong place is noticed. */
+ * Snapshots on disks and on their way: a hash of all entries that the node has
+ * applied, and the state of its machine, under a CRC so that a chunk in the
+ * wrong place is noticed. */
+#include "base/crc32c.h"
 #include "base/err.h"
 #include "sim/cluster_internal.h"
+#include "sim/machines.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATE_SIZE = 8, FILL_SIZE_MAX = 600 };
+enum { HASH_SIZE = 8, HEAD_SIZE = HASH_SIZE + 4, SNAPSHOT_MAX = 1 << 20 };
 
-static size_t size_of_state(uint64_t hash)
+static uint64_t hash_of(const uint8_t *data)
 {
-    return STATE_SIZE + (size_t)(hash % FILL_SIZE_MAX);
-}
-
-static uint8_t byte_at(uint64_t hash, size_t place)
-{
-    if (place < STATE_SIZE) {
-        return (uint8_t)(hash >> 8 * place);
-    }
-    return (uint8_t)(hash * (place + 1) >> 24);
-}
-
-static uint64_t state_of(const uint8_t *data)
-{
+    struct cursor cursor = cursor_of(bytes_of(data, HASH_SIZE));
     uint64_t hash = 0;
 
-    for (size_t i = 0; i < STATE_SIZE; i++) {
-        hash |= (uint64_t)data[i] << 8 * i;
-    }
-    return hash;
+    return cursor_u64(&cursor, &hash) == 0 ? hash : 0;
+}
+
+struct bytes snapshot_state(const struct cluster_snapshot *snapshot)
+{
+    return bytes_of(snapshot->data + HEAD_SIZE,
+                    (size_t)snapshot->about.size - HEAD_SIZE);
 }
 
 static bool is_whole(const struct cluster_snapshot *snapshot)
 {
-    uint64_t hash = state_of(snapshot->data);
+    struct cursor cursor =
+        cursor_of(bytes_of(snapshot->data + HASH_SIZE, HEAD_SIZE - HASH_SIZE));
+    uint32_t crc = 0;
 
-    if (snapshot->about.size != size_of_state(hash)) {
-        return false;
+    return cursor_u32(&cursor, &crc) == 0 &&
+           crc == crc32c(0, snapshot_state(snapshot));
+}
+
+/* hash:64 crc:32, and what the machine saves. */
+static void save(struct cluster_node *node, struct cluster_event *event)
+{
+    struct buf bytes;
+
+    buf_init(&bytes, SNAPSHOT_MAX);
+    buf_put_u64(&bytes, node->hash);
+    buf_put_u32(&bytes, 0);
+    machine_save(node, &bytes);
+    if (buf_error(&bytes) != 0) {
+        abort();
     }
-    for (size_t i = 0; i < snapshot->about.size; i++) {
-        if (snapshot->data[i] != byte_at(hash, i)) {
-            return false;
-        }
-    }
-    return true;
+    buf_patch_u32(
+        &bytes, HASH_SIZE,
+        crc32c(0, bytes_of(bytes.data + HEAD_SIZE, bytes.size - HEAD_SIZE)));
+    event->data = cluster_copy(buf_bytes(&bytes));
+    event->size = bytes.size;
+    buf_close(&bytes);
 }
 
 static void push_later(struct cluster *cluster, const struct cluster_node *node,
@@ -73,11 +81,8 @@ void cluster_snapshot(struct cluster *cluster, int node)
         return;
     }
     taker->is_taking = true;
-    about.size = size_of_state(taker->hash);
-    event.data = cluster_must(malloc(about.size));
-    for (size_t i = 0; i < about.size; i++) {
-        event.data[i] = byte_at(taker->hash, i);
-    }
+    save(taker, &event);
+    about.size = event.size;
     push_later(cluster, taker, event, &about);
 }
 
@@ -144,9 +149,15 @@ static void take_state(struct cluster *cluster, struct cluster_node *node)
     uint64_t index = node->snapshot.about.index;
 
     node->committed = index;
-    node->hash = index == 0 ? 0 : state_of(node->snapshot.data);
+    node->hash = index == 0 ? 0 : hash_of(node->snapshot.data);
     if (index > 0 && (index > cluster->committed_count ||
                       cluster->committed[index - 1].hash != node->hash)) {
+        cluster_fail(cluster, "node %" PRIu64 " has another log at %" PRIu64,
+                     node->id, index);
+    }
+    machine_open(cluster, node);
+    if (index > 0 && cluster->failure[0] == '\0' &&
+        cluster->committed[index - 1].chain != node->machine->chain) {
         cluster_fail(cluster, "node %" PRIu64 " has another state at %" PRIu64,
                      node->id, index);
     }

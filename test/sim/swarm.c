@@ -2,6 +2,7 @@
  * The random run: every seed draws its own mixture of faults. */
 #include "base/err.h"
 #include "sim/cluster_internal.h"
+#include "sim/owners.h"
 #include "sim/plan.h"
 
 #include <inttypes.h>
@@ -68,7 +69,7 @@ static void load(struct cluster *cluster)
             ask_followers(cluster, i);
             continue;
         }
-        for (uint32_t count = draw(cluster, 4); count > 0; count--) {
+        for (uint32_t count = draw(cluster, 3); count > 0; count--) {
             int rv = propose(cluster, (int)i);
 
             /* Busy: it hands over. */
@@ -79,6 +80,7 @@ static void load(struct cluster *cluster)
         if (draw(cluster, 3) == 0) {
             (void)cluster_read(cluster, (int)i);
         }
+        clients_again(cluster, i);
         if (draw(cluster, 2) == 0) {
             clients_begin(cluster, draw(cluster, CLIENTS), i);
         }
@@ -143,6 +145,7 @@ static void settle(struct cluster *cluster)
     int leader;
 
     cluster_mend(cluster);
+    owners_settle(cluster);
     cluster->faults = (struct cluster_faults){
         .delay_max_ms = 2, .is_ordered = true, .disk_max_ms = 2};
     for (uint32_t i = 0; i < cluster->node_count; i++) {
@@ -179,6 +182,7 @@ bool cluster_swarm_by(struct cluster *cluster, const struct plan *plan,
     uint64_t start_ms = cluster->now_ms;
     size_t next = 0;
 
+    owners_start(cluster);
     while (cluster->now_ms < start_ms + ms && cluster->failure[0] == '\0') {
         for (; next < plan->count &&
                plan->faults[next].ms <= cluster->now_ms - start_ms;
@@ -188,6 +192,7 @@ bool cluster_swarm_by(struct cluster *cluster, const struct plan *plan,
             }
         }
         load(cluster);
+        owners_tick(cluster);
         take_snapshots(cluster);
         cluster_run(cluster, 1 + draw(cluster, SLICE_MS));
     }

@@ -4,8 +4,10 @@
  * A seed that fails is named in one line that runs it again. Alone, it is told
  * what happened, and which of its faults are enough for that. With mutations
  * compiled in, MUTATION=number puts one of them in place. */
+#include "command/apply.h"
 #include "raft/internal.h"
 #include "sim/cluster.h"
+#include "sim/owners.h"
 #include "sim/plan.h"
 
 #include <inttypes.h>
@@ -32,6 +34,9 @@ struct totals {
     atomic_ullong changes;
     atomic_ullong handovers;
     atomic_ullong restores;
+    atomic_ullong repeats;
+    atomic_ullong owners;
+    atomic_ullong expiries;
     atomic_ullong live_ms_max;
 };
 
@@ -60,6 +65,9 @@ static void count(const struct cluster *cluster)
     totals->changes += cluster->change_count;
     totals->handovers += cluster->handover_count;
     totals->restores += cluster->restore_count;
+    totals->repeats += cluster->repeat_count;
+    totals->owners += cluster->owner_count;
+    totals->expiries += cluster->expiry_count;
     while (cluster->live_ms > live_ms &&
            !atomic_compare_exchange_weak(&totals->live_ms_max, &live_ms,
                                          cluster->live_ms)) {
@@ -185,10 +193,12 @@ static void print_totals(const char *what, uint64_t total, double since)
     printf("%s: %llu of %" PRIu64
            " seeds, %.0f s, %llu steps, %llu elections, %llu commits, "
            "%llu calls, %llu changes, %llu handovers, %llu installs, "
+           "%llu repeats, %llu owners, %llu leases ended, "
            "live again within %llu ms\n",
            what, totals->seeds, total, seconds() - since, totals->steps,
            totals->elections, totals->commits, totals->answers, totals->changes,
-           totals->handovers, totals->restores, totals->live_ms_max);
+           totals->handovers, totals->restores, totals->repeats, totals->owners,
+           totals->expiries, totals->live_ms_max);
     (void)fflush(stdout);
 }
 
@@ -253,6 +263,20 @@ static uint64_t number_of(const char *text)
     return number;
 }
 
+#ifdef RAFT_MUTATIONS
+/* Of the core, of the command machine from 100 on, of owners from 200 on. */
+static void put_mutation(uint64_t number)
+{
+    if (number < 100) {
+        raft_mutation = (enum raft_mutation)number;
+    } else if (number < 200) {
+        command_mutation = (enum command_mutation)(number - 100);
+    } else {
+        owners_mutation = (enum owners_mutation)(number - 200);
+    }
+}
+#endif
+
 int main(int argc, char **argv)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -275,8 +299,8 @@ int main(int argc, char **argv)
         return 1;
     }
 #ifdef RAFT_MUTATIONS
-    raft_mutation = (enum raft_mutation)number_of(
-        getenv("MUTATION") == NULL ? "0" : getenv("MUTATION"));
+    put_mutation(
+        number_of(getenv("MUTATION") == NULL ? "0" : getenv("MUTATION")));
 #endif
     (void)signal(SIGABRT, on_abort);
     return total == 1 ? run_alone(first) : run_many(first, total, jobs);

@@ -191,8 +191,7 @@ static void a_member_that_is_dropped_has_no_session(void **state)
     assert_int_equal(sessions_of(&f->machine.sessions, 8)->newest, 0);
 }
 
-/* --- Against a machine that gets each command once -------------------------
- */
+/* --- Against a machine that gets each command once ----------------------- */
 
 enum { COMMAND_COUNT = 20000, KEPT = 64 };
 
