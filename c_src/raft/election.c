@@ -7,7 +7,7 @@
 
 void election_arm(struct raft *raft)
 {
-    uint64_t timeout_ms = raft->config.election_timeout_ms;
+    uint64_t timeout_ms = raft_timeout_ms(raft);
 
     raft->election_deadline_ms = raft->now_ms +
                                  timeout_ms * (1 + raft->config.election_rank) +
@@ -24,6 +24,7 @@ static void forget_term(struct raft *raft)
     raft->is_ack_due = false;
     raft->is_campaign_due = false;
     raft->is_taking_over = false;
+    raft->last_leader = 0;
     raft->lost_tries = 0;
     raft->reply_count = 0;
 }
@@ -56,6 +57,10 @@ void election_follow(struct raft *raft, uint64_t term, uint64_t leader)
     raft->is_campaign_due = false;
     if (leader != 0) {
         raft->lost_tries = 0;
+        if (leader == raft->last_leader) {
+            raft_note_gap(raft, raft->leader_heard_ms);
+        }
+        raft->last_leader = leader;
         raft->leader_heard_ms = raft->now_ms;
         election_arm(raft);
     }
@@ -78,6 +83,7 @@ static void ask_all(struct raft *raft, enum message_type type, uint64_t term)
                               .index_term = log_term(&raft->log, last),
                               .is_handover = raft->is_taking_over};
 
+    raft->asked_ms = raft->now_ms;
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         if ((raft->peers[i].roles & ROLES_VOTING) != 0) {
             (void)outbox_put(raft, raft->peers[i].id, &message);
@@ -214,8 +220,8 @@ static bool is_up_to_date(const struct raft *raft,
 static bool has_leader(const struct raft *raft)
 {
     return raft->leader != 0 &&
-           (raft->role == RAFT_LEADER || raft->now_ms - raft->leader_heard_ms <
-                                             raft->config.election_timeout_ms);
+           (raft->role == RAFT_LEADER ||
+            raft->now_ms - raft->leader_heard_ms < raft_timeout_ms(raft));
 }
 
 static void answer(struct raft *raft, uint64_t to, enum message_type type,
@@ -304,6 +310,8 @@ void election_handle_reply(struct raft *raft, struct peer *from,
         message->term != raft->term + (is_pre ? 1 : 0)) {
         return;
     }
+    /* Who leads will not be answered any sooner than this. */
+    raft_note_gap(raft, raft->asked_ms);
     from->has_granted = true;
     from->is_heard = true;
     from->heard_ms = raft->now_ms;

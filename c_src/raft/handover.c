@@ -45,8 +45,7 @@ int handover_begin(struct raft *raft, uint64_t to)
         return ERR_NOT_FOUND;
     }
     raft->handover = (struct handover){
-        .to = peer->id,
-        .deadline_ms = raft->now_ms + raft->config.election_timeout_ms};
+        .to = peer->id, .deadline_ms = raft->now_ms + raft_timeout_ms(raft)};
     return 0;
 }
 

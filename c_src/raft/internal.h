@@ -30,6 +30,7 @@
 #include "raft/message.h"
 #include "raft/peer.h"
 #include "raft/raft.h"
+#include "raft/silence.h"
 #include "raft/writes.h"
 
 #include <stdbool.h>
@@ -176,6 +177,9 @@ struct raft {
     uint64_t election_deadline_ms;  /* unless leader */
     uint64_t heartbeat_deadline_ms; /* leader */
     uint64_t leader_heard_ms;       /* follower with a leader */
+    uint64_t asked_ms;              /* when votes were asked for last */
+    uint64_t last_leader;           /* of this term, even if silent by now */
+    struct silence silence;         /* of leaders, and of followers */
     uint32_t lost_tries;  /* left, since the link to the leader was lost */
     bool is_campaign_due; /* votes are asked for once persisted */
     bool is_taking_over;  /* the leader wants it to be elected */
@@ -219,6 +223,9 @@ struct raft {
 /* raft.c */
 struct peer *raft_peer(struct raft *raft, uint64_t id); /* or NULL */
 bool raft_is_hard_pending(const struct raft *raft);
+/* The election timeout of now: as it is set, or as the network is. */
+uint64_t raft_timeout_ms(const struct raft *raft);
+void raft_note_gap(struct raft *raft, uint64_t since_ms);
 int raft_reserve(struct raft *raft, size_t count, size_t size) MUST_USE;
 void raft_append(struct raft *raft, uint64_t term, enum raft_entry_type type,
                  struct bytes data);

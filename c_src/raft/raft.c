@@ -30,6 +30,17 @@ bool raft_is_hard_pending(const struct raft *raft)
     return raft->is_hard_changed || raft->seq_hard > raft->seq_persisted;
 }
 
+uint64_t raft_timeout_ms(const struct raft *raft)
+{
+    return silence_timeout_ms(&raft->silence, raft->config.election_timeout_ms);
+}
+
+void raft_note_gap(struct raft *raft, uint64_t since_ms)
+{
+    silence_note(&raft->silence, raft->now_ms - since_ms, raft->now_ms,
+                 raft->config.election_timeout_ms);
+}
+
 /* --- The step ------------------------------------------------------------ */
 
 int raft_reserve(struct raft *raft, size_t count, size_t size)
@@ -374,8 +385,7 @@ uint64_t raft_deadline_ms(const struct raft *raft)
     if (raft->peer_count == 0) {
         return UINT64_MAX;
     }
-    quorum_ms =
-        replication_quorum_heard_ms(raft) + raft->config.election_timeout_ms;
+    quorum_ms = replication_quorum_heard_ms(raft) + raft_timeout_ms(raft);
     return quorum_ms < raft->heartbeat_deadline_ms
                ? quorum_ms
                : raft->heartbeat_deadline_ms;
@@ -424,8 +434,7 @@ const struct raft_snapshot *raft_snapshot(const struct raft *raft)
 static bool is_recent(const struct raft *raft, uint64_t then_ms,
                       uint64_t now_ms)
 {
-    return now_ms < then_ms ||
-           now_ms - then_ms < raft->config.election_timeout_ms;
+    return now_ms < then_ms || now_ms - then_ms < raft_timeout_ms(raft);
 }
 
 const struct raft_membership *raft_membership(const struct raft *raft)

@@ -129,7 +129,7 @@ void replication_tick(struct raft *raft)
 {
     uint64_t silence_ms = raft->now_ms - replication_quorum_heard_ms(raft);
 
-    if (silence_ms >= raft->config.election_timeout_ms) {
+    if (silence_ms >= raft_timeout_ms(raft)) {
         election_follow(raft, raft->term, 0);
         return;
     }
@@ -208,6 +208,9 @@ void replication_handle_reply(struct raft *raft, struct peer *from,
     if (message->term < raft->term || raft->role != RAFT_LEADER ||
         from == NULL) {
         return;
+    }
+    if (from->is_heard && (from->roles & ROLES_VOTING) != 0) {
+        raft_note_gap(raft, from->heard_ms);
     }
     from->is_heard = true;
     from->heard_ms = raft->now_ms;

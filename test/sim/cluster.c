@@ -35,9 +35,13 @@ void cluster_send(struct cluster *cluster, uint64_t from, uint64_t to,
         return;
     }
     for (uint32_t i = 0; i < copies; i++) {
-        uint64_t time_ms =
-            cluster->now_ms + 1 + below(cluster, cluster->faults.delay_max_ms);
+        uint64_t time_ms = cluster->now_ms + cluster->faults.delay_min_ms + 1 +
+                           below(cluster, cluster->faults.delay_max_ms);
 
+        if (cluster->faults.stall_percent > 0 &&
+            chance(cluster, cluster->faults.stall_percent)) {
+            time_ms += cluster->faults.stall_ms;
+        }
         if (cluster->faults.is_ordered && time_ms < *busy_ms) {
             time_ms = *busy_ms;
         }

@@ -33,9 +33,13 @@ enum {
 struct cluster_faults {
     uint32_t drop_percent;
     uint32_t duplicate_percent;
-    uint32_t delay_max_ms; /* messages take 1..this */
-    bool is_ordered;       /* a link keeps the order, as a connection does */
-    uint32_t disk_max_ms;  /* writes take 0..this */
+    uint32_t delay_min_ms; /* messages take this and 1..delay_max_ms */
+    uint32_t delay_max_ms;
+    uint32_t
+        stall_percent; /* of messages that are lost once, and arrive later: */
+    uint32_t stall_ms; /* so much, and what was sent after them, too */
+    bool is_ordered;   /* a link keeps the order, as a connection does */
+    uint32_t disk_max_ms;       /* writes take 0..this */
     uint32_t snapshot_permille; /* of a node, in a slice of the swarm */
 };
 
