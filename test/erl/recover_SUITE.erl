@@ -13,7 +13,7 @@ suite() ->
     [{timetrap, {seconds, 180}}].
 
 all() ->
-    [three_of_five_are_lost, refused, killed_in_the_middle].
+    [three_of_five_are_lost, from_a_snapshot, refused, killed_in_the_middle].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(recover),
@@ -97,6 +97,57 @@ three_of_five_are_lost(Config) ->
     ?assertEqual(lists:sort(Ids), lists:sort([Id || #{id := Id} <- Rows])),
     {ok, Last} = quorate_ct:ask(Client, hd(Others), {quorum_manager, token}, []),
     ?assert(Last > Later).
+
+%% What was cut from the log is in a snapshot, and so is the recovery later on.
+from_a_snapshot(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    Members = [A | _] = quorate_ct:members(Context, ["d1", "d2", "d3"],
+                                           ["--snapshot-log-size", "1MiB"]),
+    _ = quorate_ct:await_leader(Client, Members),
+    Worker = quorate_ct:worker(Context, "d_w", Members, #{}),
+    _ = quorate_ct:await_worker(Client, A, Worker),
+    Before = fill(Config, Members, A, Worker, <<"kept">>),
+    ok = cut(Config, A),
+    {ok, Token} = quorate_ct:ask(Client, A, {quorum_manager, token}, []),
+    [quorate_ct:kill_member(Context, M) || M <- Members],
+    ok = quorate_ct:kill_node(Context, Worker),
+    #{<<"cluster">> := Cluster, <<"survivors">> := [#{<<"committed">> := Committed}]} =
+        plan(Config, [A]),
+    ?assert(Committed > 0),
+    {0, _} = recover(Config, ["apply", maps:get(dir, A), "--cluster", binary_to_list(Cluster)]),
+    _ = quorate_ct:start_member(Context, A),
+    _ = quorate_ct:await_leader(Client, [A]),
+    New = quorate_ct:worker(Context, "d_new", [A], #{}),
+    _ = quorate_ct:await_worker(Client, A, New),
+    comes_back(Config, A, New, <<"kept">>, Before),
+    ok = cut(Config, A),
+    {ok, Later} = quorate_ct:ask(Client, A, {quorum_manager, token}, []),
+    ?assert(Later > Token + (1 bsl 40)),
+    ok = quorate_ct:kill_member(Context, A),
+    _ = quorate_ct:start_member(Context, A),
+    _ = quorate_ct:await_leader(Client, [A]),
+    {ok, Last} = quorate_ct:ask(Client, A, {quorum_manager, token}, []),
+    ?assert(Last > Later),
+    {ok, #{epoch := Epoch}} =
+        quorate_ct:ask(Client, A, {quorate, create_sandbox}, [<<"new">>, ct_counter:spec()]),
+    ?assert(Epoch > Later).
+
+%% Until it has taken one more snapshot.
+cut(Config, M) ->
+    Client = ?config(client, Config),
+    Index = fun() ->
+        #{snapshot := #{index := I}} = quorate_ct:ask(Client, M, {quorate, status}, []),
+        I
+    end,
+    Was = Index(),
+    Spec = ct_counter:spec(#{fill => binary:copy(<<7>>, 40000)}),
+    true = quorate_ct:await(snapshot, fun() ->
+        {ok, _} = quorate_ct:ask(Client, M, {quorate, create_sandbox}, [<<"churn">>, Spec]),
+        ok = quorate_ct:ask(Client, M, {quorate, stop_sandbox}, [<<"churn">>]),
+        Index() > Was
+    end),
+    ok.
 
 %% A sandbox whose state all its replicas have.
 fill(Config, Members, A, Worker, Id) ->
