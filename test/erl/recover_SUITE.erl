@@ -61,10 +61,15 @@ three_of_five_are_lost(Config) ->
                                  "--cluster", binary_to_list(Cluster)]),
     says(Text, <<"as its only member">>),
     %% Its settings still name all of the five.
-    _ = quorate_ct:start_member(Context, First),
-    _ = quorate_ct:await_leader(Client, [First]),
-    New = quorate_ct:worker(Context, "a_new", [First], #{}),
-    _ = quorate_ct:await_worker(Client, First, New),
+    %% Nobody gets a lease before those of the lost members have run out (4 s).
+    {Ms, New} = quorate_ct:take_time(fun() ->
+        _ = quorate_ct:start_member(Context, First),
+        _ = quorate_ct:await_leader(Client, [First]),
+        Attached = quorate_ct:worker(Context, "a_new", [First], #{}),
+        _ = quorate_ct:await_worker(Client, First, Attached),
+        Attached
+    end),
+    ?assert(Ms >= 4000),
     [comes_back(Config, First, New, Id, maps:get(Id, Before)) || Id <- Ids -- Gone],
     [?assertMatch({ok, #{status := {failed, state_lost}}},
                   quorate_ct:ask(Client, First, {quorate, sandbox}, [Id])) || Id <- Gone],
