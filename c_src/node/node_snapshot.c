@@ -81,6 +81,7 @@ static void failed(struct node *node, int rv)
              (unsigned long long)pause_ms);
     snapshot->failed_count++;
     snapshot->failed_in_a_row++;
+    snapshot->is_wanted = true;
     snapshot->retry_ms = node->now_ms + pause_ms;
     node_snapshot_give_up(node);
 }

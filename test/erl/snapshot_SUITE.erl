@@ -15,8 +15,8 @@ suite() ->
 
 all() ->
     [all_start_again_from_snapshots, late_member_gets_the_state, killed_while_it_is_sent,
-     new_member_after_a_cut, killed_at_any_moment, damaged_snapshot_and_whole_log,
-     damaged_snapshot_and_cut_log].
+     new_member_after_a_cut, killed_at_any_moment, failed_writing_is_tried_again,
+     damaged_snapshot_and_whole_log, damaged_snapshot_and_cut_log].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(snapshot),
@@ -164,6 +164,32 @@ killed_at_any_moment(Config) ->
     Acknowledged = [ct_load:stop(L) || L <- Load],
     ?assertEqual([], lost(Config, [A], Acknowledged)),
     ok = cut(Config, [A], 1).
+
+%% Names that are taken by directories cannot be written to. Nothing is cut then.
+failed_writing_is_tried_again(Config) ->
+    {[#{dir := Dir} = A], _, Load} = given_load(Config, ["1"]),
+    ok = cut(Config, [A], 1),
+    #{applied_index := Applied, snapshot := #{index := Index}} = status(Config, A),
+    InTheWay = [filename:join(Dir, io_lib:format("~16.16.0b.snap.new", [N]))
+                || N <- lists:seq(Applied + 1, Applied + 5000)],
+    _ = [file:make_dir(D) || D <- InTheWay],
+    true = quorate_ct:await(failed, fun() ->
+        ok = churn(Config, A, 20),
+        #{snapshot := Now} = status(Config, A),
+        ?assertMatch(#{index := Index}, Now),
+        maps:get(failed, Now) > 0
+    end),
+    true = logs(Config, A, <<"event=snapshot_failed">>),
+    ok = goes_on(Load),
+    _ = [file:del_dir(D) || D <- InTheWay],
+    true = quorate_ct:await(taken, fun() ->
+        #{snapshot := #{index := Now}} = status(Config, A),
+        Now > Index
+    end, 40000),
+    Acknowledged = [ct_load:stop(L) || L <- Load],
+    ok = restart_all(Config, [A]),
+    ?assert(recovered_snapshot(Config, A) > Index),
+    ?assertEqual([], lost(Config, [A], Acknowledged)).
 
 %% Damage
 
