@@ -199,6 +199,33 @@ static void failed_allocation_leaves_the_map_unchanged(void **state)
     }
 }
 
+static void reserved_room_is_enough(void **state)
+{
+    struct model *model = new_model(9, KEY_COUNT);
+
+    (void)state;
+    mem_fail_after(0);
+    assert_err(map_reserve(&model->map, KEY_COUNT), ERR_NOMEM);
+    mem_fail_after(UINT64_MAX);
+    assert_err(map_reserve(&model->map, KEY_COUNT + 1), ERR_LIMIT);
+    assert_ok(map_put(&model->map, key_of(model, 0), model->targets));
+    model->values[0] = model->targets;
+    model->count = 1;
+    assert_ok(map_reserve(&model->map, KEY_COUNT));
+    check_all(model);
+    mem_fail_after(0);
+    for (size_t i = 1; i < KEY_COUNT; i++) {
+        assert_ok(map_put(&model->map, key_of(model, i), model->targets));
+        model->values[i] = model->targets;
+        model->count++;
+    }
+    assert_ok(map_reserve(&model->map, KEY_COUNT));
+    assert_ok(map_reserve(&model->map, 0));
+    mem_fail_after(UINT64_MAX);
+    check_all(model);
+    free_model(model);
+}
+
 /* The expected values are what CPython 3.11 uses as hash of bytes(range(n))
  * with PYTHONHASHSEED=12345, and its hash is SipHash-1-3 too. */
 static void hash_is_siphash_1_3(void **state)
@@ -233,6 +260,7 @@ int main(void)
         cmocka_unit_test(empty_key_is_a_key),
         cmocka_unit_test(full_map_refuses_new_keys_but_replaces),
         cmocka_unit_test(failed_allocation_leaves_the_map_unchanged),
+        cmocka_unit_test(reserved_room_is_enough),
         cmocka_unit_test(hash_is_siphash_1_3),
     };
 

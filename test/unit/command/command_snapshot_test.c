@@ -216,6 +216,46 @@ static void restored_is_what_was_at_the_start(void **state)
     tear_down(&f);
 }
 
+static void count_events(void *arg, const struct command_event *event)
+{
+    size_t *count = arg;
+
+    (void)event;
+    ++*count;
+}
+
+static void a_machine_that_moved_goes_on(void **state)
+{
+    static struct fixture f;
+    struct command_machine moved;
+    size_t event_count = 0;
+
+    (void)state;
+    set_up(&f, 8);
+    for (int i = 0; i < 1000; i++) {
+        apply_random(&f, false);
+    }
+    dump_machine(&f.before, &f.machine);
+    command_machine_move(&moved, &f.machine, NULL, NULL);
+    registry_check(&moved.registry);
+    registry_check(&f.machine.registry);
+    assert_int_equal(f.machine.registry.sandboxes.count, 0);
+    assert_int_equal(f.machine.applied_index, 0);
+    assert_dump(&moved, &f.before);
+    command_machine_close(&f.machine);
+    command_machine_move(&f.machine, &moved, count_events, &event_count);
+    command_machine_close(&moved);
+    for (int i = 0; i < 1000; i++) {
+        apply_random(&f, false);
+    }
+    assert_true(event_count > 100);
+    make_while_applying(&f);
+    restore(&f, &moved);
+    assert_dump(&moved, &f.before);
+    command_machine_close(&moved);
+    tear_down(&f);
+}
+
 static void an_empty_machine_is_one_too(void **state)
 {
     static struct fixture f;
@@ -342,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(restored_is_what_was_at_the_start),
+        cmocka_unit_test(a_machine_that_moved_goes_on),
         cmocka_unit_test(an_empty_machine_is_one_too),
         cmocka_unit_test(one_that_nobody_takes_fails),
         cmocka_unit_test(given_up_and_begun_again),

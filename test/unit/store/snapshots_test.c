@@ -111,6 +111,13 @@ static void the_newest_one_takes_the_place_of_older_ones(void **state)
     assert_ok(check_snapshot(fixture, 30));
     assert_ok(snapshot_newest(fixture->dir, UINT64_MAX, &newest));
     assert_int_equal(newest, 30);
+    assert_ok(snapshot_newest(fixture->dir, 30, &newest));
+    assert_int_equal(newest, 20);
+    assert_ok(snapshot_newest(fixture->dir, 20, &newest));
+    assert_int_equal(newest, 0);
+    snapshot_remove(fixture->dir_fd, 30);
+    assert_false(has_file(fixture, 30, SNAPSHOT_WHOLE));
+    assert_int_equal(snapshots_waiting(snapshots), 0);
     snapshots_close(snapshots);
 }
 
