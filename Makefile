@@ -291,6 +291,6 @@ help:
 	@echo "$$HELP"
 
 -include $(patsubst %.o,%.d,$(UNIT_OBJECTS) $(CORE_OBJECTS) $(SHELL_OBJECTS) \
-    $(MAIN_OBJECT) $(UNIT_TESTS:%=%.o) \
+    $(SIM_OBJECTS) $(MAIN_OBJECT) $(UNIT_TESTS:%=%.o) \
     $(call objects,$(wildcard test/fuzz/*.c test/bench/*.c \
     test/peer/*.c)))
