@@ -53,6 +53,10 @@ static const char *argument_of(enum setting_type type)
         return "[=true|false]";
     case SETTING_VERIFY:
         return " strict|off";
+    case SETTING_HUNG:
+        return " kill|report";
+    case SETTING_PROFILE:
+        return " PROFILE";
     case SETTING_LOG_LEVEL:
         return " LEVEL";
     case SETTING_NUMBER:

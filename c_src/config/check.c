@@ -153,6 +153,46 @@ int settings_check_tls(const struct settings *settings, bool *ret_is_on,
     return 0;
 }
 
+/* What a profile means for the times that were not given. Elections belong to
+ * it: a leader that falls silent must be replaced within `ttl_owner_ms`. */
+static void apply_profile(struct settings *settings)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+        uint32_t fast;
+        uint32_t patient;
+    } times[] = {
+        {"election_timeout_ms", offsetof(struct settings, election_timeout_ms),
+         250, 1500},
+        {"heartbeat_interval_ms",
+         offsetof(struct settings, heartbeat_interval_ms), 50, 300},
+        {"ttl_owner_ms", offsetof(struct settings, ttl_owner_ms), 1100, 10500},
+        {"stop_budget_ms", offsetof(struct settings, stop_budget_ms), 300,
+         3000},
+        {"ttl_leader_ms", offsetof(struct settings, ttl_leader_ms), 1500,
+         15000},
+    };
+    size_t count;
+    const struct setting *schema = settings_schema(&count);
+
+    if (settings->lease_profile == SETTINGS_LEASE_DEFAULT) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        const struct setting *setting =
+            settings_find(bytes_of_string(times[i].name));
+
+        if (settings->origins[setting - schema] == SETTINGS_DEFAULT) {
+            memcpy((char *)settings + times[i].offset,
+                   settings->lease_profile == SETTINGS_LEASE_FAST
+                       ? &times[i].fast
+                       : &times[i].patient,
+                   sizeof(uint32_t));
+        }
+    }
+}
+
 static int check_times(const struct settings *settings, struct buf *error)
 {
     uint64_t slowest = 100 + CLOCK_DRIFT_PERCENT;
@@ -197,6 +237,7 @@ int settings_check(struct settings *settings, struct buf *error)
                             SETTINGS_DEFAULT) {
         settings->listen = self->address;
     }
+    apply_profile(settings);
     rv = check_members(settings, error);
     if (rv == 0) {
         rv = check_joins(settings, error);

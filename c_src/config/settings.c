@@ -42,6 +42,8 @@ static const struct setting schema[] = {
      "register with the port mapper (epmd)"},
     {"log_level", SETTING_LOG_LEVEL, FIELD(log_level), "info", 0, 0,
      "error, warn, info or debug"},
+    {"lease_profile", SETTING_PROFILE, FIELD(lease_profile), "default", 0, 0,
+     "fast, default or patient: times of leases"},
     {"election_timeout_ms", SETTING_NUMBER, FIELD(election_timeout_ms), "500",
      50, 60000, "how long a leader may be silent"},
     {"heartbeat_interval_ms", SETTING_NUMBER, FIELD(heartbeat_interval_ms),
@@ -52,6 +54,8 @@ static const struct setting schema[] = {
      600000, "how long it may then take to stop"},
     {"ttl_leader_ms", SETTING_NUMBER, FIELD(ttl_leader_ms), "4000", 150,
      1800000, "how long the leader waits before it gives away"},
+    {"on_hung_worker", SETTING_HUNG, FIELD(kills_hung_worker), "kill", 0, 0,
+     "kill or report one of this host that hangs"},
     {"state_map_size", SETTING_SIZE, FIELD(state_map_size), "64GiB", 16 * MIB,
      16 * TIB, "the most that all states may take on disk"},
     {"snapshot_log_size", SETTING_SIZE, FIELD(snapshot_log_size), "64MiB",
@@ -223,6 +227,10 @@ static int set_scalar(struct settings *target, const struct setting *setting,
         return value_bool(value, field, error);
     case SETTING_VERIFY:
         return value_verify(value, field, error);
+    case SETTING_HUNG:
+        return value_hung(value, field, error);
+    case SETTING_PROFILE:
+        return value_lease_profile(value, field, error);
     case SETTING_LOG_LEVEL:
         return value_log_level(value, field, error);
     case SETTING_SIZE:

@@ -43,6 +43,13 @@ enum settings_log_level {
     SETTINGS_LOG_DEBUG
 };
 
+/* Sets of times that fit together (settings_check()). */
+enum settings_lease_profile {
+    SETTINGS_LEASE_DEFAULT,
+    SETTINGS_LEASE_FAST,
+    SETTINGS_LEASE_PATIENT
+};
+
 /* Where to listen or to connect: "127.0.0.1:4370", "[::1]:4370", "host:0". */
 struct settings_address {
     char text[SETTINGS_ADDRESS_SIZE_MAX + 1]; /* as given */
@@ -95,11 +102,13 @@ struct settings {
     bool epmd;        /* register with epmd, ask it */
     bool supervised;  /* cookie and end of file by stdin */
     enum settings_log_level log_level;
+    enum settings_lease_profile lease_profile; /* for times not given */
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;
     uint32_t ttl_owner_ms;      /* an owner may act after a renewal */
     uint32_t stop_budget_ms;    /* to kill what runs without a lease */
     uint32_t ttl_leader_ms;     /* the leader waits before it gives away */
+    bool kills_hung_worker;     /* one of this host that does not report */
     uint64_t state_map_size;    /* bytes; a multiple of 4096 */
     uint64_t snapshot_log_size; /* bytes between two snapshots, at least */
     uint32_t requests_max;      /* in flight, then ERR_BUSY */
@@ -115,6 +124,8 @@ enum setting_type {
     SETTING_ROLE,        /* PATTERN=ROLE, repeated */
     SETTING_BOOL,        /* true or false */
     SETTING_VERIFY,      /* strict or off: a bool */
+    SETTING_HUNG,        /* kill or report: a bool */
+    SETTING_PROFILE,     /* fast, default or patient */
     SETTING_LOG_LEVEL,   /* error, warn, info or debug */
     SETTING_NUMBER,      /* a whole number, 32 bits */
     SETTING_SIZE         /* bytes, or with KiB, MiB, GiB, TiB */
@@ -165,7 +176,8 @@ int settings_check_tls(const struct settings *settings, bool *ret_is_on,
 
 /* To be called once, after all values are set: fills in what follows from
  * others (the address to listen on, if this member is in the list of members
- * and none was given), then checks what one value alone cannot show, above all
+ * and none was given; the times of the lease profile, where none was given),
+ * then checks what one value alone cannot show, above all
  * ttl_owner * 1.01 + stop_budget <= ttl_leader * 0.99. 0, or ERR_BADARG with a
  * sentence appended to `error`. */
 int settings_check(struct settings *settings, struct buf *error) MUST_USE;

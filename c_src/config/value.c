@@ -170,6 +170,47 @@ int value_verify(struct bytes text, bool *ret_verify, struct buf *error)
     return refuse(error, text, "will not do; give strict or off");
 }
 
+int value_hung(struct bytes text, bool *ret_kills, struct buf *error)
+{
+    if (bytes_is(text, "kill") || bytes_is(text, "report")) {
+        *ret_kills = bytes_is(text, "kill");
+        return 0;
+    }
+    return refuse(error, text, "will not do; give kill or report");
+}
+
+/* The place of a text among names; `count`: it is none of them. */
+static size_t place_among(struct bytes text, const char *const *names,
+                          size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && !bytes_is(text, names[i])) {
+        i++;
+    }
+    return i;
+}
+
+int value_lease_profile(struct bytes text,
+                        enum settings_lease_profile *ret_profile,
+                        struct buf *error)
+{
+    static const char *const names[] = {
+        [SETTINGS_LEASE_DEFAULT] = "default",
+        [SETTINGS_LEASE_FAST] = "fast",
+        [SETTINGS_LEASE_PATIENT] = "patient",
+    };
+    enum { COUNT = sizeof(names) / sizeof(names[0]) };
+    size_t place = place_among(text, names, COUNT);
+
+    if (place == COUNT) {
+        return refuse(error, text,
+                      "is no profile; give fast, default or patient");
+    }
+    *ret_profile = (enum settings_lease_profile)place;
+    return 0;
+}
+
 int value_log_level(struct bytes text, enum settings_log_level *ret_level,
                     struct buf *error)
 {
@@ -179,15 +220,15 @@ int value_log_level(struct bytes text, enum settings_log_level *ret_level,
         [SETTINGS_LOG_INFO] = "info",
         [SETTINGS_LOG_DEBUG] = "debug",
     };
+    enum { COUNT = sizeof(names) / sizeof(names[0]) };
+    size_t place = place_among(text, names, COUNT);
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (bytes_is(text, names[i])) {
-            *ret_level = (enum settings_log_level)i;
-            return 0;
-        }
+    if (place == COUNT) {
+        return refuse(error, text,
+                      "is no log level; give error, warn, info or debug");
     }
-    return refuse(error, text,
-                  "is no log level; give error, warn, info or debug");
+    *ret_level = (enum settings_log_level)place;
+    return 0;
 }
 
 /* Letters, digits and the characters of `others`; at least one. */
@@ -337,14 +378,14 @@ int value_role(struct bytes text, struct settings_role_rule *ret_rule,
         [SETTINGS_ROLE_WORKER] = "worker",
         [SETTINGS_ROLE_MEMBER] = "member",
     };
+    enum { COUNT = sizeof(names) / sizeof(names[0]) };
     struct bytes role;
     int rv = split_rule(text, ret_rule->pattern, &role, advice, error);
+    size_t place = rv == 0 ? place_among(role, names, COUNT) : COUNT;
 
-    for (size_t i = 0; rv == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
-        if (bytes_is(role, names[i])) {
-            ret_rule->role = (enum settings_role)i;
-            return 0;
-        }
+    if (rv == 0 && place < COUNT) {
+        ret_rule->role = (enum settings_role)place;
+        return 0;
     }
     return rv != 0 ? rv : refuse(error, text, advice);
 }

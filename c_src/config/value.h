@@ -31,6 +31,13 @@ int value_bool(struct bytes text, bool *ret_bool, struct buf *error) MUST_USE;
 int value_verify(struct bytes text, bool *ret_verify,
                  struct buf *error) MUST_USE;
 
+/* kill (true) or report. */
+int value_hung(struct bytes text, bool *ret_kills, struct buf *error) MUST_USE;
+
+int value_lease_profile(struct bytes text,
+                        enum settings_lease_profile *ret_profile,
+                        struct buf *error) MUST_USE;
+
 int value_log_level(struct bytes text, enum settings_log_level *ret_level,
                     struct buf *error) MUST_USE;
 

@@ -109,6 +109,32 @@ static void greatest_times_do_not_overflow(void **state)
     assert_accepted(fixture);
 }
 
+static void profile_sets_the_times_that_are_not_given(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct settings *settings = &fixture->settings;
+
+    set(fixture, "lease_profile", "fast");
+    assert_accepted(fixture);
+    assert_int_equal(settings->ttl_leader_ms, 1500);
+    assert_int_equal(settings->ttl_owner_ms, 1100);
+    assert_int_equal(settings->stop_budget_ms, 300);
+    assert_int_equal(settings->election_timeout_ms, 250);
+    assert_int_equal(settings->heartbeat_interval_ms, 50);
+    set(fixture, "lease_profile", "patient");
+    set(fixture, "stop_budget_ms", "2000");
+    assert_accepted(fixture);
+    assert_int_equal(settings->ttl_leader_ms, 15000);
+    assert_int_equal(settings->ttl_owner_ms, 10500);
+    assert_int_equal(settings->stop_budget_ms, 2000);
+    assert_int_equal(settings->election_timeout_ms, 1500);
+    set(fixture, "ttl_owner_ms", "14000");
+    assert_refused(fixture,
+                   "with ttl_owner_ms 14000 and stop_budget_ms 2000 a sandbox "
+                   "could run twice: ttl_leader_ms (15000) must be at least "
+                   "16304");
+}
+
 static void slow_heartbeats_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -202,6 +228,7 @@ int main(void)
         TEST(cookie_file_is_required_unless_supervised),
         TEST(leases_that_could_overlap_are_refused),
         TEST(greatest_times_do_not_overflow),
+        TEST(profile_sets_the_times_that_are_not_given),
         TEST(slow_heartbeats_are_refused),
         TEST(own_address_of_the_members_is_listened_on),
         TEST(explicit_address_to_listen_on_stays),

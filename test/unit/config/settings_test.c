@@ -56,6 +56,8 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(settings->ttl_owner_ms, 2500);
     assert_int_equal(settings->stop_budget_ms, 1000);
     assert_int_equal(settings->ttl_leader_ms, 4000);
+    assert_int_equal(settings->lease_profile, SETTINGS_LEASE_DEFAULT);
+    assert_true(settings->kills_hung_worker);
     assert_true(settings->state_map_size == UINT64_C(64) << 30);
     assert_int_equal(settings->requests_max, 65536);
 }

@@ -155,6 +155,37 @@ static void bool_is_true_or_false_only(void **state)
     assert_error(fixture, "'yes' will not do; give true or false");
 }
 
+static void hung_workers_are_killed_or_reported(void **state)
+{
+    struct fixture *fixture = *state;
+    bool kills = true;
+
+    assert_ok(value_hung(bytes_of_string("report"), &kills, &fixture->error));
+    assert_false(kills);
+    assert_ok(value_hung(bytes_of_string("kill"), &kills, &fixture->error));
+    assert_true(kills);
+    assert_err(value_hung(bytes_of_string("ask"), &kills, &fixture->error),
+               ERR_BADARG);
+    assert_error(fixture, "'ask' will not do; give kill or report");
+    assert_true(kills);
+}
+
+static void lease_profile_is_one_of_three(void **state)
+{
+    struct fixture *fixture = *state;
+    enum settings_lease_profile profile = SETTINGS_LEASE_DEFAULT;
+
+    assert_ok(value_lease_profile(bytes_of_string("patient"), &profile,
+                                  &fixture->error));
+    assert_int_equal(profile, SETTINGS_LEASE_PATIENT);
+    assert_err(
+        value_lease_profile(bytes_of_string("slow"), &profile, &fixture->error),
+        ERR_BADARG);
+    assert_error(fixture,
+                 "'slow' is no profile; give fast, default or patient");
+    assert_int_equal(profile, SETTINGS_LEASE_PATIENT);
+}
+
 static void log_level_is_one_of_four(void **state)
 {
     struct fixture *fixture = *state;
@@ -372,6 +403,8 @@ int main(void)
         TEST(size_takes_bytes_and_suffixes),
         TEST(size_refuses_what_is_no_size_or_out_of_bounds),
         TEST(bool_is_true_or_false_only),
+        TEST(hung_workers_are_killed_or_reported),
+        TEST(lease_profile_is_one_of_three),
         TEST(log_level_is_one_of_four),
         TEST(name_has_something_on_both_sides),
         TEST(name_may_have_255_bytes_and_no_more),
