@@ -25,9 +25,9 @@ enum { CODE_COUNT = sizeof(codes) / sizeof(codes[0]) };
 
 static uint8_t code_of(int rv)
 {
-    for (uint8_t i = 0; i < CODE_COUNT; i++) {
+    for (size_t i = 0; i < CODE_COUNT; i++) {
         if (codes[i] == rv) {
-            return i;
+            return (uint8_t)i;
         }
     }
     unreachable();
