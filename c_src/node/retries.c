@@ -76,9 +76,17 @@ void retries_give_id(struct node *node, struct request *request)
         .member = node->self->id, .session = own->index, .number = own->number};
 }
 
+/* Asking twice is as good as once: nothing is changed, or to what it is. */
+static bool is_question(const struct request *request)
+{
+    return request->api.route == API_READ || request->api.type == API_SELECT ||
+           request->api.type == API_SELECT_OPTIMAL_NODE ||
+           request->api.type == API_RECOVER_STATE;
+}
+
 bool retries_may(const struct request *request)
 {
-    return request->api.route == API_READ || request->id.number != 0;
+    return is_question(request) || request->id.number != 0;
 }
 
 /* --- What became of it --------------------------------------------------- */

@@ -198,23 +198,28 @@ void request_start(struct node *node, struct request *request)
     }
 }
 
+/* Whether it stays here: a leader that takes nothing now has too much to do, or
+ * hands over. */
+static bool is_to_wait(const struct node *node, const struct request *request)
+{
+    return !node->is_stopping &&
+           (node_log_is_leader(node) ||
+            (request->call != NULL && retries_may(request)));
+}
+
 void request_again(struct node *node, struct request *request)
 {
-    if (node_log_is_leader(node) && !node->is_stopping) {
-        /* It takes nothing now: it has too much to do, or hands over. */
+    if (is_to_wait(node, request)) {
         request->is_unknown = request->id.number != 0;
         park(node, request);
-    } else if (request->call == NULL) {
+    } else if (request->call != NULL) {
+        request_fail(node, request, ERR_NO_QUORUM);
+    } else {
         if (request->link != NULL) {
             forwards_decline(node, request->link, request->forward_number,
                              true);
         }
         request_drop(node, request);
-    } else if (node->is_stopping || !retries_may(request)) {
-        request_fail(node, request, ERR_NO_QUORUM);
-    } else {
-        request->is_unknown = true;
-        park(node, request);
     }
 }
 
@@ -240,7 +245,7 @@ static void take_back(struct node *node, uint64_t member)
     while ((first = list_take_first(&lost)) != NULL) {
         request = LIST_ENTRY(first, struct request, queue);
         request->passed_to = 0;
-        request->is_unknown = true;
+        request->is_unknown = request->id.number != 0;
         if (!retries_may(request)) {
             request_fail(node, request, ERR_TIMEOUT);
         } else {

@@ -140,6 +140,8 @@ one_life(#{tag := Tag} = State, N) ->
         {consistency_manager, unregister, [Name, self()], fun(Answer) -> Answer =:= ok end},
         {consistency_manager, whereis, [Name],
          fun(Answer) -> Answer =:= {error, not_found} end},
+        {node_selector, select_optimal_node, [#{}],
+         fun({ok, Worker}) -> is_atom(Worker); (_) -> false end},
         {quorate, stop_sandbox, [Id], fun(Answer) -> Answer =:= ok end},
         {quorate, sandbox, [Id], fun(Answer) -> Answer =:= {error, not_found} end}
     ]).
