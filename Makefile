@@ -110,7 +110,7 @@ LDLIBS := -luv -llmdb -lssl -lcrypto -lei -lpthread -lm
 compile = $(Q)$(CC) $(CPPFLAGS) $1 $(CFLAGS) -MMD -MP -c -o $@ $<
 archive = $(Q)rm -f $@; $(AR) rcs $@ $(filter %.o,$^)
 link = $(Q)$(CC) $(CFLAGS) $(WHOLE_$(MODE)) $(LDFLAGS) $1 -o $@ \
-    $(filter %.o %.a,$^) $2 $(LDLIBS)
+    $(filter %.o,$^) $(filter %.a,$^) $2 $(LDLIBS)
 
 # A list that changes its time only when it changes: what depends on it is
 # made anew when a file or a flag comes or goes.
@@ -178,6 +178,9 @@ $(UNIT_ARCHIVE).list: FORCE
 	$(call remember,$(UNIT_OBJECTS))
 $(UNIT_ARCHIVE): $(UNIT_OBJECTS) $(UNIT_ARCHIVE).list
 	$(archive)
+# The simulator takes the place of the C library's functions for files.
+SIM_CALLS := $B/test/sim/system/calls.o
+$(filter $B/test/unit/raft/%,$(UNIT_TESTS)): $(SIM_CALLS)
 $(UNIT_TESTS): %: %.o $(UNIT_ARCHIVE) $B/link
 	$(call link,,-lcmocka)
 
@@ -190,7 +193,8 @@ unit: $(UNIT_TESTS)
 # SEED alone runs that seed again, and shrinks what fails.
 SEEDS ?= $(if $(SEED),1,1000)
 SIM_OBJECTS := $(call objects,$(wildcard test/sim/*.c test/sim/program/*.c))
-$B/sim/sim: $(SIM_OBJECTS) $B/libquorate_core.a $B/link
+$B/sim/sim: $(SIM_OBJECTS) $(SIM_CALLS) $B/libquorate_shell.a \
+    $B/libquorate_core.a $B/link
 	@mkdir -p $(@D)
 	$(call link)
 

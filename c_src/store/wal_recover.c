@@ -4,6 +4,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/wal_mutation.h"
 #include "store/wal_walk.h"
 
 #include <unistd.h>
@@ -126,7 +127,12 @@ static int rewrite(const struct wal_segment *segment, size_t offset, size_t end)
 static int flush_unproven(const struct wal_walk *walk,
                           const struct wal_segment *segment)
 {
-    int rv = rewrite(segment, 0, WAL_SEGMENT_HEADER_SIZE);
+    int rv;
+
+    if (WAL_IS_MUTATED(UNPROVEN)) {
+        return 0;
+    }
+    rv = rewrite(segment, 0, WAL_SEGMENT_HEADER_SIZE);
 
     if (rv == 0) {
         rv = rewrite(segment, walk->last_unproven, walk->last_end);

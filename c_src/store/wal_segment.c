@@ -5,6 +5,7 @@
 #include "base/crc32c.h"
 #include "base/ensure.h"
 #include "base/err.h"
+#include "store/wal_mutation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -170,7 +171,8 @@ int wal_segment_prepare(struct wal_segment *segment, int dir_fd)
     if (rv != 0 || segment->prepared < segment->size) {
         return rv;
     }
-    if (fsync(segment->fd) != 0 || fsync(dir_fd) != 0) {
+    if (fsync(segment->fd) != 0 ||
+        (!WAL_IS_MUTATED(NAME_UNFLUSHED) && fsync(dir_fd) != 0)) {
         rv = wal_segment_status(errno);
     }
     return rv;

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/wal_mark.h"
+#include "store/wal_mutation.h"
 #include "store/wal_scan.h"
 
 #include <dirent.h>
@@ -18,6 +19,10 @@ enum {
     SEGMENTS_MAX = 1 << 20,
     CAUSE_SIZE = 200 /* bytes */
 };
+
+#ifdef RAFT_MUTATIONS
+enum wal_mutation wal_mutation;
+#endif
 
 #define REMEDY                                                              \
     "Nothing was changed: acknowledged entries may be in what is damaged. " \
@@ -154,7 +159,7 @@ static int judge_tail(const struct wal_walk *walk, const struct wal_scan *scan,
                            ? "the checksum of its contents is wrong"
                            : "its header is damaged";
 
-    if (!after.is_followed) {
+    if (!after.is_followed || WAL_IS_MUTATED(TORN_TAIL)) {
         return 0;
     }
     if (!after.is_proven &&

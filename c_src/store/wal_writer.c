@@ -6,6 +6,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "store/wal_mark.h"
+#include "store/wal_mutation.h"
 
 #include <unistd.h>
 
@@ -66,7 +67,7 @@ static int begin_next(struct wal_writer *writer)
         return 0;
     }
     writer->files.count--;
-    if (rv == ERR_NO_SPACE) {
+    if (rv == ERR_NO_SPACE || WAL_IS_MUTATED(MARKED_REMOVED)) {
         wal_segment_discard(&writer->next, writer->dir_fd);
     } else {
         /* The mark may name it: it must be there at the next start. */
@@ -200,7 +201,8 @@ static int write_part(struct wal_writer *writer, struct bytes bytes)
     if (rv != 0) {
         return rv;
     }
-    if (wal_segment_flush(&writer->segment) != 0) {
+    if (wal_segment_flush(&writer->segment) != 0 &&
+        !WAL_IS_MUTATED(FLUSH_IGNORED)) {
         return ERR_IO;
     }
     tell_full(writer, false);

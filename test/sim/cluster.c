@@ -109,15 +109,29 @@ static void handle_disk(struct cluster *cluster,
         event_push(cluster, later);
         return;
     }
-    while (node->writes_first != NULL &&
-           node->writes_first->seq <= event->seq) {
-        disk_write_end(node, true);
-    }
-    /* Several writes may be reported as one. */
-    if (node->writes_first != NULL && chance(cluster, 30)) {
+    if (!disk_write_end(cluster, node, event->seq)) {
+        /* As the member does: what is on disk is not known any more. */
+        cluster->end_count++;
+        lifecycle_end(cluster, node, false);
+        if (cluster->is_mended) {
+            cluster_restart(cluster, (int)event->node);
+        }
         return;
     }
     (void)cluster_step(cluster, node, &done);
+    disk_write_next(cluster, node);
+}
+
+/* A leader without room makes way. */
+static void handle_full(struct cluster *cluster,
+                        const struct cluster_event *event)
+{
+    const struct cluster_node *node = &cluster->nodes[event->node];
+
+    if (node->raft != NULL && node->incarnation == event->incarnation &&
+        raft_role(node->raft) == RAFT_LEADER) {
+        (void)cluster_hand_over(cluster, (int)event->node, -1);
+    }
 }
 
 static void handle_event(struct cluster *cluster, struct cluster_event *event)
@@ -140,6 +154,10 @@ static void handle_event(struct cluster *cluster, struct cluster_event *event)
     }
     if (event->type == EVENT_TO_SHELL) {
         owners_handle_node(cluster, event);
+        return;
+    }
+    if (event->type == EVENT_FULL) {
+        handle_full(cluster, event);
         return;
     }
     if (event->type != EVENT_MESSAGE) {

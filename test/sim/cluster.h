@@ -35,11 +35,12 @@ struct cluster_faults {
     uint32_t duplicate_percent;
     uint32_t delay_min_ms; /* messages take this and 1..delay_max_ms */
     uint32_t delay_max_ms;
-    uint32_t
-        stall_percent; /* of messages that are lost once, and arrive later: */
-    uint32_t stall_ms; /* so much, and what was sent after them, too */
-    bool is_ordered;   /* a link keeps the order, as a connection does */
-    uint32_t disk_max_ms;       /* writes take 0..this */
+    uint32_t stall_percent; /* of messages that are lost once, and arrive
+                               later: */
+    uint32_t stall_ms;      /* so much, and what was sent after them, too */
+    bool is_ordered;        /* a link keeps the order, as a connection does */
+    uint32_t disk_max_ms;   /* writes take 0..this */
+    uint32_t disk_permille; /* of the calls that end with an error */
     uint32_t snapshot_permille; /* of a node, in a slice of the swarm */
 };
 
@@ -59,6 +60,7 @@ struct cluster_log {
 
 struct cluster_machine; /* test/sim/machines.h */
 struct cluster_write;   /* on its way to a disk */
+struct disk;
 
 struct cluster_snapshot {
     struct raft_snapshot about; /* index 0: there is none */
@@ -69,12 +71,13 @@ struct cluster_node {
     uint64_t id;
     struct raft *raft; /* NULL: down */
     uint64_t incarnation;
-    uint64_t term;          /* on disk */
-    uint64_t voted_for;     /* on disk */
-    struct cluster_log log; /* on disk */
+    struct disk *disk; /* owned */
+    /* What the log said is on disk: */
+    uint64_t term;
+    uint64_t voted_for;
+    struct cluster_log log;
     struct cluster_write *writes_first;
     struct cluster_write *writes_last;
-    uint64_t write_done_ms;           /* when the last of them is done */
     uint64_t committed;               /* up to here compared with the others */
     uint64_t hash;                    /* of all entries up to there */
     struct cluster_machine *machine;  /* owned; has applied them */
@@ -147,7 +150,12 @@ struct cluster {
     size_t repeat_count;   /* commands that came again */
     size_t owner_count;    /* sandboxes that began to run */
     size_t expiry_count;   /* leases that ended */
+    size_t end_count;      /* of members whose disk had failed */
+    size_t full_count;     /* waits for room */
+    size_t refusal_count;  /* starts on damaged files */
+    size_t torn_count;     /* tails that were cut */
     uint64_t live_ms;      /* how long it took to agree at the end */
+    bool is_mended;        /* nobody stays down */
     bool is_quiet;         /* a failure is kept, but not printed */
     char failure[200];     /* "": none */
 };
@@ -203,9 +211,22 @@ int cluster_hand_over(struct cluster *cluster, int node, int to);
 /* The node begins to write a snapshot of its state. */
 void cluster_snapshot(struct cluster *cluster, int node);
 
-/* Loses what was not flushed; some of it may have reached the disk. */
+/* The process is killed, or the power cut: then what was not flushed is lost;
+ * some of it may have reached the disk. */
 void cluster_crash(struct cluster *cluster, int node);
+
+/* Starts on what its disk gives back. If that is an error, the node stays down;
+ * it must not be one of the log's own making. */
 void cluster_restart(struct cluster *cluster, int node);
+
+/* Nothing can be written to its disk for so long. */
+void cluster_fill_disk(struct cluster *cluster, int node, uint64_t ms);
+
+/* A bit of a file that was flushed turns over: the node must not start, or it
+ * must be of no consequence. `number` says which one. The damage is mended by
+ * cluster_mend() or a later cluster_mend_disk(). */
+void cluster_damage_disk(struct cluster *cluster, int node, uint64_t number);
+void cluster_mend_disk(struct cluster *cluster, int node);
 
 /* Cuts or mends the links of one node in both directions. */
 void cluster_isolate(struct cluster *cluster, int node, bool is_cut);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the files of the simulator share: cluster.c has time, network and
  * cores, lifecycle.c how nodes come and go, event.c what is to happen, disk.c
- * and snapshots.c the disks, clocks.c clocks and pauses, oracle.c the rules
- * that must hold, machines.c what the log means, clients.c those who call,
- * owners.c and owner_*.c those who own, plan.c what goes wrong, swarm.c
+ * and snapshots.c the disks, storage.c their bytes, files.c and
+ * system/calls.c what stands for files, clocks.c clocks and pauses, oracle.c
+ * the rules that must hold, machines.c what the log means, clients.c those who
+ * call, owners.c and owner_*.c those who own, plan.c what goes wrong, swarm.c
  * the random run, describe.c what a failure is told with. */
 #ifndef QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
 #define QUORATE_TEST_SIM_CLUSTER_INTERNAL_H
@@ -11,6 +12,7 @@
 #include "base/attr.h"
 #include "command/command.h"
 #include "sim/cluster.h"
+#include "store/wal.h"
 
 struct cluster_write {
     struct cluster_write *next;
@@ -26,6 +28,7 @@ struct cluster_write {
 enum cluster_event_type {
     EVENT_MESSAGE,
     EVENT_DISK,
+    EVENT_FULL,
     EVENT_TAKEN,
     EVENT_CHUNK_STORED,
     EVENT_STORED,
@@ -59,11 +62,34 @@ void event_push(struct cluster *cluster, struct cluster_event event);
 /* Removes the first one; there must be one. Its data is the caller's. */
 struct cluster_event event_pop(struct cluster *cluster);
 
+void disk_new(struct cluster *cluster, struct cluster_node *node);
+void disk_free(struct cluster_node *node);
+
+/* Runs the production recovery on the node's files: as of wal_open(). */
+int disk_start(struct cluster *cluster, struct cluster_node *node,
+               struct wal_recovery *ret_recovery, struct buf *error) MUST_USE;
+
+/* The process ends. */
+void disk_stop(struct cluster *cluster, struct cluster_node *node,
+               bool is_power_cut);
+bool disk_is_damaged(const struct cluster_node *node);
+uint32_t disk_checksum(const struct cluster_node *node);
+
 void disk_write_begin(struct cluster *cluster, struct cluster_node *node,
                       const struct raft_persist *persist);
 
-/* The oldest write of the node reaches the disk, or is lost. */
-void disk_write_end(struct cluster_node *node, bool is_kept);
+/* The writes up to `seq` have ended: whether they are on disk. */
+bool disk_write_end(struct cluster *cluster, struct cluster_node *node,
+                    uint64_t seq);
+
+/* Then the next ones begin. */
+void disk_write_next(struct cluster *cluster, struct cluster_node *node);
+
+/* A snapshot on disk covers up to there. */
+void disk_release(struct cluster_node *node, uint64_t index);
+
+/* The oldest write that is on its way counts as done, or is forgotten. */
+void disk_take_write(struct cluster_node *node, bool is_kept);
 
 /* The last index of a log on disk. */
 uint64_t disk_last(const struct cluster_log *log);
@@ -78,6 +104,10 @@ int cluster_step(struct cluster *cluster, struct cluster_node *node,
                  struct raft_event *event);
 void cluster_send(struct cluster *cluster, uint64_t from, uint64_t to,
                   struct bytes bytes);
+
+/* The node's process ends. */
+void lifecycle_end(struct cluster *cluster, struct cluster_node *node,
+                   bool is_power_cut);
 
 bool clock_is_paused(const struct cluster *cluster,
                      const struct cluster_node *node);
@@ -133,6 +163,11 @@ void oracle_step(struct cluster *cluster, struct cluster_node *node,
 /* The membership in use is the newest one in the log. */
 void oracle_membership(struct cluster *cluster,
                        const struct cluster_node *node);
+
+/* What was recovered is what the log said is on disk, with any number of the
+ * writes that were on their way, in order. */
+void oracle_recovered(struct cluster *cluster, struct cluster_node *node,
+                      const struct wal_recovery *recovery);
 
 /* Logs agree up to the last place where their terms do. */
 void oracle_logs_match(struct cluster *cluster);

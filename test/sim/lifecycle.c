@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ERROR_SIZE_MAX = 1000 };
+
 void cluster_lose_link(struct cluster *cluster, int node, uint64_t to)
 {
     struct cluster_node *at = &cluster->nodes[node];
@@ -22,88 +24,131 @@ void cluster_lose_link(struct cluster *cluster, int node, uint64_t to)
     }
 }
 
-/* A process that ends closes its links; if the machine is lost, nobody hears
- * of it. */
-static void close_links(struct cluster *cluster, int node)
+static void close_links(struct cluster *cluster,
+                        const struct cluster_node *node)
 {
-    if (rng_below(&cluster->rng, 2) == 0) {
-        return;
-    }
     for (uint32_t i = 0; i < cluster->node_count; i++) {
-        if ((int)i != node) {
-            cluster_lose_link(cluster, (int)i, cluster->nodes[node].id);
+        if (i + 1 != node->id) {
+            cluster_lose_link(cluster, (int)i, node->id);
         }
+    }
+}
+
+void lifecycle_end(struct cluster *cluster, struct cluster_node *node,
+                   bool is_power_cut)
+{
+    raft_free(node->raft);
+    node->raft = NULL;
+    disk_stop(cluster, node, is_power_cut);
+    snapshots_crash(node);
+    owners_crash(cluster, node);
+    /* A process that ends closes its links; if the machine is lost, nobody
+     * hears of it. */
+    if (!is_power_cut) {
+        close_links(cluster, node);
     }
 }
 
 void cluster_crash(struct cluster *cluster, int node)
 {
-    struct cluster_node *victim = &cluster->nodes[node];
-    bool is_kept = true;
-
-    raft_free(victim->raft);
-    victim->raft = NULL;
-    while (victim->writes_first != NULL) {
-        is_kept = is_kept && rng_below(&cluster->rng, 2) == 0;
-        disk_write_end(victim, is_kept);
-    }
-    snapshots_crash(victim);
-    owners_crash(cluster, victim);
-    close_links(cluster, node);
+    lifecycle_end(cluster, &cluster->nodes[node],
+                  rng_below(&cluster->rng, 2) == 0);
 }
 
-void cluster_restart(struct cluster *cluster, int node)
+static struct raft_config config_of(struct cluster *cluster,
+                                    const struct cluster_node *node)
 {
-    struct cluster_node *victim = &cluster->nodes[node];
-    struct raft_config config = {.id = victim->id,
+    struct raft_config config = {.id = node->id,
                                  .election_timeout_ms = CLUSTER_ELECTION_MS,
                                  .heartbeat_interval_ms = CLUSTER_HEARTBEAT_MS,
                                  .trailing_entries = cluster->trailing_entries,
                                  .chunk_size = CLUSTER_CHUNK_SIZE,
                                  .seed = rng_next(&cluster->rng)};
-    struct raft_recovered recovered = {.term = victim->term,
-                                       .voted_for = victim->voted_for,
-                                       .entry_count = victim->log.count};
-    struct raft_entry *entries =
-        cluster_must(calloc(victim->log.count + 1, sizeof(*entries)));
-    int rv;
 
-    if (victim->id <= cluster->voter_count) {
+    if (node->id <= cluster->voter_count) {
         config.voter_count = cluster->voter_count;
     }
     for (uint32_t i = 0; i < config.voter_count; i++) {
         config.voters[i] = i + 1;
     }
-    for (size_t i = 0; i < victim->log.count; i++) {
-        const struct cluster_entry *entry = &victim->log.entries[i];
+    return config;
+}
 
-        entries[i] =
-            (struct raft_entry){.index = victim->log.base + i + 1,
-                                .term = entry->term,
-                                .type = entry->type,
-                                .data = bytes_of(entry->data, entry->size)};
+static void start_core(struct cluster *cluster, struct cluster_node *node,
+                       const struct wal_recovery *recovery)
+{
+    struct raft_config config = config_of(cluster, node);
+    struct raft_recovered recovered = {.term = recovery->term,
+                                       .voted_for = recovery->voted_for,
+                                       .entries = recovery->entries,
+                                       .entry_count = recovery->entry_count};
+    int rv;
+
+    if (node->snapshot.about.index > 0) {
+        recovered.snapshot = &node->snapshot.about;
     }
-    recovered.entries = entries;
-    if (victim->snapshot.about.index > 0) {
-        recovered.snapshot = &victim->snapshot.about;
-    }
-    victim->incarnation++;
-    victim->change.phase = RAFT_CHANGE_NONE;
-    snapshots_restart(cluster, victim);
-    victim->write_done_ms = 0;
-    rv =
-        raft_new(&config, &recovered, clock_of(cluster, victim), &victim->raft);
+    node->incarnation++;
+    node->change.phase = RAFT_CHANGE_NONE;
+    snapshots_restart(cluster, node);
+    rv = raft_new(&config, &recovered, clock_of(cluster, node), &node->raft);
     if (rv != 0) {
         (void)fprintf(stderr,
                       "node %" PRIu64 ": %s: snapshot %" PRIu64
                       ", log from %" PRIu64 " to %" PRIu64 "\n",
-                      victim->id, err_text(rv), victim->snapshot.about.index,
-                      victim->log.base + 1, disk_last(&victim->log));
+                      node->id, err_text(rv), node->snapshot.about.index,
+                      node->log.base + 1, disk_last(&node->log));
         abort();
     }
-    raft_check(victim->raft);
-    oracle_membership(cluster, victim);
-    free(entries);
+    raft_check(node->raft);
+    oracle_membership(cluster, node);
+}
+
+/* Errors of the disk keep it down; damage does, if there is some. */
+static void refused(struct cluster *cluster, const struct cluster_node *node,
+                    int rv, uint32_t checksum, const struct buf *error)
+{
+    if (rv == ERR_IO || rv == ERR_NO_SPACE) {
+        return;
+    }
+    if (!disk_is_damaged(node)) {
+        cluster_fail(cluster, "node %" PRIu64 " does not start: %s: %.*s",
+                     node->id, err_text(rv), (int)error->size,
+                     (const char *)error->data);
+        return;
+    }
+    cluster->refusal_count++;
+    if (disk_checksum(node) != checksum) {
+        cluster_fail(cluster,
+                     "node %" PRIu64 " does not start, and changes files",
+                     node->id);
+    }
+}
+
+void cluster_restart(struct cluster *cluster, int node)
+{
+    struct cluster_node *victim = &cluster->nodes[node];
+    struct wal_recovery recovery;
+    struct buf error;
+    uint32_t checksum = disk_checksum(victim);
+    int rv;
+
+    buf_init(&error, ERROR_SIZE_MAX);
+    rv = disk_start(cluster, victim, &recovery, &error);
+    /* It may end at once, in the middle of its repairs. */
+    while (rv == 0 && rng_below(&cluster->rng, 8) == 0) {
+        wal_recovery_close(&recovery);
+        disk_stop(cluster, victim, rng_below(&cluster->rng, 2) == 0);
+        checksum = disk_checksum(victim);
+        rv = disk_start(cluster, victim, &recovery, &error);
+    }
+    if (rv == 0) {
+        oracle_recovered(cluster, victim, &recovery);
+        start_core(cluster, victim, &recovery);
+        wal_recovery_close(&recovery);
+    } else {
+        refused(cluster, victim, rv, checksum, &error);
+    }
+    buf_close(&error);
 }
 
 void cluster_isolate(struct cluster *cluster, int node, bool is_cut)
@@ -120,6 +165,8 @@ void cluster_mend(struct cluster *cluster)
     memset(cluster->is_disk_stuck, 0, sizeof(cluster->is_disk_stuck));
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         cluster->nodes[i].paused_until_ms = 0;
+        cluster_fill_disk(cluster, (int)i, 0);
+        cluster_mend_disk(cluster, (int)i);
     }
 }
 
@@ -144,6 +191,7 @@ struct cluster *cluster_new_with(uint32_t node_count, uint32_t voter_count,
     cluster->faults.is_ordered = true;
     for (uint32_t i = 0; i < node_count; i++) {
         cluster->nodes[i].id = i + 1;
+        disk_new(cluster, &cluster->nodes[i]);
         cluster_set_clock(cluster, (int)i, 1000);
         cluster_restart(cluster, (int)i);
     }
@@ -157,10 +205,7 @@ void cluster_free(struct cluster *cluster)
     }
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         raft_free(cluster->nodes[i].raft);
-        while (cluster->nodes[i].writes_first != NULL) {
-            disk_write_end(&cluster->nodes[i], false);
-        }
-        disk_log_free(&cluster->nodes[i].log);
+        disk_free(&cluster->nodes[i]);
         snapshots_free(&cluster->nodes[i]);
         machine_close(&cluster->nodes[i]);
     }

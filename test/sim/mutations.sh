@@ -16,17 +16,19 @@ program=$build/raft_mutations
 # shellcheck disable=SC2086
 ${CC:-gcc} -std=c11 -D_GNU_SOURCE -DRAFT_MUTATIONS -g -O2 -Ic_src -Itest \
     c_src/{base,raft,registry,cluster,command}/*.c c_src/etf/{reader,utf8}.c \
-    test/sim/*.c test/sim/program/*.c -o "$program"
+    c_src/store/wal_*.c test/sim/*.c test/sim/*/*.c -o "$program"
 
 # In the order of enum raft_mutation.
 names=(none commit_old_term ack_last vote_twice send_early learner_counts
     forget_config install_over handover_vote forget_vote stale_read
     ack_early one_half read_unapplied read_late_join read_same_ids)
-# Of the command machine (enum command_mutation), and of what is around it
-# (enum owners_mutation): see put_mutation() in program/sim.c.
+# Of the command machine (enum command_mutation), of what is around it (enum
+# owners_mutation), and of the log on disk (enum wal_mutation): see put_mutation() in program/sim.c.
 names+=([101]=dedup_lost [102]=apply_twice [103]=expire_blind
     [104]=stale_report [105]=attach_late
-    [201]=lease_uncommitted [202]=lease_short [203]=deadline_late)
+    [201]=lease_uncommitted [202]=lease_short [203]=deadline_late
+    [301]=torn_tail [302]=flush_ignored [303]=unproven
+    [304]=marked_removed [305]=name_unflushed)
 failed=0
 for number in "${!names[@]}"; do
     name=${names[$number]}

@@ -129,6 +129,56 @@ void oracle_sends(struct cluster *cluster, struct cluster_node *node,
     }
 }
 
+/* Whether that is what the log said is on disk. */
+static bool is_as_said(const struct cluster_node *node,
+                       const struct wal_recovery *recovery)
+{
+    const struct cluster_log *log = &node->log;
+    uint64_t first = recovery->last_index - recovery->entry_count + 1;
+    uint64_t covered = node->snapshot.about.index;
+
+    if (recovery->term != node->term ||
+        recovery->voted_for != node->voted_for ||
+        recovery->last_index != disk_last(log) ||
+        first > (covered > log->base ? covered : log->base) + 1) {
+        return false;
+    }
+    for (size_t i = 0; i < recovery->entry_count; i++) {
+        const struct raft_entry *entry = &recovery->entries[i];
+        const struct cluster_entry *said;
+
+        if (entry->index <= log->base) {
+            continue;
+        }
+        said = &log->entries[entry->index - log->base - 1];
+        if (entry->term != said->term || entry->type != said->type ||
+            !bytes_equal(entry->data, bytes_of(said->data, said->size))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void oracle_recovered(struct cluster *cluster, struct cluster_node *node,
+                      const struct wal_recovery *recovery)
+{
+    uint64_t said = disk_last(&node->log);
+
+    while (!is_as_said(node, recovery)) {
+        if (node->writes_first == NULL) {
+            cluster_fail(cluster,
+                         "node %" PRIu64 " recovers a log up to %" PRIu64
+                         " that is not what was on disk, up to %" PRIu64,
+                         node->id, recovery->last_index, said);
+            return;
+        }
+        disk_take_write(node, true);
+    }
+    while (node->writes_first != NULL) {
+        disk_take_write(node, false);
+    }
+}
+
 static bool is_on_disk(const struct cluster *cluster, uint64_t id,
                        const struct raft_entry *entry)
 {

@@ -37,7 +37,7 @@ static struct plan_fault draw_fault(struct rng *rng, uint32_t nodes)
 {
     struct plan_fault fault = {.node = draw(rng, nodes)};
 
-    switch (draw(rng, 16)) {
+    switch (draw(rng, 19)) {
     case 0:
         fault.type = PLAN_CUT;
         fault.a = draw(rng, nodes);
@@ -67,6 +67,15 @@ static struct plan_fault draw_fault(struct rng *rng, uint32_t nodes)
         return fault;
     case 10:
         fault.type = PLAN_RATES;
+        fault.a = draw(rng, 1U << 30);
+        return fault;
+    case 11:
+        fault.type = PLAN_FILL;
+        fault.node = draw(rng, 2) == 0 ? PLAN_LEADER : fault.node;
+        fault.a = draw(rng, 6 * CLUSTER_ELECTION_MS);
+        return fault;
+    case 12:
+        fault.type = PLAN_DAMAGE;
         fault.a = draw(rng, 1U << 30);
         return fault;
     default:
@@ -142,6 +151,7 @@ static void set_rates(struct cluster *cluster, uint32_t number)
     faults->is_ordered = draw(&rng, 2) == 0;
     faults->snapshot_permille = draw(&rng, 2) == 0 ? 0 : 1 + draw(&rng, 50);
     faults->disk_max_ms = draw(&rng, draw(&rng, 2) == 0 ? 3 : 80);
+    faults->disk_permille = draw(&rng, 3) == 0 ? 1 + draw(&rng, 4) : 0;
 }
 
 static void split(struct cluster *cluster, uint32_t sides)
@@ -162,6 +172,15 @@ static void hit_node(struct cluster *cluster, int node,
         (fault->type == PLAN_TOGGLE && !is_down)) {
         cluster_crash(cluster, node);
     }
+    if (fault->type == PLAN_DAMAGE) {
+        cluster_crash(cluster, node);
+        cluster_damage_disk(cluster, node, fault->a);
+        cluster_restart(cluster, node);
+        return;
+    }
+    if (is_down) {
+        cluster_mend_disk(cluster, node);
+    }
     if (fault->type == PLAN_BOUNCE ||
         (is_down &&
          (fault->type == PLAN_TOGGLE || fault->type == PLAN_START))) {
@@ -172,6 +191,9 @@ static void hit_node(struct cluster *cluster, int node,
     }
     if (fault->type == PLAN_STICK) {
         cluster->is_disk_stuck[node] = true;
+    }
+    if (fault->type == PLAN_FILL) {
+        cluster_fill_disk(cluster, node, fault->a);
     }
     if (fault->type == PLAN_PAUSE) {
         cluster_pause(cluster, node, fault->a);
@@ -217,6 +239,8 @@ void plan_carry_out(struct cluster *cluster, const struct plan_fault *fault)
     case PLAN_PAUSE:
     case PLAN_CLOCK:
     case PLAN_START:
+    case PLAN_FILL:
+    case PLAN_DAMAGE:
         if (node >= 0) {
             hit_node(cluster, node, fault);
         }
@@ -229,8 +253,9 @@ void plan_carry_out(struct cluster *cluster, const struct plan_fault *fault)
 void plan_describe(const struct plan_fault *fault, char *text)
 {
     static const char *const names[] = {
-        "rates", "toggle", "bounce", "isolate", "stick",     "pause", "clock",
-        "cut",   "split",  "mend",   "change",  "hand over", "start"};
+        "rates",  "toggle",    "bounce", "isolate", "stick",
+        "pause",  "clock",     "cut",    "split",   "mend",
+        "change", "hand over", "start",  "fill",    "damage"};
     char node[16] = "leader";
 
     if (fault->node != PLAN_LEADER) {

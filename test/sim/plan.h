@@ -25,7 +25,9 @@ enum plan_type {
     PLAN_MEND,
     PLAN_CHANGE, /* voters `a`, learners `b`, as bits */
     PLAN_HAND_OVER,
-    PLAN_START
+    PLAN_START,
+    PLAN_FILL,  /* the disk, for `a` milliseconds */
+    PLAN_DAMAGE /* a bit, by the number `a`, while the power is cut */
 };
 
 /* The node that leads then, instead of a certain one. */

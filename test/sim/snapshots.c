@@ -221,7 +221,8 @@ static void handle_taken(struct cluster *cluster, struct cluster_node *node,
     keep(node, (struct cluster_snapshot){.about = *event->about,
                                          .data = event->data});
     (void)cluster_step(cluster, node, &taken);
-    /* The file may be cut later, or never; but not while a write is under way
+    disk_release(node, raft_first_index(node->raft) - 1);
+    /* What is compared with the files is not cut while a write is under way
      * that may itself cut what is to stay. */
     if (node->writes_first == NULL && rng_below(&cluster->rng, 2) == 0) {
         disk_cut_start(&node->log, raft_first_index(node->raft) - 1);

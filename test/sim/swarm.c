@@ -99,6 +99,19 @@ static void take_snapshots(struct cluster *cluster)
     }
 }
 
+/* Members that a failing disk has ended are started again by and by. */
+static void start_ended(struct cluster *cluster)
+{
+    if (cluster->faults.disk_permille == 0 || draw(cluster, 10) != 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        if (cluster->nodes[i].raft == NULL) {
+            cluster_restart(cluster, (int)i);
+        }
+    }
+}
+
 static bool run_until_members_are_final(struct cluster *cluster)
 {
     uint64_t end_ms = cluster->now_ms + SETTLE_MS;
@@ -145,6 +158,7 @@ static void settle(struct cluster *cluster)
     int leader;
 
     cluster_mend(cluster);
+    cluster->is_mended = true;
     owners_settle(cluster);
     cluster->faults = (struct cluster_faults){
         .delay_max_ms = 2, .is_ordered = true, .disk_max_ms = 2};
@@ -194,6 +208,7 @@ bool cluster_swarm_by(struct cluster *cluster, const struct plan *plan,
         load(cluster);
         owners_tick(cluster);
         take_snapshots(cluster);
+        start_ended(cluster);
         cluster_run(cluster, 1 + draw(cluster, SLICE_MS));
     }
     if (cluster->failure[0] == '\0') {

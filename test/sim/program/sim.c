@@ -9,6 +9,7 @@
 #include "sim/cluster.h"
 #include "sim/owners.h"
 #include "sim/plan.h"
+#include "store/wal_mutation.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -37,6 +38,10 @@ struct totals {
     atomic_ullong repeats;
     atomic_ullong owners;
     atomic_ullong expiries;
+    atomic_ullong ends;
+    atomic_ullong fulls;
+    atomic_ullong refusals;
+    atomic_ullong torn;
     atomic_ullong live_ms_max;
 };
 
@@ -68,6 +73,10 @@ static void count(const struct cluster *cluster)
     totals->repeats += cluster->repeat_count;
     totals->owners += cluster->owner_count;
     totals->expiries += cluster->expiry_count;
+    totals->ends += cluster->end_count;
+    totals->fulls += cluster->full_count;
+    totals->refusals += cluster->refusal_count;
+    totals->torn += cluster->torn_count;
     while (cluster->live_ms > live_ms &&
            !atomic_compare_exchange_weak(&totals->live_ms_max, &live_ms,
                                          cluster->live_ms)) {
@@ -194,11 +203,14 @@ static void print_totals(const char *what, uint64_t total, double since)
            " seeds, %.0f s, %llu steps, %llu elections, %llu commits, "
            "%llu calls, %llu changes, %llu handovers, %llu installs, "
            "%llu repeats, %llu owners, %llu leases ended, "
+           "%llu ended by a disk, %llu waits for room, "
+           "%llu refusals of damage, %llu torn tails, "
            "live again within %llu ms\n",
            what, totals->seeds, total, seconds() - since, totals->steps,
            totals->elections, totals->commits, totals->answers, totals->changes,
            totals->handovers, totals->restores, totals->repeats, totals->owners,
-           totals->expiries, totals->live_ms_max);
+           totals->expiries, totals->ends, totals->fulls, totals->refusals,
+           totals->torn, totals->live_ms_max);
     (void)fflush(stdout);
 }
 
@@ -271,8 +283,10 @@ static void put_mutation(uint64_t number)
         raft_mutation = (enum raft_mutation)number;
     } else if (number < 200) {
         command_mutation = (enum command_mutation)(number - 100);
-    } else {
+    } else if (number < 300) {
         owners_mutation = (enum owners_mutation)(number - 200);
+    } else {
+        wal_mutation = (enum wal_mutation)(number - 300);
     }
 }
 #endif
