@@ -27,6 +27,7 @@
 %% Longer than any sandbox takes to stop in order.
 -define(STOP_MAX_MS, 40000).
 -define(HANDOVER_MS, 12000).
+-define(KILL_MS, 500).
 -define(UNREGISTER_RETRY_MS, 1000).
 -define(UNREGISTER_TRIES, 60).
 
@@ -40,6 +41,8 @@
          os :: quorate_os:identity(),
          cpu :: quorate_os:cpu_sample(),
          mouth :: pid(),
+         fence :: pid(),
+         fenced_until :: term(),                       % what it was told last
          watched :: {reference(), node()} | undefined, % the member
          timer :: reference() | undefined,
          due :: integer() | undefined,                 % when the timer fires
@@ -85,13 +88,13 @@ init(#{own := Own, others := Others, capacity := Capacity}) ->
     _ = process_flag(trap_exit, true),
     _ = process_flag(priority, high),
     _ = process_flag(message_queue_data, off_heap),
-    ok = kill([{Id, Sandbox, Leader} || #{id := Id, sandbox := Sandbox, leader := Leader}
-                                            <- quorate_local:list()]),
+    ok = end_rest(quorate_local:list()),
     Lease = quorate_lease:new(Own, Others, quorate_os:clock()),
     ok = quorate_local:put_members(quorate_lease:members(Lease)),
     _ = erlang:send_after(?FORGET_MS, self(), forget),
     {ok, arm(#state{lease = Lease, capacity = Capacity, os = quorate_os:identity(),
                     cpu = quorate_os:cpu_sample(),
+                    fence = quorate_fence:start_link(),
                     mouth = proc_lib:spawn_opt(?MODULE, mouth, [], [link, {priority, high}])})}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
@@ -105,6 +108,7 @@ handle_call({keep_name, Name, Epoch, Pid}, _, #state{lease = Lease, names = Name
     case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease) of
         true ->
             Ref = erlang:monitor(process, Pid),
+            ok = quorate_fence:name(State#state.fence, Pid),
             {reply, ok, State#state{names = Names#{Ref => {Name, Epoch, Pid}}}};
         false ->
             {reply, {error, {badarg, not_a_worker}}, State}
@@ -118,6 +122,7 @@ handle_cast({member_ready, Member}, State) ->
 handle_cast({forget_name, Name, Pid}, #state{names = Names} = State) ->
     Gone = [Ref || {Ref, {N, _, P}} <- maps:to_list(Names), N =:= Name, P =:= Pid],
     lists:foreach(fun(Ref) -> true = erlang:demonitor(Ref, [flush]) end, Gone),
+    ok = quorate_fence:release(State#state.fence, Pid),
     {noreply, State#state{names = maps:without(Gone, Names)}};
 handle_cast(_, State) ->
     {noreply, State}.
@@ -133,7 +138,7 @@ handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch} = Order}, Stat
     {noreply, ordered_stop(Id, Epoch, Reason, State)};
 handle_info({quorate, ?VERSION, Kind, Body}, State)
   when Kind =:= attached; Kind =:= renewed; Kind =:= members; Kind =:= lease_lost;
-       Kind =:= refused ->
+       Kind =:= refused; Kind =:= probe ->
     {noreply, step({Kind, Body}, State)};
 handle_info({quorate, Version, Kind, _}, State) ->
     logger:debug("quorate: a message that this version does not know: ~0tp ~0tp", [Version, Kind]),
@@ -145,6 +150,7 @@ handle_info({'DOWN', Ref, process, _, _}, #state{watched = {Ref, Member}} = Stat
 handle_info({'DOWN', Ref, process, Pid, Reason}, #state{names = Names} = State) ->
     case Names of
         #{Ref := {Name, _, Pid}} ->
+            ok = quorate_fence:release(State#state.fence, Pid),
             _ = spawn(fun() -> free_name(Name, Pid, ?UNREGISTER_TRIES) end),
             {noreply, State#state{names = maps:remove(Ref, Names)}};
         #{} ->
@@ -160,6 +166,10 @@ handle_info(forget, #state{roster = Roster} = State) ->
     {noreply, State#state{roster = quorate_roster:forget(quorate_os:clock(), Roster)}};
 handle_info({'EXIT', Mouth, Reason}, #state{mouth = Mouth} = State) ->
     {stop, {mouth, Reason}, State};
+handle_info({'EXIT', Fence, Reason}, #state{fence = Fence} = State) ->
+    {stop, {fence, Reason}, State};
+handle_info({fenced, Incarnation}, State) ->
+    {noreply, step({lease_lost, #{incarnation => Incarnation}}, State)};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -168,16 +178,30 @@ handle_info(_, State) ->
 -spec terminate(term(), #state{}) -> ok.
 terminate(Reason, State) ->
     State1 = leave(Reason, State),
-    ok = kill_names(State1),
     {Boxes, _} = quorate_roster:take_all(State1#state.roster),
-    ok = kill_boxes(Boxes),
+    ok = end_all(Boxes, State1),
     ok = detach(State1).
 
 %% Internals: what the pure modules want
 
 step(Event, #state{lease = Lease} = State) ->
     {Effects, Lease1} = quorate_lease:step(Event, quorate_os:clock(), Lease),
-    arm(lists:foldl(fun effect/2, State#state{lease = Lease1}, Effects)).
+    arm(fence(lists:foldl(fun effect/2, State#state{lease = Lease1}, Effects))).
+
+%% The fence knows the same end as the lease.
+fence(#state{lease = Lease, fence = Fence, fenced_until = Before} = State) ->
+    Told = {quorate_lease:incarnation(Lease), quorate_lease:home(Lease)},
+    Until = quorate_lease:until(Lease),
+    case {Told, Until} of
+        Before ->
+            State;
+        Now ->
+            ok = quorate_fence:lease(Fence, Told, left(Until)),
+            State#state{fenced_until = Now}
+    end.
+
+left(infinity) -> infinity;
+left(Until) -> max(0, Until - quorate_os:clock()).
 
 effect({monitor, Member}, State) ->
     ok = unwatch(State),
@@ -195,12 +219,13 @@ effect({keepalive, Member, Incarnation, Clock}, #state{roster = Roster} = State)
              sandboxes => quorate_roster:size(Roster)},
     say(Member, keepalive, #{incarnation => Incarnation, clock => Clock, load => Load},
         State#state{cpu = Cpu});
+effect({left, Member, Incarnation}, State) ->
+    say(Member, left, #{incarnation => Incarnation}, State);
 effect({detach, Member, Incarnation}, State) ->
     say(Member, detach, #{incarnation => Incarnation}, State);
 effect({kill_all, Why}, #state{roster = Roster} = State) ->
     {Boxes, Roster1} = quorate_roster:take_all(Roster),
-    ok = kill_names(State),
-    ok = kill_boxes(Boxes),
+    ok = end_all(Boxes, State),
     logger:warning("quorate: lease over (~0tp), ~b sandboxes killed", [Why, length(Boxes)]),
     State#state{roster = Roster1, names = #{}};
 effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
@@ -252,9 +277,11 @@ ordered_start(#{id := Id, epoch := Epoch} = Order, State) ->
 
 start(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
     Leader = quorate_sandbox_io:start(),
+    ok = quorate_fence:guard(State#state.fence, Leader, undefined),
     {ok, Sandbox} = quorate_sandbox_sup:start_sandbox(
                       #{id => Id, epoch => Epoch, agent => self(), leader => Leader}),
     _ = erlang:monitor(process, Sandbox),
+    ok = quorate_fence:guard(State#state.fence, Leader, Sandbox),
     ok = quorate_sandbox:start(Sandbox, maps:with([spec, options, state], Order)),
     State#state{roster = quorate_roster:add(Id, Epoch, {Sandbox, Leader}, Roster)}.
 
@@ -274,8 +301,12 @@ ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->
 
 started(Sandbox, Child, #state{roster = Roster} = State) ->
     case quorate_roster:started(Sandbox, Child, Roster) of
-        {Report, Roster1} -> report(Report, State#state{roster = Roster1});
-        nothing -> State
+        {Report, Roster1} ->
+            {ok, #{leader := Leader}} = quorate_roster:find(Sandbox, Roster1),
+            ok = quorate_fence:child(State#state.fence, Leader, Child),
+            report(Report, State#state{roster = Roster1});
+        nothing ->
+            State
     end.
 
 %% The process of a sandbox has ended, or a monitor that nobody needs any more.
@@ -305,6 +336,7 @@ kill_box(Box, Reason, State) ->
 
 remove(#{id := Id, leader := Leader} = Box, Kind, Reason, #state{roster = Roster} = State) ->
     ok = quorate_local:delete(Id, Leader),
+    ok = quorate_fence:release(State#state.fence, Leader),
     true = exit(Leader, kill),
     {Report, Roster1} = quorate_roster:ended(Box, Kind, Reason, quorate_os:clock(), Roster),
     {Report, State#state{roster = Roster1}}.
@@ -319,23 +351,30 @@ report({Kind, Body}, #state{lease = Lease} = State) ->
 
 %% Internals: killing
 
+%% One that hangs in native code is not waited for: the lease must be kept.
 kill_boxes(Boxes) ->
-    kill([{Id, Sandbox, Leader} || #{id := Id, sandbox := Sandbox, leader := Leader} <- Boxes]).
+    _ = quorate_reaper:reap([{[Pid || Pid <- [Sandbox, Child], is_pid(Pid)], Leader}
+                             || #{sandbox := Sandbox, child := Child, leader := Leader} <- Boxes],
+                            [], ?KILL_MS),
+    delete(Boxes).
 
-%% First those that could start something, then whatever they started.
-kill(Triples) ->
-    lists:foreach(fun({_, Sandbox, _}) -> true = exit(Sandbox, kill) end, Triples),
-    ok = quorate_sandbox_io:sweep([Leader || {_, _, Leader} <- Triples]),
-    lists:foreach(fun({Id, _, Leader}) ->
+%% What the table still has when an agent begins.
+end_rest(Rows) ->
+    ok = quorate_reaper:reap([{[Sandbox], Leader}
+                              || #{sandbox := Sandbox, leader := Leader} <- Rows], []),
+    ok = delete(Rows).
+
+delete(Boxes) ->
+    lists:foreach(fun(#{id := Id, leader := Leader}) ->
                           true = exit(Leader, kill),
                           ok = quorate_local:delete(Id, Leader)
-                  end, Triples).
+                  end, Boxes).
 
-kill_names(#state{names = Names}) ->
-    maps:foreach(fun(Ref, {_, _, Pid}) ->
-                         true = erlang:demonitor(Ref, [flush]),
-                         true = exit(Pid, kill)
-                 end, Names).
+%% Everything that depends on the lease, by the fence, which sees it end.
+end_all(Boxes, #state{fence = Fence, names = Names}) ->
+    lists:foreach(fun(Ref) -> true = erlang:demonitor(Ref, [flush]) end, maps:keys(Names)),
+    _ = quorate_fence:end_all(Fence),
+    delete(Boxes).
 
 free_name(_, _, 0) ->
     ok;

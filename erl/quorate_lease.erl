@@ -16,11 +16,13 @@
 %% (`quorate_os:clock/0'); it comes with each event. What is to be done comes
 %% back as effects, to be carried out in order. Losing a member loses no
 %% sandbox: another one is tried with the same incarnation, and the lease, as
-%% long as it lasts, goes on.
+%% long as it lasts, goes on. The one before is told (`left'), so that it does
+%% not take a worker that says nothing to it for one that hangs; if it asks
+%% (`probe'), it is told again.
 -module(quorate_lease).
 
--export([new/3, step/3, deadline/1, may_act/3, member/1, members/1,
-         incarnation/1]).
+-export([new/3, step/3, deadline/1, until/1, may_act/3, member/1, home/1,
+         members/1, incarnation/1]).
 
 -export_type([lease/0, event/0, effect/0, clock/0, incarnation/0]).
 
@@ -39,6 +41,7 @@
          own :: node() | undefined,        % the member on this host
          members :: [node()],              % in the order of trying
          member :: node() | undefined,     % the one that we talk to
+         home :: node() | undefined,       % the one that granted last
          pending = [] :: [{clock(), node()}], % unanswered attaches, newest first
          failures = 0 :: non_neg_integer(), % members lost in a row
          id :: non_neg_integer() | undefined,
@@ -59,6 +62,7 @@
   | {renewed, map()}
   | {members, map()}
   | {lease_lost, map()}
+  | {probe, map()}
   | {refused, term()}.
 
 -type effect() ::
@@ -66,6 +70,7 @@
   | {attach, node(), incarnation(), clock()}
   | {keepalive, node(), incarnation(), clock()}
   | {detach, node(), incarnation()}
+  | {left, node(), incarnation()}
   | {kill_all, expired | lease_lost}
   | {attached, node(), Members :: [node()]}
   | {members, node(), Members :: [node()]}
@@ -95,6 +100,10 @@ step(Event, Now, Lease) ->
 deadline(#lease{until = Until, next = Next}) ->
     min(Until, Next).
 
+%% @doc The end of the lease; infinity if there is none.
+-spec until(lease()) -> clock() | infinity.
+until(#lease{until = Until}) -> Until.
+
 %% @doc Whether something with this epoch may be started now.
 -spec may_act(non_neg_integer(), clock(), lease()) -> boolean().
 may_act(Epoch, Now, #lease{until = Until, floor = Floor}) ->
@@ -104,6 +113,10 @@ may_act(Epoch, Now, #lease{until = Until, floor = Floor}) ->
 -spec member(lease()) -> node() | undefined.
 member(#lease{phase = attached, member = Member}) -> Member;
 member(#lease{}) -> undefined.
+
+%% @doc The member that granted the lease that is held, or undefined.
+-spec home(lease()) -> node() | undefined.
+home(#lease{home = Home}) -> Home.
 
 %% @doc All known members, in the order of trying.
 -spec members(lease()) -> [node()].
@@ -141,6 +154,11 @@ on({members, #{incarnation := I, members := Members}}, _,
     {[{members, Member, Known}], Lease#lease{members = Known}};
 on({lease_lost, #{incarnation := I}}, Now, #lease{incarnation = I} = Lease) ->
     over(lease_lost, Now, Lease);
+on({probe, #{incarnation := I, member := Member}}, _, #lease{incarnation = I} = Lease) ->
+    #lease{home = Home, until = Until} = Lease,
+    {[{left, Member, I} || is_integer(Until), Home =/= Member], Lease};
+on({probe, #{incarnation := Old, member := Member}}, _, Lease) ->
+    {[{detach, Member, Old}], Lease};
 on({refused, Reason}, Now, #lease{phase = attaching} = Lease) ->
     {[{refused, Reason}], Lease#lease{next = Now + ?RETRY_MS}};
 on(_, _, Lease) ->
@@ -162,12 +180,14 @@ attach(Now, #lease{members = [Member | Rest], incarnation = I} = Lease) ->
 attached(Body, Now, Lease) ->
     #{lease := Id, clock := Clock, ttl_owner := Ttl,
       keepalive_interval := Interval, members := Members} = Body,
+    #lease{home = Home, incarnation = I} = Lease,
     case lists:keyfind(Clock, 1, Lease#lease.pending) of
         {Clock, Member} when Now < Clock + Ttl ->
             Known = order(Lease#lease.own, Member, Members, Lease#lease.members),
             {[{monitor, Member} || Member =/= Lease#lease.member]
+             ++ [{left, Home, I} || Home =/= undefined, Home =/= Member]
              ++ [{attached, Member, Known}],
-             Lease#lease{phase = attached, member = Member, members = Known,
+             Lease#lease{phase = attached, member = Member, home = Member, members = Known,
                          pending = [], failures = 0, id = Id, ttl = Ttl,
                          floor = floor(Id, Lease), interval = Interval,
                          until = later(Clock + Ttl, Lease#lease.until),
@@ -207,14 +227,15 @@ lost_member(Now, #lease{phase = Phase, failures = Failures} = Lease) ->
      Lease#lease{phase = seeking, member = undefined, failures = Failures + 1,
                  next = Next}}.
 
-over(Why, Now, #lease{incarnation = Old, member = Member} = Lease) ->
+over(Why, Now, #lease{incarnation = Old, member = Member, home = Home} = Lease) ->
     {Incarnation, Random} = rand:bytes_s(16, Lease#lease.random),
     Members = [Member || Member =/= undefined]
         ++ lists:delete(Member, Lease#lease.members),
-    {[{kill_all, Why}] ++ [{detach, Member, Old} || Member =/= undefined],
+    {[{kill_all, Why}]
+     ++ [{detach, Told, Old} || Told <- lists:usort([Member, Home]), Told =/= undefined],
      Lease#lease{phase = seeking, incarnation = Incarnation, random = Random,
                  members = Members, pending = [], id = undefined, floor = 0,
-                 until = infinity, next = Now + pause(Why)}}.
+                 home = undefined, until = infinity, next = Now + pause(Why)}}.
 
 %% A member that takes every lease back must not be asked in a tight loop.
 pause(expired) -> 0;

@@ -42,6 +42,7 @@
          leader :: pid(),
          child :: quorate_spec:child() | undefined,
          pid :: pid() | undefined,
+         last = [] :: [pid()],                  % the child, also when it has ended
          restarts = [] :: [integer()],          % when, newest first
          checkpoint = none :: quorate_spec:checkpoint() | none,
          saver :: {pid(), reference()} | undefined,
@@ -149,10 +150,10 @@ start_child({Value, Version}, #state{id = Id, epoch = Epoch, child = Child} = St
 started(Pid, #state{agent = Agent} = State) ->
     true = link(Pid),
     Agent ! {sandbox, self(), {started, Pid}},
-    {noreply, State#state{pid = Pid}, hibernate}.
+    {noreply, State#state{pid = Pid, last = [Pid]}, hibernate}.
 
-failed(Reason, #state{leader = Leader} = State) ->
-    ok = quorate_sandbox_io:sweep([Leader]),
+failed(Reason, #state{leader = Leader, last = Last} = State) ->
+    ok = quorate_sandbox_io:sweep(Leader, Last),
     {stop, {shutdown, {failed, Reason}}, State}.
 
 ended(Reason, #state{child = #{restart := Restart}} = State) ->
@@ -196,8 +197,7 @@ stop_child(#state{pid = Pid, child = #{shutdown := Shutdown}, leader = Leader}) 
     end.
 
 kill(Pid, Leader) ->
-    true = exit(Pid, kill),
-    quorate_sandbox_io:sweep([Leader]).
+    quorate_sandbox_io:sweep(Leader, [Pid]).
 
 %% Internals: checkpoints
 

@@ -226,7 +226,7 @@ void results_put_nodes(struct buf *buf, const struct bytes *names, size_t count)
 
 void results_put_status(struct buf *buf, const struct results_status *status)
 {
-    etf_put_map(buf, 18);
+    etf_put_map(buf, 20);
     put_key_node(buf, "name", status->name);
     etf_put_atom(buf, "version");
     etf_put_string_binary(buf, status->version);
@@ -239,6 +239,8 @@ void results_put_status(struct buf *buf, const struct results_status *status)
     put_key_u64(buf, "members", status->members);
     put_key_u64(buf, "members_up", status->members_up);
     put_key_u64(buf, "workers", status->workers);
+    put_key_u64(buf, "workers_hung", status->workers_hung);
+    put_key_u64(buf, "workers_killed", status->workers_killed);
     put_key_u64(buf, "sandboxes", status->sandboxes);
     put_key_u64(buf, "names", status->names);
     put_key_u64(buf, "uptime_ms", status->uptime_ms);

@@ -60,6 +60,8 @@ struct results_status {
     uint64_t members;
     uint64_t members_up;
     uint64_t workers;
+    uint64_t workers_hung;   /* of this member, since its start */
+    uint64_t workers_killed; /* of those */
     uint64_t sandboxes;
     uint64_t names;
     uint64_t uptime_ms;

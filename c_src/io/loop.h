@@ -56,6 +56,9 @@ struct process_watch;
 int process_watch_new(struct loop *loop, uint32_t pid, uint64_t start_time,
                       loop_cb *exited, void *arg,
                       struct process_watch **ret_watch) MUST_USE;
+/* Kills it, also if it is stopped; `exited` is called when it is gone. 0,
+ * ERR_NOT_FOUND (it is over already), ERR_FORBIDDEN, ERR_IO. */
+int process_watch_kill(const struct process_watch *watch) MUST_USE;
 void process_watch_free(struct process_watch *watch);
 
 /* boot id and pid namespace of this process as docs/protocol.md 2 has them;

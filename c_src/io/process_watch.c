@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Watches a process by a pidfd, which names the process and not a number that
- * may be given to another one. The start time is compared after the pidfd is
- * open: if it is the right one then, the pidfd is the right process. */
+ * Watches a process, and may kill it, by a pidfd, which names the process and
+ * not a number that may be given to another one. The start time is compared
+ * after the pidfd is open: if it is the right one then, the pidfd is the right
+ * process. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -9,6 +10,7 @@
 #include "io/sys.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -144,6 +146,18 @@ int process_watch_new(struct loop *loop, uint32_t pid, uint64_t start_time,
     }
     *ret_watch = watch;
     return 0;
+}
+
+int process_watch_kill(const struct process_watch *watch)
+{
+    if (watch->is_over) {
+        return ERR_NOT_FOUND;
+    }
+    if (syscall(SYS_pidfd_send_signal, watch->fd, SIGKILL, NULL, 0) == 0) {
+        return 0;
+    }
+    return errno == ESRCH ? ERR_NOT_FOUND
+                          : (errno == EPERM ? ERR_FORBIDDEN : ERR_IO);
 }
 
 void process_watch_free(struct process_watch *watch)

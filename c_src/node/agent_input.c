@@ -215,6 +215,9 @@ static void receive_attach(struct node *node, struct link *link,
     if (!access_allows_pid(node, link, attach.pid, "attach")) {
         return;
     }
+    if (agent != NULL && !agent_is_incarnation(agent, attach.incarnation)) {
+        agent->is_proven_dead = true; /* a new one ends all of the one before */
+    }
     if (!raft_has_quorum(node->raft, node->now_ms)) {
         refuse(node, link, attach.pid, "no_quorum");
         return;
@@ -239,6 +242,9 @@ static void receive_attach(struct node *node, struct link *link,
     agent->link = link;
     agent->lease = 0;
     agent->clock = attach.clock;
+    agent->heard_ms = node->now_ms;
+    agent->asked_clock = agent->clock;
+    agent->asked_heard_ms = agent->heard_ms;
     agent->capacity = attach.capacity;
     agent->sandboxes_max = capped(attach.sandboxes_max);
     watch_process(node, agent, &attach);
@@ -304,6 +310,7 @@ static void receive_keepalive(struct node *node, struct link *link,
         node->counters.unknown_messages++;
     } else if (agent_is_incarnation(agent, incarnation)) {
         agent->clock = clock > agent->clock ? clock : agent->clock;
+        agent->heard_ms = node->now_ms;
         agent->is_renew_due = true;
     }
 }
@@ -358,9 +365,9 @@ static void receive_report(struct node *node, const struct link *link,
     node_log_submit(node, &command);
 }
 
-/* A planned end: nothing runs there any more, which is as good as a death. */
-static void receive_detach(struct node *node, const struct link *link,
-                           struct bytes body)
+/* {incarnation => I} alone: the agent of this link, if it is that one. */
+static struct agent *
+read_incarnation(struct node *node, const struct link *link, struct bytes body)
 {
     struct agent *agent = agents_find(node, link->inbox_peer.name);
     struct etf_reader reader = etf_reader_of(body);
@@ -371,11 +378,33 @@ static void receive_detach(struct node *node, const struct link *link,
     if (rv != 0 || pairs != 1 || !etf_take_atom(&reader, "incarnation") ||
         etf_read_binary(&reader, &incarnation) != 0) {
         node->counters.unknown_messages++;
-        return;
+        return NULL;
     }
-    if (agent != NULL && agent->link == link &&
-        agent_is_incarnation(agent, incarnation)) {
+    return agent != NULL && agent->link == link &&
+                   agent_is_incarnation(agent, incarnation)
+               ? agent
+               : NULL;
+}
+
+/* A planned end: nothing runs there any more, which is as good as a death. */
+static void receive_detach(struct node *node, const struct link *link,
+                           struct bytes body)
+{
+    struct agent *agent = read_incarnation(node, link, body);
+
+    if (agent != NULL) {
         agent->is_proven_dead = true;
+    }
+}
+
+/* It holds its lease by another member now, so it is not ours to judge. */
+static void receive_left(struct node *node, const struct link *link,
+                         struct bytes body)
+{
+    struct agent *agent = read_incarnation(node, link, body);
+
+    if (agent != NULL) {
+        agent_remove(node, agent);
     }
 }
 
@@ -394,6 +423,8 @@ void agents_receive(struct node *node, struct link *link, struct bytes kind,
         receive_attach(node, link, body);
     } else if (bytes_is(kind, "detach")) {
         receive_detach(node, link, body);
+    } else if (bytes_is(kind, "left")) {
+        receive_left(node, link, body);
     } else {
         node->counters.unknown_messages++;
     }

@@ -9,7 +9,20 @@
 #include "etf/writer.h"
 #include "node/requests.h"
 
-enum { KEEPALIVE_INTERVAL_MS = 500 };
+enum {
+    KEEPALIVE_INTERVAL_MAX_MS = 500,
+    KEEPALIVES_A_TERM = 5, /* of an owner */
+    RENEWALS_A_TERM = 10,
+};
+
+/* Of what is in the settings, a part of an owner's term, with a limit. */
+static uint64_t part_of_term(const struct node *node, uint64_t parts,
+                             uint64_t ms_max)
+{
+    uint64_t ms = node->settings->ttl_owner_ms / parts;
+
+    return ms < ms_max ? ms : ms_max;
+}
 
 void agents_init(struct node *node)
 {
@@ -66,7 +79,7 @@ static void submit_release(struct node *node, const struct agent *agent)
     }
 }
 
-static void agent_remove(struct node *node, struct agent *agent)
+void agent_remove(struct node *node, struct agent *agent)
 {
     (void)map_remove(&node->agents, agent->worker);
     agent_free(agent);
@@ -126,7 +139,8 @@ static void send_attached(struct node *node, const struct agent *agent)
     etf_put_atom(body, "ttl_owner");
     etf_put_u64(body, node->settings->ttl_owner_ms);
     etf_put_atom(body, "keepalive_interval");
-    etf_put_u64(body, KEEPALIVE_INTERVAL_MS);
+    etf_put_u64(
+        body, part_of_term(node, KEEPALIVES_A_TERM, KEEPALIVE_INTERVAL_MAX_MS));
     etf_put_atom(body, "members");
     put_member_names(node, body);
     agent_send(node, agent, "attached");
@@ -234,6 +248,7 @@ void agents_event(struct node *node, const struct command_event *event)
         }
         if (worker->renewed_clock == agent->clock) {
             agent->lease = worker->lease;
+            agent_renewed(agent, worker->renewed_clock);
             log_line(LOG_INFO, "worker_attached", "worker=%.*s lease=%llu",
                      (int)worker->name.size, worker->name.data,
                      (unsigned long long)worker->lease);
@@ -242,6 +257,7 @@ void agents_event(struct node *node, const struct command_event *event)
         }
     } else if (event->type == EVENT_LEASE_RENEWED &&
                agent->lease == worker->lease) {
+        agent_renewed(agent, worker->renewed_clock);
         body = node_result(node);
         etf_put_map(body, 2);
         etf_put_atom(body, "lease");
@@ -316,6 +332,8 @@ static void send_renewals(struct node *node)
             submit_release(node, agent);
         } else if (agent->is_renew_due && agent->lease != 0) {
             agent->is_renew_due = false;
+            agent->asked_clock = agent->clock;
+            agent->asked_heard_ms = agent->heard_ms;
             node_log_submit(node, &command);
         }
     }
@@ -367,8 +385,10 @@ static bool has_new_death(struct node *node)
 
 void agents_tick(struct node *node)
 {
+    hung_tick(node);
     if (node->renew_due_ms <= node->now_ms || has_new_death(node)) {
-        node->renew_due_ms = node->now_ms + NODE_RENEW_MS;
+        node->renew_due_ms =
+            node->now_ms + part_of_term(node, RENEWALS_A_TERM, NODE_RENEW_MS);
         send_renewals(node);
         send_load(node);
     }

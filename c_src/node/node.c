@@ -103,6 +103,7 @@ static void turn(void *arg)
         return;
     }
     node->now_ms = loop_now_ms(node->loop);
+    hung_turn(node);
     node_log_drain(node);
     states_drain(node);
     node_snapshot_tick(node);

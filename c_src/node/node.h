@@ -11,8 +11,8 @@
  * Files: node.c (life), node_log.c (the log's shell), node_log_disk.c (its
  * disk), node_snapshot.h (what lets it be cut), links.c (peers, members),
  * growing.h (who the members are), agents.c
- * (attached workers), orders.c (starts and stops), controller.c (the leader's
- * work), requests.c (calls under way), retries.c
+ * (attached workers), hung.c (those that hang), orders.c (starts and stops),
+ * controller.c (the leader's work), requests.c (calls under way), retries.c
  * (those that are asked again), access.c (what a peer may), secrets.c
  * (cookies), and one file per family of calls. This header is private to the
  * folder. */
@@ -134,6 +134,8 @@ struct node {
     uint64_t started_ms;
     uint64_t quorum_seen_ms; /* when there last was a majority */
     uint64_t tick_due_ms;
+    uint64_t turn_ms;      /* when the turn before this one was */
+    uint32_t smooth_turns; /* in a row, none of them late; see hung.c */
     struct redial join_redials[SETTINGS_MEMBERS_MAX]; /* as settings->joins */
     struct card card;     /* who we are: the file `identity` */
     bool is_card_saved;   /* the file is as the card is */
@@ -216,6 +218,8 @@ struct node {
         uint64_t unknown_messages;
         uint64_t dropped_commands; /* no room; their senders try again */
         uint64_t dropped_messages; /* to members, idem */
+        uint64_t workers_hung;     /* did not give up their lease in time */
+        uint64_t workers_killed;   /* of those */
     } counters;
 };
 
@@ -309,6 +313,10 @@ void agents_event(struct node *node, const struct command_event *event);
 void agents_restored(struct node *node);
 struct agent *agents_find(const struct node *node, struct bytes worker);
 bool agents_receive_load(struct node *node, struct bytes body);
+
+/* hung.c */
+void hung_turn(struct node *node); /* once a turn */
+void hung_tick(struct node *node);
 
 /* orders.c */
 void orders_init(struct node *node);

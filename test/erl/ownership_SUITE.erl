@@ -24,7 +24,8 @@ all() ->
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(ownership),
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"]),
+    %% A frozen worker is to be seen waking up.
+    Members = quorate_ct:members(Context, ["q1", "q2", "q3"], ["--on-hung-worker", "report"]),
     Client = quorate_ct:node(Context, "client"),
     _ = quorate_ct:await_leader(Client, Members),
     [{context, Context}, {members, Members}, {client, Client} | Config].

@@ -14,6 +14,7 @@
          lease_lost_starts_a_new_incarnation/1, old_claims_are_not_started/1,
          own_member_is_preferred_when_ready/1, members_come_and_go/1,
          member_that_is_ready_again_changes_nothing/1,
+         member_that_was_left_is_told/1, end_is_told_to_both/1,
          invariants_hold_in_random_runs/1]).
 
 -define(TTL, 2500).
@@ -148,6 +149,33 @@ own_member_is_preferred_when_ready(_) ->
     ?assertEqual(?OTHER, quorate_lease:member(Elsewhere)),
     {Effects, _} = quorate_lease:step({member_ready, ?OWN}, 700, Elsewhere),
     ?assertMatch([{monitor, ?OWN}, {attach, ?OWN, _, 700}], Effects).
+
+%% A member that does not know it yet must not judge this worker.
+member_that_was_left_is_told(_) ->
+    {_, Lost} = quorate_lease:step({down, ?OWN}, 600, attached()),
+    {_, Asked} = quorate_lease:step(tick, 600, Lost),
+    I = quorate_lease:incarnation(Asked),
+    Probe = {probe, #{incarnation => I, member => ?OWN}},
+    %% Whose lease it is does not change before another one has granted it.
+    ?assertEqual({[], Asked}, quorate_lease:step(Probe, 610, Asked)),
+    {Effects, Moved} = quorate_lease:step({attached, body(Asked, 600, 7)}, 620, Asked),
+    ?assert(lists:member({left, ?OWN, I}, Effects)),
+    ?assertEqual(?OTHER, quorate_lease:home(Moved)),
+    ?assertEqual({[{left, ?OWN, I}], Moved}, quorate_lease:step(Probe, 630, Moved)),
+    ?assertEqual({[], Moved},
+                 quorate_lease:step({probe, #{incarnation => I, member => ?OTHER}}, 640, Moved)).
+
+%% At the end both the one that granted and the one that was asked are told.
+end_is_told_to_both(_) ->
+    {_, Lost} = quorate_lease:step({down, ?OWN}, 600, attached()),
+    {_, Asked} = quorate_lease:step(tick, 600, Lost),
+    I = quorate_lease:incarnation(Asked),
+    {[{kill_all, expired} | Effects], Over} = quorate_lease:step({refused, busy}, ?TTL, Asked),
+    ?assertEqual([{detach, ?OTHER, I}, {detach, ?OWN, I}],
+                 lists:sort([E || {detach, _, _} = E <- Effects])),
+    %% And again, if that was lost.
+    {Again, _} = quorate_lease:step({probe, #{incarnation => I, member => ?OWN}}, ?TTL + 10, Over),
+    ?assertEqual([{detach, ?OWN, I}], Again).
 
 member_that_is_ready_again_changes_nothing(_) ->
     Lease = attached(),
