@@ -4,9 +4,10 @@
  *   host ──getaddrinfo──▶ addresses ─┬─ epmd ──▶ port ─┬─▶ connect, handshake
  *                                    └─ port is given ─┘
  *
- * Each address is tried in turn until a connection stands; one deadline covers
- * all of it. While somebody who dialled us shakes hands by the name that is
- * wanted, a dial makes way, once: a stranger may take any name. */
+ * Each address is tried in turn, for a short time, until a connection stands;
+ * one deadline covers all of it. While somebody who dialled us shakes hands by
+ * the name that is wanted, a dial makes way, once: a stranger may take any
+ * name. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -25,11 +26,12 @@ struct dial {
     size_t address_index; /* being tried */
     uint16_t port;        /* 0: epmd knows */
     uint64_t deadline_ms;
-    bool is_held;       /* waits for the peer's own attempt */
-    bool was_held;      /* and does so no more */
-    bool has_refused;   /* the peer waits for this attempt */
-    bool was_renewed;   /* for that, which is done once */
-    const char *reason; /* of the last failure */
+    uint64_t connect_by_ms; /* or else the next address; 0: it stands */
+    bool is_held;           /* waits for the peer's own attempt */
+    bool was_held;          /* and does so no more */
+    bool has_refused;       /* the peer waits for this attempt */
+    bool was_renewed;       /* for that, which is done once */
+    const char *reason;     /* of the last failure */
     size_t name_size;
     char name[HANDSHAKE_NODE_NAME_MAX];
 };
@@ -52,6 +54,7 @@ static void release(struct dial *dial)
     dial->resolve = NULL;
     epmd_client_free(dial->query);
     dial->query = NULL;
+    dial->connect_by_ms = 0;
     if (peer != NULL) {
         dial->peer = NULL;
         peer->dial = NULL;
@@ -138,6 +141,7 @@ static void on_connect(uv_connect_t *connect, int status)
     if (peer->stage != PEER_DIALLED) {
         return; /* given up meanwhile */
     }
+    dial->connect_by_ms = 0;
     if (status != 0) {
         dial->peer = NULL;
         peer->dial = NULL;
@@ -235,6 +239,9 @@ static void ask_epmd(struct dial *dial)
 
 static void try_address(struct dial *dial)
 {
+    struct peers *peers = dial->peers;
+
+    dial->connect_by_ms = loop_now_ms(peers->loop) + peers->timing.connect_ms;
     if (dial->address_index >= dial->address_count) {
         dial_fail(dial, dial->reason);
     } else if (dial->port == 0) {
@@ -396,14 +403,18 @@ void dials_sweep(struct peers *peers, uint64_t now_ms)
         struct dial *dial = LIST_ENTRY(node, struct dial, link);
 
         next = node->next;
-        if (now_ms >= dial->deadline_ms) {
+        if (dial->connect_by_ms != 0 && now_ms >= dial->connect_by_ms) {
+            /* The system would try that one again ever more seldom. */
+            release(dial);
+            try_next(dial, "connecting took too long");
+        } else if (now_ms >= dial->deadline_ms) {
             if (dial->is_held) {
                 dial->is_held = false;
                 begin_anew(dial);
             } else if (dial_crossing(dial) != CROSSING_UNSAID) {
                 peer_fail_handshake(dial->peer, "the handshake took too long");
             } else {
-                dial_fail(dial, "connecting took too long");
+                dial_fail(dial, "the peer was too slow");
             }
         }
     }

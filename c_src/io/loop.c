@@ -65,6 +65,11 @@ uint64_t loop_now_ms(const struct loop *loop)
     return clock->now_ms;
 }
 
+uint64_t loop_clock_us(void)
+{
+    return uv_hrtime() / 1000;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct loop *loop = (struct loop *)timer->data;

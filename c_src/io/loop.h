@@ -36,6 +36,10 @@ void loop_stop(struct loop *loop);
 /* CLOCK_BOOTTIME in milliseconds, read once per turn. */
 uint64_t loop_now_ms(const struct loop *loop);
 
+/* Of a clock that only differences can be taken of: that of this instant, not
+ * of the turn. */
+uint64_t loop_clock_us(void);
+
 /* The one timer: absolute, by loop_now_ms(); UINT64_MAX: none. */
 void loop_set_deadline(struct loop *loop, uint64_t deadline_ms);
 

@@ -101,6 +101,22 @@ void peer_cut_for_memory(struct peer *peer)
     }
 }
 
+void peer_cut_for_silence(struct peer *peer)
+{
+    if (peer->stage == PEER_UP) {
+        peer_end(peer, PEERS_END_SILENT, "the peer is silent");
+    }
+}
+
+bool peer_traffic(const struct peer *peer, uint64_t *ret_packets,
+                  uint64_t *ret_acked)
+{
+    uv_os_fd_t fd;
+
+    return uv_fileno((const uv_handle_t *)&peer->tcp, &fd) == 0 &&
+           sys_tcp_traffic(fd, ret_packets, ret_acked);
+}
+
 /* Whether a link to the one that this peer dials is up already. */
 static bool is_linked(void *arg)
 {

@@ -291,6 +291,7 @@ static void init(struct peers *peers, struct loop *loop)
                               .silence_ms = PEERS_SILENCE_MS,
                               .quiet_ms = PEERS_QUIET_MS,
                               .handshake_ms = HANDSHAKE_TIMEOUT_MS,
+                              .connect_ms = PEERS_CONNECT_MS,
                               .epmd_retry_min_ms = EPMD_RETRY_MIN_MS,
                               .epmd_retry_max_ms = EPMD_RETRY_MAX_MS,
                               .sweep_ms = SWEEP_MS};

@@ -26,6 +26,7 @@ enum {
     PEERS_PROBE_MS = 5000,    /* silence after which a peer must answer */
     PEERS_SILENCE_MS = 15000, /* silence after which such a peer is cut */
     PEERS_QUIET_MS = 60000,   /* the same of one that cannot be asked */
+    PEERS_CONNECT_MS = 2000,  /* for a connection to one address */
 };
 
 struct loop;
@@ -129,6 +130,10 @@ bool peer_is_paused(const struct peer *peer);
  * `down` comes later in the turn. */
 void peer_cut(struct peer *peer, const char *reason);
 void peer_cut_for_memory(struct peer *peer);
+void peer_cut_for_silence(struct peer *peer); /* as the shell judges it */
+/* sys_tcp_traffic() of its connection. */
+bool peer_traffic(const struct peer *peer, uint64_t *ret_packets,
+                  uint64_t *ret_acked) MUST_USE;
 /* The shell's own record of the peer. */
 void peer_set_data(struct peer *peer, void *data);
 void *peer_data(const struct peer *peer);

@@ -47,6 +47,7 @@ struct peers_timing {
     uint64_t silence_ms;
     uint64_t quiet_ms;
     uint64_t handshake_ms;
+    uint64_t connect_ms; /* of one address */
     uint64_t epmd_retry_min_ms;
     uint64_t epmd_retry_max_ms;
     uint64_t sweep_ms; /* how often the times above are looked at */

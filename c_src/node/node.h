@@ -51,7 +51,7 @@ enum {
     NODE_ENTRIES_IN_FLIGHT = 2,       /* proposed and not committed */
     NODE_TICK_MS = 50,                /* housekeeping of agents, controller */
     NODE_DIAL_MIN_MS = 100,           /* pause before a member is dialled */
-    NODE_DIAL_MAX_MS = 5000,          /* the same after many failures */
+    NODE_DIAL_MAX_MS = 1000,          /* the same after many failures */
     NODE_LINK_STABLE_MS = 10000,      /* a link that stood so long was good */
     NODE_LATE_TURNS_MAX = 8,          /* in which silence is not judged yet */
     NODE_RENEW_MS = 250,              /* keep-alives gathered for the log */

@@ -234,6 +234,7 @@ static inline void hurry(struct peers *peers)
                                         .silence_ms = 300,
                                         .quiet_ms = 900,
                                         .handshake_ms = 300,
+                                        .connect_ms = 300,
                                         .epmd_retry_min_ms = 20,
                                         .epmd_retry_max_ms = 40,
                                         .sweep_ms = 10};
