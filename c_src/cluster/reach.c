@@ -114,6 +114,24 @@ static bool is_answering(const struct reach_peer *peer, uint64_t now_ms)
            since(now_ms, peer->acked_ms) < REACH_ANSWERED_MS;
 }
 
+/* Whether the link goes both ways: its probes come, and ours arrive, as far as
+ * the system tells. */
+static bool is_to_be_heard(const struct reach_peer *peer, uint64_t now_ms)
+{
+    uint64_t limit_ms = REACH_SILENCE_MS;
+
+    if (is_answering(peer, now_ms)) {
+        limit_ms = REACH_STOPPED_MS;
+    } else if (peer->acked_ms != 0) {
+        limit_ms = REACH_DOUBT_MS;
+    }
+    if (peer->heard_ms == 0 || since(now_ms, peer->heard_ms) >= limit_ms) {
+        return false;
+    }
+    return peer->down_ms < peer->heard_ms ||
+           since(now_ms, peer->down_ms) < REACH_DOWN_MS;
+}
+
 /* Whether what a member said last still counts. */
 static bool is_fresh(const struct reach *reach, const struct reach_peer *peer,
                      uint64_t now_ms)
@@ -123,7 +141,7 @@ static bool is_fresh(const struct reach *reach, const struct reach_peer *peer,
     }
     return peer->row.number != 0 &&
            since(now_ms, peer->row_ms) <
-               (peer->is_heard ? REACH_STOPPED_MS : REACH_SILENCE_MS);
+               (peer->is_heard ? REACH_STOPPED_MS : REACH_ROW_MS);
 }
 
 /* What this member says of itself. */
@@ -202,13 +220,25 @@ static void take_row(struct reach *reach, struct reach_peer *peer,
                    !is_fresh(reach, peer, now_ms);
 
     if (peer->id == reach->self || row->number == 0 ||
-        row->age_ms >= REACH_SILENCE_MS ||
+        row->age_ms >= REACH_ROW_MS ||
         (!is_own_word && row->number <= peer->row.number)) {
         return;
     }
     peer->row = *row;
     peer->row_ms = said_ms;
     reach->is_due |= is_news;
+}
+
+static void note_probe(struct reach *reach, struct reach_peer *peer,
+                       uint64_t now_ms)
+{
+    bool was_heard = peer->is_heard;
+
+    peer->heard_ms = now_ms;
+    peer->was_heard = peer->is_linked;
+    peer->is_heard = is_to_be_heard(peer, now_ms);
+    peer->is_arriving = peer->is_arriving && !peer->is_heard;
+    reach->is_due |= peer->is_heard != was_heard;
 }
 
 static int take_probe(struct reach *reach, const struct reach_event *event)
@@ -228,11 +258,7 @@ static int take_probe(struct reach *reach, const struct reach_event *event)
         map[i] = position_of(reach, probe.ids[i]);
         map[i] = map[i] == reach->count ? REACH_MAX : map[i];
     }
-    reach->is_due |= !reach->peers[from].is_heard;
-    reach->peers[from].heard_ms = event->now_ms;
-    reach->peers[from].is_heard = true;
-    reach->peers[from].was_heard = reach->peers[from].is_linked;
-    reach->peers[from].is_arriving = false;
+    note_probe(reach, &reach->peers[from], event->now_ms);
     measure(&reach->peers[from], &probe, event->now_us);
     for (uint32_t i = 0; i < probe.count; i++) {
         struct reach_row row = probe.rows[i];
@@ -266,6 +292,7 @@ static void set_linked(struct reach *reach, struct reach_peer *peer,
     peer->is_linked = is_linked;
     peer->was_heard = false;
     peer->has_counters = false;
+    peer->acked_ms = is_linked ? 0 : peer->acked_ms;
     peer->down_ms = is_linked ? 0 : now_ms;
     reach->is_due |= is_linked;
 }
@@ -289,20 +316,8 @@ static void excuse(struct reach *reach, uint64_t held_up_ms, uint64_t now_ms)
     }
 }
 
-static bool is_to_be_heard(const struct reach_peer *peer, uint64_t now_ms)
-{
-    uint64_t limit_ms =
-        is_answering(peer, now_ms) ? REACH_STOPPED_MS : REACH_SILENCE_MS;
-
-    if (peer->heard_ms == 0 || since(now_ms, peer->heard_ms) >= limit_ms) {
-        return false;
-    }
-    return peer->down_ms < peer->heard_ms ||
-           since(now_ms, peer->down_ms) < REACH_DOWN_MS;
-}
-
-/* A silent one whose packets come, while its system takes in nothing of ours:
- * known until it is heard again, since a link that is given up shows nothing.
+/* One whose packets come, while its system takes in nothing of ours: known
+ * until it is heard again, since a link that is given up shows nothing.
  */
 static bool is_cut_one_way(const struct reach_peer *peer)
 {
@@ -436,7 +451,7 @@ void reach_put_probe(const struct reach *reach, uint64_t to, uint64_t now_ms,
         map[i] = peer->id == reach->self ? 0 : probe.count;
         if (map[i] != 0) {
             probe.ids[probe.count] = peer->id;
-            if (age_ms < REACH_SILENCE_MS) {
+            if (age_ms < REACH_ROW_MS) {
                 probe.rows[probe.count] = peer->row;
                 probe.rows[probe.count].age_ms = (uint32_t)age_ms;
             }
@@ -450,29 +465,6 @@ void reach_put_probe(const struct reach *reach, uint64_t to, uint64_t now_ms,
         row->arriving = remap(row->arriving, map, reach->count);
     }
     reach_probe_encode(out, &probe);
-}
-
-bool reach_rtt(const struct reach_peer *peer, uint32_t *ret_last_us,
-               uint32_t *ret_median_us)
-{
-    uint32_t sorted[REACH_RTT_SAMPLES];
-    uint32_t count = peer->rtt_count < REACH_RTT_SAMPLES ? peer->rtt_count
-                                                         : REACH_RTT_SAMPLES;
-
-    if (count == 0) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = i;
-
-        for (; at > 0 && sorted[at - 1] > peer->rtt_us[i]; at--) {
-            sorted[at] = sorted[at - 1];
-        }
-        sorted[at] = peer->rtt_us[i];
-    }
-    *ret_last_us = peer->rtt_us[(peer->rtt_count - 1) % REACH_RTT_SAMPLES];
-    *ret_median_us = sorted[count / 2];
-    return true;
 }
 
 void reach_check(const struct reach *reach)

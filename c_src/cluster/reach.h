@@ -6,15 +6,16 @@
  *            hears q1 q2 q3        a row is said by its member, with a number
  *   q1 says        x  x  .         that grows, and is passed on by those who
  *   q2 says        x  x  x         hear it; one that is not said again is
- *   q3 says        .  x  x         forgotten (REACH_SILENCE_MS)
+ *   q3 says        .  x  x         forgotten (REACH_ROW_MS)
  *
  * Two members reach one another if one says that it hears the other. One is
  * enough: over TCP nothing new comes through a link of which one direction is
  * cut, in neither direction, but what is lost by chance delays one direction
  * alone. So a packet that is lost three times is no partition.
  *
- * A direction that is cut shows otherwise: its victim still gets packets, in
- * which there is nothing new, because what it answers does not arrive.
+ * What one sends is heard of in two ways: by what the other says, and by what
+ * the other's system acknowledges. A direction that is cut shows in that its
+ * victim gets no acknowledgements, but still packets, with nothing new in them.
  *
  * A virtual machine or a member that is stopped takes in what is sent to it, by
  * its system: it is given REACH_STOPPED_MS. And who did not run itself has to
@@ -33,14 +34,17 @@
 #include <stdint.h>
 
 enum {
-    REACH_TICK_MS = 50,       /* between two ticks, if all is well */
-    REACH_PROBE_MS = 250,     /* between two probes to one member */
-    REACH_SILENCE_MS = 1500,  /* after which a member is not heard */
+    REACH_TICK_MS = 50,      /* between two ticks, if all is well */
+    REACH_PROBE_MS = 250,    /* between two probes to one member */
+    REACH_SILENCE_MS = 1750, /* after which a member is not heard */
+    REACH_DOUBT_MS = 1000,   /* the same of one that acknowledges nothing */
+    REACH_ROW_MS = 1500, /* after which what is passed on of it is too old */
     REACH_STOPPED_MS = 3000,  /* the same of one whose system answers */
     REACH_DOWN_MS = 500,      /* the same of one whose link has ended */
     REACH_CUT_MS = 2000,      /* silence after which a link is given up: TCP
                                  would be slow to notice that it is whole again */
-    REACH_ANSWERED_MS = 1400, /* a system that answers does so within that */
+    REACH_ANSWERED_MS = 1700, /* a system that answers does so within that:
+ three losses in a row take 1.4 s */
     REACH_STRAY_MS = 400,     /* packets that come so long after the last probe
                                  do not belong to it */
     REACH_LATE_MS = 200,      /* a tick that comes so late has been held up */
@@ -140,11 +144,7 @@ void reach_check(const struct reach *reach); /* the invariants */
 /* NULL: it does not take part. */
 const struct reach_peer *reach_peer(const struct reach *reach, uint64_t id);
 
-/* Of the last REACH_RTT_SAMPLES round trips; false: there was none. */
-bool reach_rtt(const struct reach_peer *peer, uint32_t *ret_last_us,
-               uint32_t *ret_median_us);
-
-/* --- Groups (reach_view.c) ------------------------------------------------ */
+/* --- For users (reach_view.c) --------------------------------------------- */
 
 struct reach_view {
     /* Sets of members who all reach one another, as big as can be, that are not
@@ -159,6 +159,10 @@ struct reach_view {
 };
 
 void reach_view(const struct reach *reach, struct reach_view *ret_view);
+
+/* Of the last REACH_RTT_SAMPLES round trips; false: there was none. */
+bool reach_rtt(const struct reach_peer *peer, uint32_t *ret_last_us,
+               uint32_t *ret_median_us);
 
 /* The groups of any symmetric matrix; `members` are those that count. */
 void reach_groups(const uint16_t links[REACH_MAX], uint16_t members,

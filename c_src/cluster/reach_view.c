@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Groups are the maximal cliques of the graph of links, found as by Bron and
- * Kerbosch (Algorithm 457, CACM 16, 1973), with a pivot (Tomita, Tanaka and
- * Takahashi, 2006): a whole graph takes as many steps as it has members. */
+ * What users see of it. Groups are the maximal cliques of the graph of links,
+ * found as by Bron and Kerbosch (Algorithm 457, CACM 16, 1973), with a pivot
+ * (Tomita, Tanaka and Takahashi, 2006): a whole graph takes as many steps as it
+ * has members. */
 #include "base/ensure.h"
 #include "cluster/reach.h"
 
@@ -150,4 +151,27 @@ void reach_view(const struct reach *reach, struct reach_view *ret_view)
         view.together = 1;
     }
     *ret_view = view;
+}
+
+bool reach_rtt(const struct reach_peer *peer, uint32_t *ret_last_us,
+               uint32_t *ret_median_us)
+{
+    uint32_t sorted[REACH_RTT_SAMPLES];
+    uint32_t count = peer->rtt_count < REACH_RTT_SAMPLES ? peer->rtt_count
+                                                         : REACH_RTT_SAMPLES;
+
+    if (count == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = i;
+
+        for (; at > 0 && sorted[at - 1] > peer->rtt_us[i]; at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = peer->rtt_us[i];
+    }
+    *ret_last_us = peer->rtt_us[(peer->rtt_count - 1) % REACH_RTT_SAMPLES];
+    *ret_median_us = sorted[count / 2];
+    return true;
 }

@@ -471,8 +471,8 @@ static void old_rows_do_not_replace_newer_ones(void **state)
     hear(&reach, 10000, &probe);
     assert_int_equal(reach_peer(&reach, 3)->row.heard, 0x6);
     /* One that is too old is not taken, however great its number. */
-    probe.rows[1] = (struct reach_row){
-        .number = 10, .heard = 7, .age_ms = REACH_SILENCE_MS};
+    probe.rows[1] =
+        (struct reach_row){.number = 10, .heard = 7, .age_ms = REACH_ROW_MS};
     hear(&reach, 10000, &probe);
     assert_int_equal(reach_peer(&reach, 3)->row.heard, 0x6);
     probe.rows[1] = (struct reach_row){.number = 10, .heard = 7};

@@ -101,14 +101,29 @@ static inline struct reach_effects world_step(struct world *world, uint32_t i,
     return effects;
 }
 
-/* Whether a packet gets through. */
+/* The sender knows that what it sent first has arrived. */
+static inline void world_ack(struct world *world, struct world_way *way)
+{
+    way->acked += world_at(&way->unsent, 0)->size;
+    way->has_first_arrived = false;
+    way->rto_ms = WORLD_RTO_MS / 2; /* what is next is sent at once */
+    world_pop(&way->unsent);
+    way->retry_ms = way->unsent.count > 0 ? world->now_ms : 0;
+}
+
+/* Whether a packet gets through. Each one acknowledges what has come. */
 static inline bool world_passes(struct world *world, uint32_t from, uint32_t to)
 {
+    struct world_way *back = world_way(world, to, from);
+
     if (world_way(world, from, to)->is_cut ||
         rng_below(&world->rng, 100) < world->loss_percent) {
         return false;
     }
     world_way(world, from, to)->packets++;
+    if (back->has_first_arrived) {
+        world_ack(world, back);
+    }
     return true;
 }
 
@@ -138,10 +153,9 @@ static inline void world_transmit(struct world *world, uint32_t from,
         if (!world_passes(world, to, from)) {
             break;
         }
-        way->acked += world_at(&way->unsent, 0)->size;
-        way->has_first_arrived = false;
+    }
+    if (way->rto_ms < WORLD_RTO_MS) {
         way->rto_ms = WORLD_RTO_MS;
-        world_pop(&way->unsent);
     }
     way->retry_ms = way->unsent.count > 0 ? world->now_ms + way->rto_ms : 0;
 }
