@@ -28,7 +28,7 @@
 -export([register_name/2, whereis_name/1, unregister_name/1, send/2]).
 -export([register/3, unregister/2, whereis/1, whereis/2]).
 -export([has_quorum/0, token/0, detect_partition/0, partition_report/0,
-         expected_nodes/0]).
+         expected_nodes/0, set_expected_nodes/1, subscribe/2, unsubscribe/1]).
 -export([select_optimal_node/1, select/2]).
 -export([add_member/2, remove_member/1, remove_member/2]).
 -export([transfer_leadership/1, transfer_leadership/2]).
@@ -293,13 +293,38 @@ token() -> read(quorum_manager, token, []).
           no_partition | minor_partition | major_partition | {error, reason()}.
 detect_partition() -> read(partition_detector, detect_partition, []).
 
-%% @doc The verdict, with who is expected and who is missing.
+%% @doc The verdict, with who is expected and missing, the groups that reach one
+%% another, round-trip times, and how long sandboxes go on without a quorum.
 -spec partition_report() -> map() | {error, reason()}.
 partition_report() -> read(partition_detector, partition_report, []).
 
 %% @doc The nodes that should be there.
 -spec expected_nodes() -> [node()] | {error, reason()}.
 expected_nodes() -> read(partition_detector, expected_nodes, []).
+
+%% @doc Names nodes that should be there besides the members and the workers that
+%% have a lease: those of them that are away count as missing. They replace the
+%% ones that were named before. Kept by the member that this node talks to, until
+%% it is started again.
+-spec set_expected_nodes([node()]) -> ok | {error, reason()}.
+set_expected_nodes(Nodes) ->
+    repeatable(partition_detector, set_expected_nodes, [Nodes], ?TIMEOUT_MS).
+
+%% @doc Sends a process `{quorate, partition, Report}' when something is missing
+%% and at each change of that, and `{quorate, healed, Report}' when nothing is any
+%% more. A partition that is there is told at once. The subscription is one with
+%% the member `node(Reference)', and ends with the process or with the connection
+%% to that member, which `erlang:monitor(process, {quorate, node(Reference)})'
+%% tells of.
+-spec subscribe(partition, pid()) -> result(reference()).
+subscribe(Topic, Pid) -> once(quorate, subscribe, [Topic, Pid], ?TIMEOUT_MS).
+
+%% @doc Ends a subscription.
+-spec unsubscribe(reference()) -> ok | {error, reason()}.
+unsubscribe(Reference) when is_reference(Reference) ->
+    quorate_call:at(node(Reference), quorate, unsubscribe, [Reference], ?TIMEOUT_MS);
+unsubscribe(_) ->
+    {error, {badarg, reference}}.
 
 %% @doc The worker that a sandbox with these needs would go to.
 -spec select_optimal_node(resources()) -> result(node()).

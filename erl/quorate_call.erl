@@ -8,7 +8,7 @@
 %% `{error, timeout}'.
 -module(quorate_call).
 
--export([repeatable/4, once/4]).
+-export([repeatable/4, once/4, at/5]).
 -export([connect/1]).
 
 -define(CONNECT_MS, 2000).
@@ -24,6 +24,12 @@ repeatable(Module, Function, Args, Timeout) ->
 -spec once(module(), atom(), [term()], timeout()) -> term().
 once(Module, Function, Args, Timeout) ->
     call(once, {Module, Function, Args}, Timeout).
+
+%% @doc A call to one member and no other.
+-spec at(node(), module(), atom(), [term()], pos_integer()) -> term().
+at(Member, Module, Function, Args, Timeout) ->
+    Until = erlang:monotonic_time(millisecond) + Timeout + ?GRACE_MS,
+    next(once, {Module, Function, Args}, [Member], Until).
 
 %% Internals
 

@@ -128,6 +128,56 @@ int arguments_node(struct bytes raw, struct api_request *request,
     return rv;
 }
 
+/* Whether the name is before `end` in the list as well. */
+static bool is_repeated(struct bytes raw, uint32_t end, struct bytes name)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    struct etf_list list;
+    struct bytes other;
+    bool has_more = false;
+    int rv = etf_list_begin(&reader, &list);
+
+    for (uint32_t i = 0; rv == 0 && i < end; i++) {
+        rv = etf_list_next(&list, &has_more);
+        rv = rv == 0 ? etf_read_atom(&list.element, &other) : rv;
+        if (rv == 0 && bytes_equal(other, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int arguments_nodes(struct bytes raw, struct bytes *ret_nodes,
+                    struct buf *reason)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    char text[SETTINGS_NAME_SIZE_MAX + 1];
+    struct etf_list list;
+    struct bytes name;
+    struct buf no_text;
+    uint32_t count = 0;
+    bool has_more = false;
+
+    buf_init(&no_text, 0);
+    if (etf_list_begin(&reader, &list) != 0) {
+        return arguments_fail(reason, "nodes");
+    }
+    while (etf_list_next(&list, &has_more) == 0) {
+        if (!has_more) {
+            *ret_nodes = raw;
+            return 0;
+        }
+        if (count == API_NODES_MAX || list.is_string ||
+            etf_read_atom(&list.element, &name) != 0 ||
+            value_name(name, text, &no_text) != 0 ||
+            is_repeated(raw, count, name)) {
+            break;
+        }
+        count++;
+    }
+    return arguments_fail(reason, "nodes");
+}
+
 /* --- Resources ------------------------------------------------------------ */
 
 /* An integer from `min` to `max`. */

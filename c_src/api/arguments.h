@@ -21,6 +21,10 @@ int arguments_id(struct bytes raw, const char *what,
                  uint8_t text[REGISTRY_ID_SIZE_MAX], struct bytes *ret_id,
                  struct buf *reason) MUST_USE;
 
+/* A list of different node names, atoms, at most API_NODES_MAX. */
+int arguments_nodes(struct bytes raw, struct bytes *ret_nodes,
+                    struct buf *reason) MUST_USE;
+
 /* The node name of a member, in the forms of an id. */
 int arguments_node(struct bytes raw, struct api_request *request,
                    struct buf *reason) MUST_USE;

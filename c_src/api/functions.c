@@ -33,6 +33,9 @@
 #define RESOURCES API_ARG_RESOURCES
 #define OPTIONS   API_ARG_OPTIONS
 #define NODE      API_ARG_NODE
+#define NODES     API_ARG_NODES
+#define TOPIC     API_ARG_TOPIC
+#define REFERENCE API_ARG_REFERENCE
 
 static const struct api_function functions[] = {
     {QUORATE, NAME("version"), 0, API_VERSION, API_LOCAL, RIGHT_READ, {0}, 0},
@@ -137,6 +140,30 @@ static const struct api_function functions[] = {
      API_LOCAL,
      RIGHT_READ,
      {0},
+     0},
+    {PARTITION,
+     NAME("set_expected_nodes"),
+     1,
+     API_SET_EXPECTED_NODES,
+     API_LOCAL,
+     RIGHT_MANAGE,
+     {NODES},
+     0},
+    {QUORATE,
+     NAME("subscribe"),
+     2,
+     API_SUBSCRIBE,
+     API_LOCAL,
+     RIGHT_READ,
+     {TOPIC, PID},
+     0},
+    {QUORATE,
+     NAME("unsubscribe"),
+     1,
+     API_UNSUBSCRIBE,
+     API_LOCAL,
+     RIGHT_READ,
+     {REFERENCE},
      0},
     {CONSISTENT,
      NAME("register"),

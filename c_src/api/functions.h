@@ -28,6 +28,9 @@ enum api_type {
     API_DETECT_PARTITION,
     API_PARTITION_REPORT,
     API_EXPECTED_NODES,
+    API_SET_EXPECTED_NODES,
+    API_SUBSCRIBE,
+    API_UNSUBSCRIBE,
     API_REGISTER,
     API_UNREGISTER,
     API_WHEREIS,
@@ -63,7 +66,10 @@ enum api_argument {
     API_ARG_META,
     API_ARG_RESOURCES,
     API_ARG_OPTIONS,
-    API_ARG_NODE, /* NAME@HOST of a member */
+    API_ARG_NODE,  /* NAME@HOST of a member */
+    API_ARG_NODES, /* a list of them, of any kind */
+    API_ARG_TOPIC, /* what to be told of: `partition` */
+    API_ARG_REFERENCE,
 };
 
 /* Keys of options maps, as bits: which ones a function takes. */

@@ -48,6 +48,29 @@ static int take_pid(struct bytes raw, struct api_request *request,
     return 0;
 }
 
+/* There is only one yet. */
+static int take_topic(struct bytes raw, struct buf *reason)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+
+    return etf_take_atom(&reader, "partition")
+               ? 0
+               : arguments_fail(reason, "topic");
+}
+
+static int take_reference(struct bytes raw, struct api_request *request,
+                          struct buf *reason)
+{
+    enum etf_type type;
+
+    if (raw.size > API_REFERENCE_SIZE_MAX || etf_type_of(raw, &type) != 0 ||
+        type != ETF_REFERENCE) {
+        return arguments_fail(reason, "reference");
+    }
+    request->reference = raw;
+    return 0;
+}
+
 static int take_argument(struct bytes raw, enum api_argument argument,
                          struct api_request *request, struct buf *reason)
 {
@@ -76,6 +99,12 @@ static int take_argument(struct bytes raw, enum api_argument argument,
         return arguments_options(raw, request, reason);
     case API_ARG_NODE:
         return arguments_node(raw, request, reason);
+    case API_ARG_NODES:
+        return arguments_nodes(raw, &request->nodes, reason);
+    case API_ARG_TOPIC:
+        return take_topic(raw, reason);
+    case API_ARG_REFERENCE:
+        return take_reference(raw, request, reason);
     case API_ARG_NONE:
         break;
     }

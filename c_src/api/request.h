@@ -26,6 +26,8 @@ enum {
     API_LIMIT_MAX = 10000, /* sandboxes in one answer; also the default */
     API_META_SIZE_MAX = 16 * 1024,
     API_STATE_SIZE_MAX = 64 * 1024 * 1024,
+    API_NODES_MAX = 256,          /* in one list */
+    API_REFERENCE_SIZE_MAX = 600, /* bytes of a raw one */
 };
 
 /* Bytes are borrowed from the arguments, except that ids given as strings (and
@@ -52,13 +54,16 @@ struct api_request {
     struct bytes state; /* raw, REPLICATE_STATE */
 
     struct bytes name; /* raw, REGISTER, UNREGISTER, WHEREIS */
-    struct bytes pid;  /* raw, REGISTER, UNREGISTER */
+    struct bytes pid;  /* raw, REGISTER, UNREGISTER, SUBSCRIBE */
     struct bytes meta; /* raw, REGISTER */
 
     uint32_t limit;      /* SANDBOXES, 1..10000 */
     struct bytes after;  /* SANDBOXES: an id, or empty */
     struct bytes worker; /* node name; SANDBOXES: filter, or empty; REGISTER,
-                            UNREGISTER: the node of `pid` */
+                            UNREGISTER, SUBSCRIBE: the node of `pid` */
+
+    struct bytes nodes;     /* SET_EXPECTED_NODES: a raw list of atoms */
+    struct bytes reference; /* UNSUBSCRIBE, raw */
 
     struct bytes node;    /* ADD_MEMBER, REMOVE_MEMBER, TRANSFER_LEADERSHIP:
                              NAME@HOST */

@@ -304,18 +304,6 @@ void results_put_worker(struct buf *buf, const struct results_worker *worker)
     put_key_u64(buf, "memory", worker->memory_load);
 }
 
-void results_put_partition(struct buf *buf,
-                           const struct results_partition *partition)
-{
-    etf_put_map(buf, 4);
-    put_key_atom(buf, "verdict", partition->verdict);
-    etf_put_atom(buf, "expected");
-    results_put_nodes(buf, partition->expected, partition->expected_count);
-    etf_put_atom(buf, "missing");
-    results_put_nodes(buf, partition->missing, partition->missing_count);
-    put_key_bool(buf, "quorum", partition->has_quorum);
-}
-
 /* --- Names and states ----------------------------------------------------- */
 
 void results_put_whereis(struct buf *buf, const struct registered_name *name)

@@ -120,18 +120,6 @@ struct results_worker {
 };
 void results_put_worker(struct buf *buf, const struct results_worker *worker);
 
-/* partition_detector:partition_report(). */
-struct results_partition {
-    const char *verdict; /* no_partition, ... */
-    const struct bytes *expected;
-    size_t expected_count;
-    const struct bytes *missing;
-    size_t missing_count;
-    bool has_quorum;
-};
-void results_put_partition(struct buf *buf,
-                           const struct results_partition *partition);
-
 /* {ok, Pid, Epoch} */
 void results_put_whereis(struct buf *buf, const struct registered_name *name);
 

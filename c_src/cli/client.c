@@ -110,6 +110,17 @@ static void put_tag(struct client *client)
                       client->inbox.creation, words, TAG_WORDS);
 }
 
+static void put_question(struct buf *out, enum options_command command)
+{
+    bool is_report = command == OPTIONS_PARTITIONS;
+
+    etf_put_tuple(out, 3);
+    etf_put_atom(out, is_report ? "partition_detector" : "quorate");
+    etf_put_atom(out, is_report ? "partition_report"
+                                : options_command_name(command));
+    etf_put_nil(out);
+}
+
 static void on_up(void *arg, struct peer *peer)
 {
     struct client *client = (struct client *)arg;
@@ -127,10 +138,7 @@ static void on_up(void *arg, struct peer *peer)
     if (member_is_command(client->options->command)) {
         member_put_call(out, client->options);
     } else {
-        etf_put_tuple(out, 3);
-        etf_put_atom(out, "quorate");
-        etf_put_atom(out, options_command_name(client->options->command));
-        etf_put_nil(out);
+        put_question(out, client->options->command);
     }
     frame_end(out, begin);
     if (buf_error(&client->tag) != 0) {

@@ -58,6 +58,7 @@ static int run(const struct options *options)
     case OPTIONS_STATUS:
     case OPTIONS_MEMBERS:
     case OPTIONS_WORKERS:
+    case OPTIONS_PARTITIONS:
     case OPTIONS_SANDBOXES:
     case OPTIONS_MEMBER_ADD:
     case OPTIONS_MEMBER_REMOVE:

@@ -209,15 +209,20 @@ static int put_pairs(struct columns *columns, struct bytes raw)
     return rv;
 }
 
+/* The others answer with lists. */
+static bool is_map(enum options_command command)
+{
+    return command == OPTIONS_STATUS || command == OPTIONS_PARTITIONS;
+}
+
 static int render_table(struct buf *text, enum options_command command,
                         struct bytes raw)
 {
     struct columns columns;
     int rv;
 
-    columns_init(&columns,
-                 command == OPTIONS_STATUS ? 2 : tables[command].count);
-    if (command == OPTIONS_STATUS) {
+    columns_init(&columns, is_map(command) ? 2 : tables[command].count);
+    if (is_map(command)) {
         rv = put_pairs(&columns, raw);
     } else {
         rv = put_rows(&columns, &tables[command], raw);
@@ -234,7 +239,7 @@ static int render_table(struct buf *text, enum options_command command,
 
 static bool is_awaited(enum options_command command, enum etf_type type)
 {
-    return command == OPTIONS_STATUS
+    return is_map(command)
                ? type == ETF_MAP
                : type == ETF_LIST || type == ETF_NIL || type == ETF_STRING;
 }
@@ -278,7 +283,7 @@ int render(struct buf *text, enum options_command command,
 {
     int rv;
 
-    ensure(command == OPTIONS_STATUS || command == OPTIONS_MEMBERS ||
+    ensure(is_map(command) || command == OPTIONS_MEMBERS ||
            command == OPTIONS_WORKERS || command == OPTIONS_SANDBOXES);
     rv = output == OPTIONS_JSON ? render_json(text, command, raw)
                                 : render_table(text, command, raw);

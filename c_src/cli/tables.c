@@ -37,6 +37,8 @@ static const struct cli_command commands[] = {
                          "the nodes that run sandboxes, and their load"},
     [OPTIONS_SANDBOXES] = {"sandboxes", true, CLIENT, 0, NULL, 0,
                            "the sandboxes and their owners"},
+    [OPTIONS_PARTITIONS] = {"partitions", true, CLIENT, 0, NULL, 0,
+                            "whom a member reaches, and whom it misses"},
     [OPTIONS_MEMBER_ADD] = {"member add", true, CLIENT, 0,
                             "NAME@HOST=ADDR:PORT", 1,
                             "add a member started with --join"},

@@ -243,6 +243,7 @@ static void receive_attach(struct node *node, struct link *link,
     agent->lease = 0;
     agent->clock = attach.clock;
     agent->heard_ms = node->now_ms;
+    agent->sign_ms = node->now_ms;
     agent->asked_clock = agent->clock;
     agent->asked_heard_ms = agent->heard_ms;
     agent->capacity = attach.capacity;
@@ -311,6 +312,7 @@ static void receive_keepalive(struct node *node, struct link *link,
     } else if (agent_is_incarnation(agent, incarnation)) {
         agent->clock = clock > agent->clock ? clock : agent->clock;
         agent->heard_ms = node->now_ms;
+        agent->sign_ms = node->now_ms;
         agent->is_renew_due = true;
     }
 }

@@ -23,6 +23,10 @@ struct agent {
                                 count from there */
     uint64_t probed_ms;      /* asked whether it lives; 0: was not */
     uint64_t probe_sent_ms;  /* the last time */
+    uint64_t sign_ms;        /* of its last sign of life, later by the time
+                                that this member did not run */
+    uint64_t acked;          /* bytes that its system has taken in */
+    uint64_t acked_ms;       /* when that grew */
     bool is_hung;            /* dealt with, until it is renewed */
     bool is_renew_due;       /* kept alive since the last renewal was sent */
     bool is_proven_dead;     /* its process has ended; release until applied */

@@ -36,6 +36,7 @@ void links_member_up(struct node *node, struct link *link,
     link->member = member;
     members_set_up(&node->members, member, true, node->now_ms);
     dialling_note_link(node, member, true);
+    partitions_link(node, member, true);
     log_line(LOG_INFO, "member_up", "member=%.*s", (int)member->name.size,
              (const char *)member->name.data);
 }
@@ -48,6 +49,7 @@ void links_member_gone(struct node *node, struct link *link)
     members_set_up(&node->members, member, false, node->now_ms);
     dialling_note_link(node, member, false);
     node_log_link_lost(node, member->id);
+    partitions_link(node, member, false);
     routes_member_lost(node, member->id);
 }
 
@@ -88,6 +90,8 @@ static void forget_peer(struct node *node, struct link *link)
     while (inbox_next_lost(&node->inbox, &link->inbox_peer, &event)) {
         if (event.type == INBOX_CANCEL) {
             requests_cancel((struct request *)event.owner);
+        } else if (event.type == INBOX_DOWN) {
+            subscribers_down(node, event.reference);
         }
     }
 }
@@ -179,6 +183,8 @@ static int member_message(struct node *node, struct link *link,
         if (rv == 0) {
             states_receive(node, link, content, shared);
         }
+    } else if (bytes_is(kind, "probe")) {
+        rv = rv == 0 ? partitions_receive(node, link, content) : rv;
     } else if (bytes_is(kind, "commands")) {
         rv = rv == 0 ? node_log_receive_commands(node, content) : rv;
     } else {
@@ -306,9 +312,11 @@ static void handle(struct node *node, struct link *link,
     }
     switch (event->type) {
     case INBOX_NONE:
-    case INBOX_DOWN: /* we watch nobody, and call nobody, by these means */
-    case INBOX_EXIT:
+    case INBOX_EXIT: /* we link with nobody, and call nobody, by these means */
     case INBOX_RESULT:
+        break;
+    case INBOX_DOWN:
+        subscribers_down(node, event->reference);
         break;
     case INBOX_CALL:
         requests_call(node, link, &event->call);

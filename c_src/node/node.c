@@ -88,6 +88,7 @@ static void housekeeping(struct node *node)
     node->tick_due_ms = node->now_ms + NODE_TICK_MS;
     links_dial(node);
     directory_keep(node);
+    partitions_tick(node);
     agents_tick(node);
     orders_tick(node);
     requests_tick(node);
@@ -267,6 +268,7 @@ static int open_node(struct node *node, struct buf *error)
     command_machine_init(&node->machine, rng_next(&node->rng), command_event,
                          node);
     list_init(&node->links);
+    partitions_init(node);
     agents_init(node);
     orders_init(node);
     requests_init(node);
@@ -274,7 +276,11 @@ static int open_node(struct node *node, struct buf *error)
     if (rv == 0) {
         rv = open_stores(node, error);
     }
-    return rv == 0 ? open_peers(node, error) : rv;
+    if (rv == 0) {
+        partitions_start(node);
+        rv = open_peers(node, error);
+    }
+    return rv;
 }
 
 static void close_node(struct node *node)
@@ -287,6 +293,7 @@ static void close_node(struct node *node)
     }
     /* Those who wait are told nothing: their links are gone first. */
     links_close(node);
+    partitions_close(node);
     peers_free(node->peers);
     tls_free(node->tls);
     node_log_close(node);

@@ -12,8 +12,9 @@
  * disk), node_snapshot.h (what lets it be cut), links.c (peers, members),
  * growing.h (who the members are), agents.c
  * (attached workers), hung.c (those that hang), orders.c (starts and stops),
- * controller.c (the leader's work), requests.c (calls under way), retries.c
- * (those that are asked again), access.c (what a peer may), secrets.c
+ * controller.c (the leader's work), partitions.h (who reaches whom), requests.c
+ * (calls under way), retries.c (those that are asked again), access.c (what a
+ * peer may), secrets.c
  * (cookies), and one file per family of calls. This header is private to the
  * folder. */
 #ifndef QUORATE_NODE_NODE_H
@@ -34,6 +35,7 @@
 #include "io/sys.h"
 #include "node/growing.h"
 #include "node/node_snapshot.h"
+#include "node/partitions.h"
 #include "placement/placement.h"
 #include "raft/raft.h"
 #include "security/cookies.h"
@@ -142,6 +144,7 @@ struct node {
     bool has_new_members; /* the log said something about members */
     struct growing growing;
     struct transfer_wait transfer;
+    struct partitions partitions;
     struct raft_change_report change_report; /* not looked at yet */
     bool is_ready;
     bool is_announced; /* to the supervisor */

@@ -211,35 +211,29 @@ static void put_sandboxes(const struct node *node,
     mem_free(found);
 }
 
-static size_t expected_members(const struct node *node, struct bytes *names,
-                               bool only_missing)
+static void put_expectation(struct node *node, const struct api_request *api,
+                            struct buf *result)
 {
-    size_t count = 0;
+    int rv = report_expect(node, api->nodes);
 
-    for (uint32_t i = 0; i < node->members.count; i++) {
-        const struct member *member = members_at(&node->members, i);
-
-        if (member->is_expected && (!only_missing || !member->is_up)) {
-            names[count++] = member->name;
-        }
+    if (rv == 0) {
+        results_put_ok(result);
+    } else {
+        results_put_error_code(result, rv);
     }
-    return count;
 }
 
-static void put_partition(const struct node *node, struct buf *result)
+static void put_about_partitions(struct node *node,
+                                 const struct api_request *api,
+                                 struct buf *result)
 {
-    struct bytes expected[MEMBERS_MAX];
-    struct bytes missing[MEMBERS_MAX];
-    struct results_partition partition = {
-        .verdict = partition_verdict_name(members_verdict(&node->members)),
-        .expected = expected,
-        .expected_count = expected_members(node, expected, false),
-        .missing = missing,
-        .missing_count = expected_members(node, missing, true),
-        .has_quorum = raft_has_quorum(node->raft, node->now_ms),
-    };
+    enum partition_verdict verdict = partitions_verdict(node);
 
-    results_put_partition(result, &partition);
+    if (api->type == API_PARTITION_REPORT) {
+        report_put(node, result);
+    } else {
+        etf_put_atom(result, partition_verdict_name(verdict));
+    }
 }
 
 static void put_selection(struct node *node, const struct api_request *api,
@@ -343,13 +337,6 @@ static void put_whereis(const struct node *node, const struct api_request *api,
     }
 }
 
-static void put_expected(const struct node *node, struct buf *result)
-{
-    struct bytes names[MEMBERS_MAX];
-
-    results_put_nodes(result, names, expected_members(node, names, false));
-}
-
 bool queries_answer(struct node *node, const struct api_request *api,
                     struct buf *result)
 {
@@ -378,14 +365,20 @@ bool queries_answer(struct node *node, const struct api_request *api,
                     command_epoch(&node->machine, node->machine.applied_index));
         return true;
     case API_DETECT_PARTITION:
-        etf_put_atom(result,
-                     partition_verdict_name(members_verdict(&node->members)));
-        return true;
     case API_PARTITION_REPORT:
-        put_partition(node, result);
+        put_about_partitions(node, api, result);
         return true;
     case API_EXPECTED_NODES:
-        put_expected(node, result);
+        report_put_expected(node, result);
+        return true;
+    case API_SET_EXPECTED_NODES:
+        put_expectation(node, api, result);
+        return true;
+    case API_SUBSCRIBE:
+        subscribers_add(node, api, result);
+        return true;
+    case API_UNSUBSCRIBE:
+        subscribers_remove(node, api, result);
         return true;
     case API_SANDBOX:
     case API_REPLICAS:

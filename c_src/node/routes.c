@@ -85,6 +85,9 @@ static void lead(struct node *node, struct request *request)
     case API_DETECT_PARTITION:
     case API_PARTITION_REPORT:
     case API_EXPECTED_NODES:
+    case API_SET_EXPECTED_NODES:
+    case API_SUBSCRIBE:
+    case API_UNSUBSCRIBE:
     case API_REPLICATE_STATE:
     case API_DELETE_STATE:
     case API_GET_STATE:

@@ -322,4 +322,21 @@ defmodule Quorate do
     do: Supervisor.child_spec(spec, [])
 
   defp child(spec), do: spec
+
+  @doc """
+  Tells a process of partitions.
+
+  It gets `{:quorate, :partition, report}` and `{:quorate, :healed, report}` until it
+  ends, or the connection to the member that is `node(reference)`.
+
+      iex> {:ok, reference} = Quorate.subscribe(:partition, self())
+      iex> Quorate.unsubscribe(reference)
+      :ok
+  """
+  @spec subscribe(:partition, pid()) :: {:ok, reference()} | {:error, reason()}
+  defdelegate subscribe(topic, pid), to: :quorate
+
+  @doc "Ends a subscription."
+  @spec unsubscribe(reference()) :: :ok | {:error, reason()}
+  defdelegate unsubscribe(reference), to: :quorate
 end

@@ -271,6 +271,8 @@ node(#{keeper := Keeper, work := Work, env := Env, cookie := Own} = Context, Nam
 program_of(Options) ->
     Program = case Options of
                   #{root := Root} -> [os:find_executable("chroot"), Root, "/usr/bin/erl"];
+                  #{netns := Ns} ->
+                      [os:find_executable("ip"), "netns", "exec", Ns, os:find_executable("erl")];
                   _ -> [os:find_executable("erl")]
               end,
     #{exec => {"/bin/sh", ["-c", "exec \"$0\" \"$@\" 2>>\"$CT_LOG\"" | Program]}}.

@@ -17,7 +17,8 @@ defmodule Quorate.PartitionDetector do
   defdelegate detect_partition(), to: :quorate
 
   @doc """
-  The verdict, with who is expected and who is missing.
+  The verdict, with who is expected and missing, the groups that reach one another,
+  round-trip times, and how long sandboxes go on without a quorum.
 
       iex> Quorate.PartitionDetector.partition_report().missing
       []
@@ -32,4 +33,19 @@ defmodule Quorate.PartitionDetector do
   """
   @spec expected_nodes() :: [node()] | {:error, Quorate.reason()}
   defdelegate expected_nodes(), to: :quorate
+
+  @doc """
+  Names nodes that should be there besides the members and the attached workers.
+
+  They replace the ones that were named before.
+
+      iex> Quorate.PartitionDetector.set_expected_nodes([:"app9@10.0.0.9"])
+      :ok
+      iex> Quorate.PartitionDetector.partition_report().missing
+      [:"app9@10.0.0.9"]
+      iex> Quorate.PartitionDetector.set_expected_nodes([])
+      :ok
+  """
+  @spec set_expected_nodes([node()]) :: :ok | {:error, Quorate.reason()}
+  defdelegate set_expected_nodes(nodes), to: :quorate
 end

@@ -40,6 +40,56 @@ static void ids_are_binaries_strings_or_atoms(void **state)
     buf_close(&reason);
 }
 
+static void lists_of_nodes_are_bounded_and_have_no_twins(void **state)
+{
+    static const struct {
+        struct bytes raw;
+        bool is_good;
+    } rows[] = {
+        {{(const uint8_t *)"j", 1}, true},
+        {{(const uint8_t *)"l\0\0\0\2w\3a@hw\3b@hj", 16}, true},
+        {{(const uint8_t *)"l\0\0\0\2w\3a@hw\3a@hj", 16}, false},
+        {{(const uint8_t *)"l\0\0\0\1w\1aj", 9}, false},          /* no node */
+        {{(const uint8_t *)"l\0\0\0\1w\3a@hw\3b@h", 15}, false},  /* improper */
+        {{(const uint8_t *)"l\0\0\0\1m\0\0\0\3a@hj", 14}, false}, /* binary */
+        {{(const uint8_t *)"k\0\1a", 4}, false},                  /* a string */
+        {{(const uint8_t *)"w\3a@h", 5}, false},                  /* no list */
+    };
+    struct buf reason;
+    struct buf many;
+    struct bytes nodes;
+
+    (void)state;
+    buf_init(&reason, 1000);
+    buf_init(&many, 100000);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].is_good) {
+            assert_ok(arguments_nodes(rows[i].raw, &nodes, &reason));
+            assert_bytes(nodes, rows[i].raw.data, rows[i].raw.size);
+        } else {
+            assert_err(arguments_nodes(rows[i].raw, &nodes, &reason),
+                       ERR_BADARG);
+            assert_bytes(buf_bytes(&reason), "w\5nodes", 7);
+        }
+        buf_clear(&reason);
+    }
+    for (uint32_t count = API_NODES_MAX; count <= API_NODES_MAX + 1; count++) {
+        buf_clear(&many);
+        etf_put_list(&many, count);
+        for (uint32_t i = 0; i < count; i++) {
+            uint8_t name[] = {(uint8_t)('a' + i / 26), (uint8_t)('a' + i % 26),
+                              '@', 'h'};
+
+            etf_put_atom_bytes(&many, bytes_of(name, sizeof(name)));
+        }
+        etf_put_nil(&many);
+        assert_err(arguments_nodes(buf_bytes(&many), &nodes, &reason),
+                   count == API_NODES_MAX ? 0 : ERR_BADARG);
+    }
+    buf_close(&reason);
+    buf_close(&many);
+}
+
 static void other_terms_are_no_ids(void **state)
 {
     static const struct {
@@ -328,6 +378,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_binaries_strings_or_atoms),
+        cmocka_unit_test(lists_of_nodes_are_bounded_and_have_no_twins),
         cmocka_unit_test(other_terms_are_no_ids),
         cmocka_unit_test(ids_have_at_most_255_bytes),
         cmocka_unit_test(resources_are_optional_numbers),

@@ -31,6 +31,10 @@ static const struct {
     {"partition_detector", "partition_report", 0, API_PARTITION_REPORT,
      API_LOCAL},
     {"partition_detector", "expected_nodes", 0, API_EXPECTED_NODES, API_LOCAL},
+    {"partition_detector", "set_expected_nodes", 1, API_SET_EXPECTED_NODES,
+     API_LOCAL},
+    {"quorate", "subscribe", 2, API_SUBSCRIBE, API_LOCAL},
+    {"quorate", "unsubscribe", 1, API_UNSUBSCRIBE, API_LOCAL},
     {"consistency_manager", "register", 3, API_REGISTER, API_LEADER},
     {"consistency_manager", "unregister", 2, API_UNREGISTER, API_LEADER},
     {"consistency_manager", "whereis", 1, API_WHEREIS, API_READ},
@@ -86,9 +90,14 @@ static void every_documented_function_is_there(void **state)
 /* What changes something beyond sandboxes is not for clients. */
 static void clients_only_read_and_run_sandboxes(void **state)
 {
-    static const char *const denied[] = {
-        "register",   "unregister",    "replicate_state",    "delete_state",
-        "add_member", "remove_member", "transfer_leadership"};
+    static const char *const denied[] = {"register",
+                                         "unregister",
+                                         "replicate_state",
+                                         "delete_state",
+                                         "add_member",
+                                         "remove_member",
+                                         "transfer_leadership",
+                                         "set_expected_nodes"};
 
     (void)state;
     for (size_t i = 0; i < DOCUMENTED; i++) {
