@@ -116,12 +116,16 @@ static bool is_answering(const struct reach_peer *peer, uint64_t now_ms)
 
 /* Whether the link goes both ways: its probes come, and ours arrive, as far as
  * the system tells. */
-static bool is_to_be_heard(const struct reach_peer *peer, uint64_t now_ms)
+static bool is_to_be_heard(const struct reach *reach,
+                           const struct reach_peer *peer, uint64_t now_ms)
 {
     uint64_t limit_ms = REACH_SILENCE_MS;
 
     if (is_answering(peer, now_ms)) {
-        limit_ms = REACH_STOPPED_MS;
+        bool is_stopped =
+            reach->count > 2 && since(now_ms, peer->row_ms) >= REACH_STOPPED_MS;
+
+        limit_ms = is_stopped ? REACH_STOPPED_MS : REACH_DELAYED_MS;
     } else if (peer->acked_ms != 0) {
         limit_ms = REACH_DOUBT_MS;
     }
@@ -236,7 +240,7 @@ static void note_probe(struct reach *reach, struct reach_peer *peer,
 
     peer->heard_ms = now_ms;
     peer->was_heard = peer->is_linked;
-    peer->is_heard = is_to_be_heard(peer, now_ms);
+    peer->is_heard = is_to_be_heard(reach, peer, now_ms);
     peer->is_arriving = peer->is_arriving && !peer->is_heard;
     reach->is_due |= peer->is_heard != was_heard;
 }
@@ -275,14 +279,19 @@ static int take_probe(struct reach *reach, const struct reach_event *event)
 static void take_counters(struct reach_peer *peer,
                           const struct reach_event *event)
 {
-    if (peer->has_counters && event->packets != peer->packets) {
-        peer->packets_ms = event->now_ms;
-    }
-    if (peer->has_counters && event->acked != peer->acked) {
+    bool is_acked = event->acked != peer->acked;
+
+    if (peer->has_counters && is_acked) {
         peer->acked_ms = event->now_ms;
+    }
+    if (peer->has_counters && (is_acked || event->received != peer->received)) {
+        peer->good_ms = event->now_ms;
+    } else if (peer->has_counters && event->packets != peer->packets) {
+        peer->stray_ms = event->now_ms;
     }
     peer->has_counters = true;
     peer->packets = event->packets;
+    peer->received = event->received;
     peer->acked = event->acked;
 }
 
@@ -304,7 +313,7 @@ static void excuse(struct reach *reach, uint64_t held_up_ms, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < reach->count; i++) {
         struct reach_peer *peer = &reach->peers[i];
-        uint64_t *times[] = {&peer->heard_ms, &peer->packets_ms,
+        uint64_t *times[] = {&peer->heard_ms, &peer->good_ms, &peer->stray_ms,
                              &peer->acked_ms, &peer->down_ms, &peer->row_ms};
 
         for (size_t j = 0; j < sizeof(times) / sizeof(times[0]); j++) {
@@ -316,15 +325,14 @@ static void excuse(struct reach *reach, uint64_t held_up_ms, uint64_t now_ms)
     }
 }
 
-/* One whose packets come, while its system takes in nothing of ours: known
- * until it is heard again, since a link that is given up shows nothing.
- */
+/* One that was heard until then, and of whom packets still come, with nothing
+ * new in them, and no word that ours arrive: known until it is heard again,
+ * since a link that is given up shows nothing. */
 static bool is_cut_one_way(const struct reach_peer *peer)
 {
-    uint64_t later_ms = peer->heard_ms + REACH_STRAY_MS;
-
-    return peer->heard_ms != 0 && peer->packets_ms >= later_ms &&
-           peer->acked_ms < later_ms;
+    return peer->good_ms != 0 &&
+           peer->heard_ms + REACH_SILENCE_MS > peer->good_ms &&
+           peer->stray_ms >= peer->good_ms + REACH_STRAY_MS;
 }
 
 static void judge(struct reach *reach, uint64_t now_ms, uint16_t *ret_cut)
@@ -335,7 +343,7 @@ static void judge(struct reach *reach, uint64_t now_ms, uint16_t *ret_cut)
         if (peer->id == reach->self) {
             continue;
         }
-        peer->is_heard = is_to_be_heard(peer, now_ms);
+        peer->is_heard = is_to_be_heard(reach, peer, now_ms);
         peer->is_arriving = !peer->is_heard && is_cut_one_way(peer);
         if (!peer->is_heard && peer->was_heard && !is_answering(peer, now_ms) &&
             since(now_ms, peer->heard_ms) >= REACH_CUT_MS) {

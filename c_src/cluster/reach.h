@@ -39,18 +39,21 @@ enum {
     REACH_SILENCE_MS = 1750, /* after which a member is not heard */
     REACH_DOUBT_MS = 1000,   /* the same of one that acknowledges nothing */
     REACH_ROW_MS = 1500, /* after which what is passed on of it is too old */
-    REACH_STOPPED_MS = 3000,  /* the same of one whose system answers */
+    REACH_STOPPED_MS = 3000,  /* the same of one whose system answers, if nobody
+                                 else hears it either */
+    REACH_DELAYED_MS = 7000,  /* or if somebody does, or there is nobody else:
+                                 five losses in a row take 6.2 s */
     REACH_DOWN_MS = 500,      /* the same of one whose link has ended */
     REACH_CUT_MS = 2000,      /* silence after which a link is given up: TCP
                                  would be slow to notice that it is whole again */
     REACH_ANSWERED_MS = 1700, /* a system that answers does so within that:
- three losses in a row take 1.4 s */
-    REACH_STRAY_MS = 400,     /* packets that come so long after the last probe
-                                 do not belong to it */
-    REACH_LATE_MS = 200,      /* a tick that comes so late has been held up */
-    REACH_UNREAD_TICKS = 8,   /* that wait for input before it is judged */
-    REACH_RTT_SAMPLES = 16,   /* of which the median is taken */
-    REACH_GROUPS_MAX = 32,    /* that a view has room for */
+                                 three losses in a row take 1.4 s */
+    REACH_STRAY_MS = 300, /* after which packets in which nothing is new are no
+                             leftovers of what was lost */
+    REACH_LATE_MS = 200,  /* a tick that comes so late has been held up */
+    REACH_UNREAD_TICKS = 8, /* that wait for input before it is judged */
+    REACH_RTT_SAMPLES = 16, /* of which the median is taken */
+    REACH_GROUPS_MAX = 32,  /* that a view has room for */
 };
 
 /* One member as this one knows it. */
@@ -60,12 +63,14 @@ struct reach_peer {
     bool is_arriving;    /* its packets come, and ours do not arrive there */
     bool is_linked;      /* there is a link */
     bool was_heard;      /* on this link */
-    bool has_counters;   /* `packets` and `acked` are of this link */
+    bool has_counters;   /* those below are of this link */
     uint64_t heard_ms;   /* when the last probe came; 0: none ever */
     uint64_t packets;    /* that came over the link */
-    uint64_t packets_ms; /* when that grew */
+    uint64_t received;   /* bytes in them that were new */
     uint64_t acked;      /* bytes of ours that its system has acknowledged */
     uint64_t acked_ms;   /* when that grew */
+    uint64_t good_ms;    /* when any of both grew */
+    uint64_t stray_ms;   /* when packets came, and none of both grew */
     uint64_t down_ms;    /* when the last link ended; 0: there is one */
     uint64_t stamp_us;   /* its last stamp; 0: none */
     uint64_t stamped_us; /* when it came, by our clock */
@@ -106,7 +111,8 @@ enum reach_event_type {
     REACH_PROBE,     /* from, bytes */
     REACH_LINK_UP,   /* from */
     REACH_LINK_DOWN, /* from */
-    REACH_COUNTERS,  /* from, packets, acked: of its link, before a tick */
+    REACH_COUNTERS,  /* from, packets, received, acked: of its link, before a
+                        tick */
 };
 
 struct reach_event {
@@ -119,6 +125,7 @@ struct reach_event {
     uint64_t from;
     struct bytes bytes;
     uint64_t packets;
+    uint64_t received;
     uint64_t acked;
 };
 

@@ -108,13 +108,12 @@ void peer_cut_for_silence(struct peer *peer)
     }
 }
 
-bool peer_traffic(const struct peer *peer, uint64_t *ret_packets,
-                  uint64_t *ret_acked)
+bool peer_traffic(const struct peer *peer, struct sys_tcp_traffic *ret_traffic)
 {
     uv_os_fd_t fd;
 
     return uv_fileno((const uv_handle_t *)&peer->tcp, &fd) == 0 &&
-           sys_tcp_traffic(fd, ret_packets, ret_acked);
+           sys_tcp_traffic(fd, ret_traffic);
 }
 
 /* Whether a link to the one that this peer dials is up already. */

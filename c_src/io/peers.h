@@ -132,8 +132,9 @@ void peer_cut(struct peer *peer, const char *reason);
 void peer_cut_for_memory(struct peer *peer);
 void peer_cut_for_silence(struct peer *peer); /* as the shell judges it */
 /* sys_tcp_traffic() of its connection. */
-bool peer_traffic(const struct peer *peer, uint64_t *ret_packets,
-                  uint64_t *ret_acked) MUST_USE;
+struct sys_tcp_traffic;
+bool peer_traffic(const struct peer *peer,
+                  struct sys_tcp_traffic *ret_traffic) MUST_USE;
 /* The shell's own record of the peer. */
 void peer_set_data(struct peer *peer, void *data);
 void *peer_data(const struct peer *peer);

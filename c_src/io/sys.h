@@ -82,10 +82,14 @@ void log_set_level(enum log_level level);
 void log_line(enum log_level level, const char *event, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* What the system knows of a TCP connection: packets that have come, be there
- * something new in them or not, and bytes that the other system has said to
- * have. False: it does not tell. */
-bool sys_tcp_traffic(int fd, uint64_t *ret_packets,
-                     uint64_t *ret_acked) MUST_USE;
+/* What the system knows of a TCP connection, since it stands. */
+struct sys_tcp_traffic {
+    uint64_t packets;  /* that have come, with something new in them or not */
+    uint64_t received; /* bytes in them that were new */
+    uint64_t acked;    /* bytes that the other system has said to have */
+};
+
+/* False: it does not tell. */
+bool sys_tcp_traffic(int fd, struct sys_tcp_traffic *ret_traffic) MUST_USE;
 
 #endif

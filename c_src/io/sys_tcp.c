@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-bool sys_tcp_traffic(int fd, uint64_t *ret_packets, uint64_t *ret_acked)
+bool sys_tcp_traffic(int fd, struct sys_tcp_traffic *ret_traffic)
 {
     struct tcp_info info;
     socklen_t size = sizeof(info);
@@ -18,7 +18,9 @@ bool sys_tcp_traffic(int fd, uint64_t *ret_packets, uint64_t *ret_acked)
         size < offsetof(struct tcp_info, tcpi_notsent_bytes)) {
         return false;
     }
-    *ret_packets = info.tcpi_segs_in;
-    *ret_acked = info.tcpi_bytes_acked;
+    *ret_traffic =
+        (struct sys_tcp_traffic){.packets = info.tcpi_segs_in,
+                                 .received = info.tcpi_bytes_received,
+                                 .acked = info.tcpi_bytes_acked};
     return true;
 }

@@ -109,8 +109,12 @@ static void count_traffic(struct node *node)
                                     .from = reach->peers[i].id};
         const struct link *link = links_member(node, event.from);
 
-        if (link != NULL &&
-            peer_traffic(link->peer, &event.packets, &event.acked)) {
+        struct sys_tcp_traffic traffic;
+
+        if (link != NULL && peer_traffic(link->peer, &traffic)) {
+            event.packets = traffic.packets;
+            event.received = traffic.received;
+            event.acked = traffic.acked;
             (void)step(node, &event);
         }
     }
@@ -123,17 +127,15 @@ static void look_at_agents(struct node *node, uint64_t held_up_ms)
     size_t position = 0;
 
     while ((agent = map_next(&node->agents, &position)) != NULL) {
-        uint64_t packets;
-        uint64_t acked;
+        struct sys_tcp_traffic traffic;
 
         agent->sign_ms += held_up_ms;
         if (agent->sign_ms > node->now_ms) {
             agent->sign_ms = node->now_ms;
         }
-        if (agent->link != NULL &&
-            peer_traffic(agent->link->peer, &packets, &acked) &&
-            acked != agent->acked) {
-            agent->acked = acked;
+        if (agent->link != NULL && peer_traffic(agent->link->peer, &traffic) &&
+            traffic.acked != agent->acked) {
+            agent->acked = traffic.acked;
             agent->acked_ms = node->now_ms;
         }
     }

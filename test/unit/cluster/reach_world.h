@@ -43,6 +43,7 @@ struct world_way {
     uint64_t rto_ms;
     struct world_queue arriving; /* in the receiver's system */
     uint64_t packets;            /* that came out of it */
+    uint64_t received;           /* bytes that were new in them */
     uint64_t acked;              /* as its sender knows */
 };
 
@@ -132,6 +133,7 @@ static inline void world_arrive(struct world *world, struct world_way *way,
 {
     struct world_message copy = *message;
 
+    way->received += message->size;
     copy.at_ms = world->now_ms + rng_below(&world->rng, 20);
     world_push(&way->arriving, &copy);
 }
@@ -257,6 +259,7 @@ static inline void world_tick(struct world *world, uint32_t i)
 
         if (world->is_linked[i][j]) {
             counters.packets = world_way(world, j, i)->packets;
+            counters.received = world_way(world, j, i)->received;
             counters.acked = world_way(world, i, j)->acked;
             (void)world_step(world, i, &counters);
         }
