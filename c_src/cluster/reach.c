@@ -114,6 +114,15 @@ static bool is_answering(const struct reach_peer *peer, uint64_t now_ms)
            since(now_ms, peer->acked_ms) < REACH_ANSWERED_MS;
 }
 
+/* Whether it does not hear us by its own word, and acknowledges nothing. */
+static bool is_disowned(const struct reach *reach,
+                        const struct reach_peer *peer, uint64_t now_ms)
+{
+    return peer->acked_ms != 0 && !is_answering(peer, now_ms) &&
+           peer->row.number != 0 &&
+           !has_bit(peer->row.heard, position_of(reach, reach->self));
+}
+
 /* Whether the link goes both ways: its probes come, and ours arrive, as far as
  * the system tells. */
 static bool is_to_be_heard(const struct reach *reach,
@@ -129,7 +138,8 @@ static bool is_to_be_heard(const struct reach *reach,
     } else if (peer->acked_ms != 0) {
         limit_ms = REACH_DOUBT_MS;
     }
-    if (peer->heard_ms == 0 || since(now_ms, peer->heard_ms) >= limit_ms) {
+    if (peer->heard_ms == 0 || is_disowned(reach, peer, now_ms) ||
+        since(now_ms, peer->heard_ms) >= limit_ms) {
         return false;
     }
     return peer->down_ms < peer->heard_ms ||
@@ -273,6 +283,8 @@ static int take_probe(struct reach *reach, const struct reach_event *event)
             take_row(reach, &reach->peers[map[i]], &row, i == 0, event->now_ms);
         }
     }
+    reach->peers[from].is_deaf =
+        is_disowned(reach, &reach->peers[from], event->now_ms);
     return 0;
 }
 
@@ -330,9 +342,10 @@ static void excuse(struct reach *reach, uint64_t held_up_ms, uint64_t now_ms)
  * since a link that is given up shows nothing. */
 static bool is_cut_one_way(const struct reach_peer *peer)
 {
-    return peer->good_ms != 0 &&
-           peer->heard_ms + REACH_SILENCE_MS > peer->good_ms &&
-           peer->stray_ms >= peer->good_ms + REACH_STRAY_MS;
+    return peer->is_deaf ||
+           (peer->good_ms != 0 &&
+            peer->heard_ms + REACH_SILENCE_MS > peer->good_ms &&
+            peer->stray_ms >= peer->good_ms + REACH_STRAY_MS);
 }
 
 static void judge(struct reach *reach, uint64_t now_ms, uint16_t *ret_cut)
@@ -473,25 +486,4 @@ void reach_put_probe(const struct reach *reach, uint64_t to, uint64_t now_ms,
         row->arriving = remap(row->arriving, map, reach->count);
     }
     reach_probe_encode(out, &probe);
-}
-
-void reach_check(const struct reach *reach)
-{
-    uint32_t all = (1U << reach->count) - 1;
-
-    ensure(reach->count <= REACH_MAX);
-    for (uint32_t i = 0; i < reach->count; i++) {
-        const struct reach_peer *peer = &reach->peers[i];
-
-        ensure(i == 0 || reach->peers[i - 1].id < peer->id);
-        ensure(((uint32_t)(peer->row.heard | peer->row.arriving) & ~all) == 0);
-        ensure(!peer->is_heard || !peer->is_arriving);
-        ensure(has_bit(reach->matrix.links[i], i));
-        for (uint32_t j = 0; j < i; j++) {
-            ensure(has_bit(reach->matrix.links[i], j) ==
-                   has_bit(reach->matrix.links[j], i));
-            ensure(!has_bit(reach->matrix.one_way[i], j) ||
-                   !has_bit(reach->matrix.one_way[j], i));
-        }
-    }
 }

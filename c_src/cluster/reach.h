@@ -61,6 +61,7 @@ struct reach_peer {
     uint64_t id;
     bool is_heard;       /* its probes come to us */
     bool is_arriving;    /* its packets come, and ours do not arrive there */
+    bool is_deaf;        /* its probe came, and said that ours do not */
     bool is_linked;      /* there is a link */
     bool was_heard;      /* on this link */
     bool has_counters;   /* those below are of this link */

@@ -17,6 +17,11 @@ static uint32_t lowest(uint32_t set)
     return (uint32_t)__builtin_ctz(set);
 }
 
+static bool has_bit(uint32_t set, uint32_t i)
+{
+    return (set & (1U << i)) != 0;
+}
+
 /* Whether `a` comes before `b`. */
 static bool is_before(uint16_t a, uint16_t b)
 {
@@ -174,4 +179,25 @@ bool reach_rtt(const struct reach_peer *peer, uint32_t *ret_last_us,
     *ret_last_us = peer->rtt_us[(peer->rtt_count - 1) % REACH_RTT_SAMPLES];
     *ret_median_us = sorted[count / 2];
     return true;
+}
+
+void reach_check(const struct reach *reach)
+{
+    uint32_t all = (1U << reach->count) - 1;
+
+    ensure(reach->count <= REACH_MAX);
+    for (uint32_t i = 0; i < reach->count; i++) {
+        const struct reach_peer *peer = &reach->peers[i];
+
+        ensure(i == 0 || reach->peers[i - 1].id < peer->id);
+        ensure(((uint32_t)(peer->row.heard | peer->row.arriving) & ~all) == 0);
+        ensure(!peer->is_heard || !peer->is_arriving);
+        ensure(has_bit(reach->matrix.links[i], i));
+        for (uint32_t j = 0; j < i; j++) {
+            ensure(has_bit(reach->matrix.links[i], j) ==
+                   has_bit(reach->matrix.links[j], i));
+            ensure(!has_bit(reach->matrix.one_way[i], j) ||
+                   !has_bit(reach->matrix.one_way[j], i));
+        }
+    }
 }
