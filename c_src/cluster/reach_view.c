@@ -162,11 +162,13 @@ bool reach_rtt(const struct reach_peer *peer, uint32_t *ret_last_us,
                uint32_t *ret_median_us)
 {
     uint32_t sorted[REACH_RTT_SAMPLES];
-    uint32_t count = peer->rtt_count < REACH_RTT_SAMPLES ? peer->rtt_count
-                                                         : REACH_RTT_SAMPLES;
+    uint32_t count = peer->rtt_count;
 
     if (count == 0) {
         return false;
+    }
+    if (count > REACH_RTT_SAMPLES) {
+        count = REACH_RTT_SAMPLES;
     }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = i;
