@@ -196,13 +196,6 @@ uint32_t members_up(const struct members *members)
     return count;
 }
 
-enum partition_verdict members_verdict(const struct members *members)
-{
-    uint32_t expected = members_expected(members);
-
-    return partition_verdict_of(expected - members_up(members), expected);
-}
-
 void members_check(const struct members *members)
 {
     ensure(members->count <= MEMBERS_MAX);

@@ -95,9 +95,6 @@ bool members_set_up(struct members *members, struct member *member, bool is_up,
 uint32_t members_expected(const struct members *members);
 uint32_t members_up(const struct members *members);
 
-/* Verdict on the members alone. */
-enum partition_verdict members_verdict(const struct members *members);
-
 void members_check(const struct members *members); /* the invariants */
 
 #endif

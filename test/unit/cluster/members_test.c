@@ -225,12 +225,12 @@ static void verdict_is_by_those_missing(void **state)
                         "major_partition");
 }
 
-static void verdict_follows_the_members(void **state)
+static void who_takes_part_counts_when_up(void **state)
 {
     struct members *members = *state;
 
     given_members(members, 6);
-    assert_int_equal(members_verdict(members), PARTITION_NONE);
+    assert_int_equal(members_expected(members), 0);
     for (uint32_t i = 0; i < 5; i++) {
         members_at(members, i)->is_expected = true;
     }
@@ -239,11 +239,10 @@ static void verdict_follows_the_members(void **state)
     assert_int_equal(members_expected(members), 5);
     assert_int_equal(members_up(members), 0);
     for (uint32_t i = 0; i < 5; i++) {
-        assert_int_equal(members_verdict(members),
-                         i < 3 ? PARTITION_MAJOR : PARTITION_MINOR);
+        assert_int_equal(members_up(members), i);
         (void)members_set_up(members, members_at(members, i), true, i);
     }
-    assert_int_equal(members_verdict(members), PARTITION_NONE);
+    assert_int_equal(members_up(members), 5);
 }
 
 static void closing_twice_is_harmless(void **state)
@@ -273,7 +272,7 @@ int main(void)
         MEMBERS_TEST(without_memory_nothing_is_added),
         MEMBERS_TEST(coming_and_going_is_noted_once),
         MEMBERS_TEST(verdict_is_by_those_missing),
-        MEMBERS_TEST(verdict_follows_the_members),
+        MEMBERS_TEST(who_takes_part_counts_when_up),
         MEMBERS_TEST(closing_twice_is_harmless),
     };
 
