@@ -192,6 +192,23 @@ static void tell_partition(struct node *node, bool is_new)
     subscribers_tell(node, "partition");
 }
 
+static bool is_same_matrix(const struct reach_matrix *a,
+                           const struct reach_matrix *b)
+{
+    return a->known == b->known &&
+           memcmp(a->links, b->links, sizeof(a->links)) == 0 &&
+           memcmp(a->one_way, b->one_way, sizeof(a->one_way)) == 0;
+}
+
+static bool is_same_picture(const struct partitions_picture *a,
+                            const struct partitions_picture *b)
+{
+    return is_same_matrix(&a->matrix, &b->matrix) && a->verdict == b->verdict &&
+           a->expected == b->expected &&
+           a->missing_workers == b->missing_workers &&
+           a->has_quorum == b->has_quorum && a->missing_hash == b->missing_hash;
+}
+
 static void look(struct node *node)
 {
     struct partitions *partitions = &node->partitions;
@@ -200,7 +217,7 @@ static void look(struct node *node)
 
     partitions->looked_ms = node->now_ms;
     report_picture(node, new);
-    if (memcmp(&old, new, sizeof(old)) == 0) {
+    if (is_same_picture(&old, new)) {
         return;
     }
     if (old.verdict != new->verdict) {
@@ -232,9 +249,8 @@ void partitions_tick(struct node *node)
         send_probes(node);
     }
     end_links(node, effects.cut);
-    if (effects.is_probe_due ||
-        memcmp(&partitions->picture.matrix, &partitions->reach.matrix,
-               sizeof(partitions->picture.matrix)) != 0) {
+    if (effects.is_probe_due || !is_same_matrix(&partitions->picture.matrix,
+                                                &partitions->reach.matrix)) {
         look(node);
     }
 }
