@@ -87,7 +87,7 @@ full_log_disk(Config) ->
     [One, Other] = Rest = Members -- [Full],
     Worker = quorate_ct:worker(Context, "fworker", Members, #{}),
     _ = quorate_ct:await_worker(Client, One, Worker),
-    limit_files(Full, "1024"),
+    limit_log(Full, Worker),
     true = quorate_ct:await(other_leader, fun() -> is_led_by(Client, One, Rest) end),
     await_event(Context, Full, "log_full"),
     nomatch = re:run(quorate_ct:log_of(Context, Full), "event=log_(has_room|write_failed)"),
@@ -109,7 +109,7 @@ full_log_disk_alone(Config) ->
     _ = quorate_ct:await_leader(Client, [Member]),
     Worker = quorate_ct:worker(Context, "fullworker", [Member], #{}),
     _ = quorate_ct:await_worker(Client, Member, Worker),
-    limit_files(Member, "1024"),
+    limit_log(Member, Worker),
     await_event(Context, Member, "log_full"),
     Create = fun() -> quorate_ct:call(Worker, quorate, create_sandbox,
                                       [<<"a">>, ct_counter:spec()])
@@ -133,6 +133,14 @@ await_event(Context, Member, Event) ->
     true = quorate_ct:await(Event, fun() ->
         nomatch =/= re:run(quorate_ct:log_of(Context, Member), "event=" ++ Event)
     end).
+
+%% The log is written beyond the limit first, which leaves room below it for
+%% what the member says: that goes to a file as well.
+limit_log(Member, Worker) ->
+    [{ok, _} = quorate_ct:call(Worker, quorate, create_sandbox,
+                               [Id, ct_counter:spec(#{padding => rand:bytes(50000)})])
+     || Id <- [<<"big1">>, <<"big2">>]],
+    limit_files(Member, "65536").
 
 %% Writes beyond that size get errors as from a full disk.
 limit_files(#{dir := Dir}, Size) ->
