@@ -2,10 +2,11 @@
  * Snapshots of the state machine: taken when the log has grown, sent to members
  * that lack what was cut, and installed in place of the own state.
  *
- *   node_snapshot.c          taking: a piece in each turn, written by the
- * thread of store/snapshots.h; then the log is cut node_snapshot_move.c chunks
- * to and from other members node_snapshot_install.c  bytes become a machine: at
- * the start, and in place of the own one, which is taken apart piece by piece
+ * - node_snapshot.c: taking. A piece in each turn, written by the thread of
+ *   store/snapshots.h; then the log is cut.
+ * - node_snapshot_move.c: chunks to and from other members.
+ * - node_snapshot_install.c: bytes become a machine, at the start and in place
+ *   of the own one, which is taken apart piece by piece.
  *
  * Private to node/. */
 #ifndef QUORATE_NODE_NODE_SNAPSHOT_H
