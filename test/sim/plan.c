@@ -6,7 +6,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { PLAN_SALT = 0x51a7 };
+enum {
+    PLAN_SALT = 0x51a7,
+    /* Of the kinds in draw_fault(); the last two are faults of a disk. */
+    KINDS = 19,
+    KINDS_OF_DISKS = 2
+};
 
 static uint32_t draw(struct rng *rng, uint32_t bound)
 {
@@ -33,11 +38,18 @@ static struct plan_fault draw_of_node(struct rng *rng, uint32_t nodes)
     return fault;
 }
 
-static struct plan_fault draw_fault(struct rng *rng, uint32_t nodes)
+static struct plan_fault draw_rates(struct rng *rng, bool do_disks_fail)
+{
+    return (struct plan_fault){
+        .type = PLAN_RATES, .a = draw(rng, 1U << 30), .b = do_disks_fail};
+}
+
+static struct plan_fault draw_fault(struct rng *rng, uint32_t nodes,
+                                    bool do_disks_fail)
 {
     struct plan_fault fault = {.node = draw(rng, nodes)};
 
-    switch (draw(rng, 19)) {
+    switch (draw(rng, do_disks_fail ? KINDS : KINDS - KINDS_OF_DISKS)) {
     case 0:
         fault.type = PLAN_CUT;
         fault.a = draw(rng, nodes);
@@ -66,15 +78,13 @@ static struct plan_fault draw_fault(struct rng *rng, uint32_t nodes)
         fault.type = PLAN_START;
         return fault;
     case 10:
-        fault.type = PLAN_RATES;
-        fault.a = draw(rng, 1U << 30);
-        return fault;
-    case 11:
+        return draw_rates(rng, do_disks_fail);
+    case KINDS - 2:
         fault.type = PLAN_FILL;
         fault.node = draw(rng, 2) == 0 ? PLAN_LEADER : fault.node;
         fault.a = draw(rng, 6 * CLUSTER_ELECTION_MS);
         return fault;
-    case 12:
+    case KINDS - 1:
         fault.type = PLAN_DAMAGE;
         fault.a = draw(rng, 1U << 30);
         return fault;
@@ -117,21 +127,23 @@ void plan_draw(struct plan *plan, const struct cluster *cluster, uint64_t ms)
     uint32_t nodes = cluster->node_count;
     uint64_t now_ms = 0;
     uint32_t calm_ms;
+    bool do_disks_fail;
     struct rng rng;
 
     rng_init(&rng, cluster->seed ^ PLAN_SALT);
+    /* A disk that fails ends its node: with such disks a run has less of all
+     * that needs nodes which live for long. */
+    do_disks_fail = draw(&rng, 2) == 0;
     calm_ms = 20 + draw(&rng, 300);
     plan->count = 0;
     while (now_ms < ms && plan->count < PLAN_FAULTS_MAX) {
         if (plan->count == 0) {
-            push(plan, 0,
-                 (struct plan_fault){.type = PLAN_RATES,
-                                     .a = draw(&rng, 1U << 30)});
+            push(plan, 0, draw_rates(&rng, do_disks_fail));
         }
         if (draw(&rng, 12) == 0) {
             now_ms = push_two_successors(plan, &rng, now_ms, nodes);
         } else {
-            push(plan, now_ms, draw_fault(&rng, nodes));
+            push(plan, now_ms, draw_fault(&rng, nodes, do_disks_fail));
         }
         now_ms += 1 + draw(&rng, 2 * calm_ms);
     }
@@ -139,19 +151,20 @@ void plan_draw(struct plan *plan, const struct cluster *cluster, uint64_t ms)
 
 /* --- Carrying out -------------------------------------------------------- */
 
-static void set_rates(struct cluster *cluster, uint32_t number)
+static void set_rates(struct cluster *cluster, const struct plan_fault *fault)
 {
     struct cluster_faults *faults = &cluster->faults;
     struct rng rng;
 
-    rng_init(&rng, number);
+    rng_init(&rng, fault->a);
     faults->drop_percent = draw(&rng, 2) == 0 ? 0 : draw(&rng, 30);
     faults->duplicate_percent = draw(&rng, 2) == 0 ? 0 : draw(&rng, 20);
     faults->delay_max_ms = 1 + draw(&rng, draw(&rng, 2) == 0 ? 4 : 60);
     faults->is_ordered = draw(&rng, 2) == 0;
     faults->snapshot_permille = draw(&rng, 2) == 0 ? 0 : 1 + draw(&rng, 50);
     faults->disk_max_ms = draw(&rng, draw(&rng, 2) == 0 ? 3 : 80);
-    faults->disk_permille = draw(&rng, 3) == 0 ? 1 + draw(&rng, 4) : 0;
+    faults->disk_permille =
+        fault->b != 0 && draw(&rng, 3) == 0 ? 1 + draw(&rng, 4) : 0;
 }
 
 static void split(struct cluster *cluster, uint32_t sides)
@@ -210,7 +223,7 @@ void plan_carry_out(struct cluster *cluster, const struct plan_fault *fault)
 
     switch (fault->type) {
     case PLAN_RATES:
-        set_rates(cluster, fault->a);
+        set_rates(cluster, fault);
         return;
     case PLAN_CUT:
         cluster->is_cut[fault->node][fault->a] = true;

@@ -13,7 +13,8 @@
 enum { PLAN_FAULTS_MAX = 1024, PLAN_TEXT_SIZE = 96 };
 
 enum plan_type {
-    PLAN_RATES, /* of loss, duplicates, delay, disk; by the number `a` */
+    PLAN_RATES, /* of loss, duplicates, delay, by the number `a`; of errors of
+                   disks if `b` is not 0 */
     PLAN_TOGGLE,
     PLAN_BOUNCE, /* down, and up again at once */
     PLAN_ISOLATE,
