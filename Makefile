@@ -33,6 +33,7 @@ make clean      removes what all of these made
 
 BUILD=dir       where C objects go (default _build/c)
 FOLDERS="a b"   folders of c_src that `make unit` compiles and tests
+LTO=no          links quickly; the program is a fifth slower
 SAN=1           address and undefined-behaviour sanitizers, own objects
 DEPS=no         installs no packages
 V=1             shows the commands
@@ -42,6 +43,7 @@ BUILD ?= _build/c
 ERL_ROOT ?= /usr/lib/erlang
 SECS ?= 60
 SAN ?= 0
+LTO ?= yes
 # plain, san, fuzz (clang), analyzer: each has its own objects.
 MODE ?= $(if $(filter 1,$(SAN)),san,plain)
 B := $(BUILD)/$(MODE)
@@ -89,7 +91,8 @@ OPTIMIZE_plain := -g -O3 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
     -Wnull-dereference -flto -ffat-lto-objects
 # The program is optimized as a whole: a call then costs a fifth less. The many
 # small programs of the tests are linked from the same objects without that.
-WHOLE_plain = $(if $(filter %/quorate,$@),-flto=auto,-fno-lto)
+WHOLE_plain = \
+    $(if $(filter %/quorate:yes,$@:$(LTO)),-flto=auto,-fno-lto)
 # -Wnull-dereference sees ghosts in the checks that sanitizers insert.
 OPTIMIZE_san := $(SANITIZE) -fsanitize=address,undefined
 # The analyzer is for C at -O1; more inlining hides from it what it looks for.
@@ -122,7 +125,7 @@ FORCE:
 $B/flags: FORCE
 	$(call remember,'$(CC) $(CPPFLAGS) $(CFLAGS)')
 $B/link: FORCE
-	$(call remember,'$(CC) $(LDFLAGS) $(LDLIBS) $(value WHOLE_$(MODE))' $(SOURCES))
+	$(call remember,'$(CC) $(LDFLAGS) $(LDLIBS) $(value WHOLE_$(MODE)) $(LTO)' $(SOURCES))
 
 # --- The program and the core ------------------------------------------------
 
