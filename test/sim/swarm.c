@@ -151,7 +151,28 @@ static int propose_last(struct cluster *cluster)
     return leader;
 }
 
-/* All nodes up and connected: one leader, and all commit what it proposes. */
+/* All commit what the leader proposes. A write that had failed before all was
+ * mended may end the leader only now, and what it has proposed with it; then
+ * the next one proposes again. */
+static bool agree(struct cluster *cluster)
+{
+    unsigned long long ends;
+    int leader;
+
+    do {
+        ends = cluster->end_count;
+        leader = propose_last(cluster);
+        if (leader >= 0 &&
+            cluster_run_until_committed(
+                cluster, raft_last_index(cluster->nodes[leader].raft),
+                SETTLE_MS)) {
+            return true;
+        }
+    } while (ends != cluster->end_count);
+    return false;
+}
+
+/* All nodes up and connected: one leader, and all agree with it. */
 static void settle(struct cluster *cluster)
 {
     uint64_t since_ms = cluster->now_ms;
@@ -179,10 +200,7 @@ static void settle(struct cluster *cluster)
         cluster_fail(cluster, "a change of members does not come to its end");
         return;
     }
-    leader = propose_last(cluster);
-    if (leader < 0 ||
-        !cluster_run_until_committed(
-            cluster, raft_last_index(cluster->nodes[leader].raft), SETTLE_MS)) {
+    if (!agree(cluster)) {
         cluster_fail(cluster, "the members do not come to agree");
     }
     cluster->live_ms = cluster->now_ms - since_ms;
