@@ -55,6 +55,8 @@ struct command {
     uint64_t lease;            /* RENEW EXPIRE RELEASE CLAIM PLACE; REGISTER:
                                   0, the worker's current one */
     uint64_t clock;            /* ATTACH RENEW: the agent's clock, ms */
+    uint32_t term_ms;          /* ATTACH: what its member lets pass before
+                                  another may own */
     uint64_t renewed_index;    /* EXPIRE: the last renewal that was seen */
     uint64_t member;           /* ATTACH: id of the member attached to;
                                   PUT_MEMBER DROP_MEMBER OPEN_SESSION: id;

@@ -56,6 +56,7 @@ static const struct field fields[] = {
      REGISTRY_INCARNATION_SIZE},
     {ON_LEASE, FIELD_U64, AT(lease), 0, UINT64_MAX},
     {ON(ATTACH) | ON(RENEW), FIELD_U64, AT(clock), 0, UINT64_MAX},
+    {ON(ATTACH), FIELD_U32, AT(term_ms), 0, REGISTRY_TERM_MS_MAX},
     {ON(EXPIRE), FIELD_U64, AT(renewed_index), 0, UINT64_MAX},
     {ON(ATTACH) | ON(PUT_MEMBER) | ON(DROP_MEMBER) | ON(OPEN_SESSION) |
          ON(RECOVER),

@@ -94,6 +94,10 @@ static void put_attached(struct apply *apply, struct worker *worker)
     worker->renewed_index = apply->index;
     worker->renewed_clock = command->clock;
     worker->member = command->member;
+    /* What a member with a longer term has promised may be in use yet. */
+    if (command->term_ms > worker->term_ms) {
+        worker->term_ms = command->term_ms;
+    }
     worker->capacity = command->capacity;
     worker->sandboxes_max = command->sandboxes_max;
     apply->result->worker = worker;
@@ -139,6 +143,7 @@ int apply_attach(struct apply *apply)
     memcpy(worker->incarnation, command->incarnation.data,
            REGISTRY_INCARNATION_SIZE);
     worker->lease = apply->index;
+    worker->term_ms = 0;
     put_attached(apply, worker);
     return 0;
 }

@@ -167,10 +167,12 @@ static int restore_worker(struct command_restore *restore,
     values.renewed_index = take_u64(fields);
     values.renewed_clock = take_u64(fields);
     values.member = take_u64(fields);
+    values.term_ms = take_u32(fields);
     values.capacity.cpu = take_u32(fields);
     values.capacity.memory = take_u32(fields);
     values.sandboxes_max = take_u32(fields);
     if (!fields_end(fields) || values.lease > values.renewed_index ||
+        values.term_ms > REGISTRY_TERM_MS_MAX ||
         values.renewed_index > last_epoch(restore) ||
         restore->worker_count == restore->worker_total ||
         registry_worker(registry, name) != NULL) {
@@ -185,6 +187,7 @@ static int restore_worker(struct command_restore *restore,
     worker->renewed_index = values.renewed_index;
     worker->renewed_clock = values.renewed_clock;
     worker->member = values.member;
+    worker->term_ms = values.term_ms;
     worker->capacity = values.capacity;
     worker->sandboxes_max = values.sandboxes_max;
     restore->workers[restore->worker_count] = worker;

@@ -100,6 +100,7 @@ static void put_worker(struct command_snapshot *snapshot,
     buf_put_u64(bytes, worker->renewed_index);
     buf_put_u64(bytes, worker->renewed_clock);
     buf_put_u64(bytes, worker->member);
+    buf_put_u32(bytes, worker->term_ms);
     buf_put_u32(bytes, worker->capacity.cpu);
     buf_put_u32(bytes, worker->capacity.memory);
     buf_put_u32(bytes, worker->sandboxes_max);

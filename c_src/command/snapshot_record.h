@@ -24,7 +24,7 @@ enum snapshot_record {
     /* id:64 instance:64 name address */
     SNAPSHOT_MEMBER = 2,
     /* name incarnation lease:64 renewed_index:64 renewed_clock:64 member:64
-     * capacity.cpu:32 capacity.memory:32 sandboxes_max:32 */
+     * term_ms:32 capacity.cpu:32 capacity.memory:32 sandboxes_max:32 */
     SNAPSHOT_WORKER = 3,
     /* id spec options pid reason worker:32 birth:64 epoch:64 ring_order:64
      * need.cpu:32 need.memory:32 status:8 failures:8 priority:8

@@ -193,6 +193,7 @@ static void submit_attach(struct node *node, const struct agent *agent)
         .incarnation = bytes_of(agent->incarnation, sizeof(agent->incarnation)),
         .clock = agent->clock,
         .member = node->self->id,
+        .term_ms = node->settings->ttl_leader_ms,
         .capacity = agent->capacity,
         .sandboxes_max = agent->sandboxes_max};
 

@@ -257,6 +257,15 @@ static void place_unplaced(struct node *node)
     }
 }
 
+/* What this lease may last, by the settings of any of its members or this
+ * one's. */
+static uint32_t term_of(const struct node *node, const struct worker *worker)
+{
+    uint32_t own = node->settings->ttl_leader_ms;
+
+    return worker->term_ms > own ? worker->term_ms : own;
+}
+
 static void expire_leases(struct node *node)
 {
     const struct map *workers = &node->machine.registry.workers;
@@ -279,7 +288,7 @@ static void expire_leases(struct node *node)
         since = note->renewed_ms > node->leader_since_ms
                     ? note->renewed_ms
                     : node->leader_since_ms;
-        if (node->now_ms - since >= node->settings->ttl_leader_ms &&
+        if (node->now_ms - since >= term_of(node, worker) &&
             node_log_propose(node, &command, NULL, NULL) == 0) {
             note->expire_index = worker->renewed_index;
             log_line(LOG_WARN, "lease_expires", "worker=%.*s lease=%llu",
@@ -289,6 +298,21 @@ static void expire_leases(struct node *node)
     }
 }
 
+static uint32_t longest_term(const struct node *node)
+{
+    const struct map *workers = &node->machine.registry.workers;
+    uint32_t longest = node->settings->ttl_leader_ms;
+    const struct worker *worker;
+    size_t position = 0;
+
+    while ((worker = map_next(workers, &position)) != NULL) {
+        uint32_t term = term_of(node, worker);
+
+        longest = term > longest ? term : longest;
+    }
+    return longest;
+}
+
 /* What the lost members granted may be in use for a full term yet. */
 static void resume(struct node *node)
 {
@@ -296,7 +320,7 @@ static void resume(struct node *node)
     const struct command command = {.type = COMMAND_RESUME, .epoch = held};
 
     if (held != 0 && held != node->resumed_epoch &&
-        node->now_ms - node->leader_since_ms >= node->settings->ttl_leader_ms &&
+        node->now_ms - node->leader_since_ms >= longest_term(node) &&
         node_log_propose(node, &command, NULL, NULL) == 0) {
         node->resumed_epoch = held;
         log_line(LOG_INFO, "recovery_resumes", "epoch=%llu",

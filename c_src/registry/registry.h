@@ -31,6 +31,7 @@ enum {
     REGISTRY_WORKERS_MAX = 4096,
     REGISTRY_REPLICAS_MAX = 7,
     REGISTRY_PRIORITY_MAX = 9,
+    REGISTRY_TERM_MS_MAX = 30 * 60 * 1000,
     REGISTRY_INCARNATION_SIZE = 16,
 };
 
@@ -46,6 +47,8 @@ struct worker {
     uint64_t renewed_index; /* entry of the last renewal or grant */
     uint64_t renewed_clock; /* the agent's clock in that renewal, ms */
     uint64_t member;        /* id of the member it is attached to */
+    uint32_t term_ms;       /* the longest that a member of this lease asked
+                               to let pass before it expires */
     struct resources capacity;
     uint32_t sandboxes_max;     /* slots */
     struct resources committed; /* sum over its sandboxes */

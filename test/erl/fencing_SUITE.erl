@@ -15,23 +15,31 @@ suite() ->
     [{timetrap, {seconds, 90}}].
 
 all() ->
-    [{group, kill}, {group, report}, {group, fast}].
+    [{group, kill}, {group, report}, {group, fast}, {group, mixed}].
 
 groups() ->
     [{kill, [], [frozen_worker_is_killed, worker_whose_schedulers_are_taken_is_replaced,
                  hung_agent_costs_the_sandboxes_alone, member_that_slept_kills_nobody,
                  lease_without_a_majority_ends_everything]},
      {report, [], [frozen_worker_fences_itself]},
-     {fast, [], [member_lost_keeps_the_sandboxes, frozen_worker_is_replaced_fast]}].
+     {fast, [], [member_lost_keeps_the_sandboxes, frozen_worker_is_replaced_fast]},
+     {mixed, [], [leader_waits_for_the_term_of_the_owners_member]}].
 
 arguments(kill) -> [];
 arguments(report) -> ["--on-hung-worker", "report"];
 arguments(fast) -> ["--lease-profile", "fast"].
 
+members(Context, mixed) ->
+    Voters = lists:zip(["mixed1", "mixed2", "mixed3"], quorate_ct:free_ports(3)),
+    [quorate_ct:start_member(Context, quorate_ct:member(Context, Name, Voters, arguments(Profile)))
+     || {{Name, _}, Profile} <- lists:zip(Voters, [kill, fast, fast])];
+members(Context, Group) ->
+    Names = [atom_to_list(Group) ++ N || N <- ["1", "2", "3"]],
+    quorate_ct:members(Context, Names, arguments(Group)).
+
 init_per_group(Group, Config) ->
     Context = quorate_ct:start(fencing),
-    Names = [atom_to_list(Group) ++ N || N <- ["1", "2", "3"]],
-    Members = quorate_ct:members(Context, Names, arguments(Group)),
+    Members = members(Context, Group),
     Client = quorate_ct:node(Context, "client"),
     _ = quorate_ct:await_leader(Client, Members),
     [{context, Context}, {members, Members}, {client, Client} | Config].
@@ -198,6 +206,36 @@ frozen_worker_is_replaced_fast(Config) ->
     end),
     ct:pal("moved after ~b ms", [Took]),
     ?assert(Took < 3000).
+
+%% The leader's own term is 1.5 s; the member of the owner has promised 4 s.
+leader_waits_for_the_term_of_the_owners_member(Config) ->
+    Client = ?config(client, Config),
+    [Patient, Fast | _] = Members = ?config(members, Config),
+    {Owner, Sandbox} = owned(Config, <<"mixed">>, ct_counter),
+    #{os_pid := OsPid} = Owner,
+    ?assertEqual(Patient, member_of(Config, Owner)),
+    true = quorate_ct:await(fast_leads, fun() ->
+        {#{node := Leader}, _} = quorate_ct:leader(Client, Members),
+        #{node := Node} = Patient,
+        Leader =/= Node orelse
+            element(1, {false, quorate_ct:ask(Client, Patient,
+                                              {quorum_manager, transfer_leadership},
+                                              [maps:get(node, Fast)])})
+    end),
+    Frozen = [OsPid, member_os_pid(Config, Patient)],
+    {Took, _} = quorate_ct:take_time(fun() ->
+        ok = lists:foreach(fun(P) -> ok = quorate_ct:signal(P, "STOP") end, Frozen),
+        quorate_ct:await(moved, fun() ->
+            case quorate_ct:ask(Client, Fast, {quorate, sandbox}, [element(1, Sandbox)]) of
+                {ok, #{status := running, pid := Pid}} -> node(Pid) =/= maps:get(node, Owner);
+                _ -> false
+            end
+        end)
+    end),
+    ok = lists:foreach(fun(P) -> ok = quorate_ct:signal(P, "CONT") end, Frozen),
+    ct:pal("moved after ~b ms", [Took]),
+    ?assert(Took > ?TTL_LEADER_MS - 1100),
+    ?assert(Took < ?TTL_LEADER_MS + 2000).
 
 %% Internals
 

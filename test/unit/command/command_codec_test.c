@@ -23,6 +23,7 @@ static struct command full_command(enum command_type type)
                             .incarnation = text("0123456789abcdef"),
                             .lease = 0x1122334455667788,
                             .clock = 0x2233445566778899,
+                            .term_ms = 6000,
                             .renewed_index = 0x33445566778899aa,
                             .member = 0x445566778899aabb,
                             .capacity = {.cpu = 1000, .memory = 2000},
@@ -75,6 +76,7 @@ static void assert_decoded(const struct command *c, const struct command *want)
     assert_int_equal(c->capacity.cpu, PICK("a")->capacity.cpu);
     assert_int_equal(c->capacity.memory, PICK("a")->capacity.memory);
     assert_int_equal(c->sandboxes_max, PICK("a")->sandboxes_max);
+    assert_int_equal(c->term_ms, PICK("a")->term_ms);
     assert_same(c->id, PICK("efghij")->id);
     assert_int_equal(c->epoch, PICK("fghjl")->epoch);
     assert_same(c->spec, PICK("e")->spec);

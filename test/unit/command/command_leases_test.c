@@ -46,6 +46,31 @@ static void attach_of_the_same_run_keeps_the_lease_and_moves(void **state)
     assert_events(f, "granted a\n");
 }
 
+/* What the member with the longest term has promised counts, until the lease
+ * has ended. */
+static void a_lease_has_the_longest_term_of_its_members(void **state)
+{
+    struct fixture *f = *state;
+    struct command attach = attach_of("a", INCARNATION_1);
+
+    attach.term_ms = 4000;
+    assert_ok(apply(f, attach));
+    assert_int_equal(f->result.worker->term_ms, 4000);
+    attach.clock++;
+    attach.term_ms = 1500;
+    assert_ok(apply(f, attach));
+    assert_int_equal(f->result.worker->term_ms, 4000);
+    attach.clock++;
+    attach.term_ms = 15000;
+    assert_ok(apply(f, attach));
+    assert_int_equal(f->result.worker->term_ms, 15000);
+    attach = attach_of("a", INCARNATION_2);
+    attach.clock = 200;
+    attach.term_ms = 1500;
+    assert_ok(apply(f, attach));
+    assert_int_equal(f->result.worker->term_ms, 1500);
+}
+
 /* Else its member would act by what the worker ran long ago. */
 static void an_attach_that_comes_late_is_refused(void **state)
 {
@@ -255,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MACHINE_TEST(first_attach_grants_a_lease),
         MACHINE_TEST(attach_of_the_same_run_keeps_the_lease_and_moves),
+        MACHINE_TEST(a_lease_has_the_longest_term_of_its_members),
         MACHINE_TEST(an_attach_that_comes_late_is_refused),
         MACHINE_TEST(attach_of_a_new_run_ends_the_old_lease_first),
         MACHINE_TEST(a_run_whose_lease_ended_may_not_attach_again),

@@ -102,6 +102,7 @@ static void put_worker(struct buf *out, const struct parts *p)
     buf_put_u64(out, p->renewed);
     buf_put_u64(out, 1);
     buf_put_u64(out, 4);
+    buf_put_u32(out, 4000);
     buf_put_u32(out, 0);
     buf_put_u32(out, 0);
     buf_put_u32(out, 0);

@@ -50,13 +50,14 @@ static inline void dump_worker(struct buf *out, const struct worker *worker)
     dump_bytes(out, "worker", worker->name);
     dump_bytes(out, "incarnation",
                bytes_of(worker->incarnation, REGISTRY_INCARNATION_SIZE));
-    buf_printf(out,
-               " lease=%" PRIu64 " renewed=%" PRIu64 "@%" PRIu64
-               " member=%" PRIu64 " capacity=%u/%u/%u committed=%u/%u/%u\n",
-               worker->lease, worker->renewed_index, worker->renewed_clock,
-               worker->member, worker->capacity.cpu, worker->capacity.memory,
-               worker->sandboxes_max, worker->committed.cpu,
-               worker->committed.memory, worker->sandbox_count);
+    buf_printf(
+        out,
+        " lease=%" PRIu64 " renewed=%" PRIu64 "@%" PRIu64 " member=%" PRIu64
+        " term=%u capacity=%u/%u/%u committed=%u/%u/%u\n",
+        worker->lease, worker->renewed_index, worker->renewed_clock,
+        worker->member, worker->term_ms, worker->capacity.cpu,
+        worker->capacity.memory, worker->sandboxes_max, worker->committed.cpu,
+        worker->committed.memory, worker->sandbox_count);
     LIST_FOREACH (node, &worker->sandboxes) {
         dump_bytes(out, "owns",
                    LIST_ENTRY(node, struct sandbox, worker_link)->id);

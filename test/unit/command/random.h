@@ -92,6 +92,7 @@ static inline struct command random_command(struct rng *rng,
     c.capacity.cpu = (uint32_t)rng_below(rng, 2) * 100;
     c.capacity.memory = (uint32_t)rng_below(rng, 2) * 100;
     c.sandboxes_max = (uint32_t)rng_below(rng, 2) * 4;
+    c.term_ms = c.sandboxes_max * 1000;
     c.need.cpu = (uint32_t)rng_below(rng, 40);
     c.need.memory = (uint32_t)rng_below(rng, 40);
     c.priority = (uint8_t)rng_below(rng, 10);
