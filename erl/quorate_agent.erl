@@ -5,7 +5,7 @@
 %%            attach, keepalive, started, failed, stopped, detach
 %%   agent  -------------------------------------------------------> member
 %%     |    <-------------------------------------------------------
-%%     |          attached, renewed, start, stop, lease_lost
+%%     |          attached, renewed, start, stop, confirm, ...
 %%     +--> quorate_sandbox, one for each
 %% '''
 %%
@@ -136,6 +136,8 @@ handle_info({quorate, ?VERSION, start,
 handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch} = Order}, State) ->
     Reason = maps:get(reason, Order, shutdown),
     {noreply, ordered_stop(Id, Epoch, Reason, State)};
+handle_info({quorate, ?VERSION, confirm, #{id := Id, epoch := Epoch}}, State) ->
+    {noreply, confirm(Id, Epoch, State)};
 handle_info({quorate, ?VERSION, Kind, Body}, State)
   when Kind =:= attached; Kind =:= renewed; Kind =:= members; Kind =:= lease_lost;
        Kind =:= refused; Kind =:= probe ->
@@ -297,6 +299,12 @@ ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->
             ok = quorate_sandbox:stop(Sandbox, Reason),
             _ = erlang:send_after(?STOP_MAX_MS, self(), {stop_overdue, Sandbox}),
             State#state{roster = quorate_roster:stopping(Box, Roster)}
+    end.
+
+confirm(Id, Epoch, #state{roster = Roster} = State) ->
+    case quorate_roster:confirm(Id, Epoch, quorate_os:clock(), Roster) of
+        {Report, Roster1} -> report(Report, State#state{roster = Roster1});
+        nothing -> State
     end.
 
 started(Sandbox, Child, #state{roster = Roster} = State) ->

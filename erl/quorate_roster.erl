@@ -7,7 +7,7 @@
 %% longer than an order can be on its way.
 -module(quorate_roster).
 
--export([new/0, size/1, start/3, stop/3, add/4, started/3, stopping/2, ended/5, find/2,
+-export([new/0, size/1, start/3, confirm/4, stop/3, add/4, started/3, stopping/2, ended/5, find/2,
          take_all/1, running/1, forget/2]).
 
 -export_type([roster/0, box/0, report/0]).
@@ -42,16 +42,35 @@ start(Id, Epoch, #roster{boxes = Boxes, ends = Ends}) ->
     case {Boxes, Ends} of
         {#{Id := #{epoch := Epoch, child := Child}}, _} when is_pid(Child) ->
             {report, {started, {Id, Epoch, Child}}};
-        {#{Id := #{epoch := Present} = Box}, _} when Present < Epoch ->
-            {replace, Box};
-        {#{Id := _}, _} ->
+        {#{Id := #{epoch := Present}}, _} when Present >= Epoch ->
             nothing;
         {_, #{Id := {Epoch, Kind, Reason, _}}} ->
             {report, {Kind, {Id, Epoch, Reason}}};
         {_, #{Id := {Last, _, _, _}}} when Last > Epoch ->
             nothing;
+        {#{Id := Box}, _} ->
+            {replace, Box};
         _ ->
             start
+    end.
+
+%% @doc Whether this runs, as the log has it: what to report. What does not will
+%% never be started under that epoch, even by an order that is still on its way.
+-spec confirm(quorate:id(), quorate:epoch(), integer(), roster()) ->
+          {report(), roster()} | nothing.
+confirm(Id, Epoch, Now, #roster{boxes = Boxes, ends = Ends} = Roster) ->
+    case {Boxes, Ends} of
+        {#{Id := #{epoch := Epoch, child := Child}}, _} when is_pid(Child) ->
+            {{started, {Id, Epoch, Child}}, Roster};
+        {#{Id := #{epoch := Present}}, _} when Present >= Epoch ->
+            nothing;
+        {_, #{Id := {Epoch, Kind, Reason, _}}} ->
+            {{Kind, {Id, Epoch, Reason}}, Roster};
+        {_, #{Id := {Last, _, _, _}}} when Last > Epoch ->
+            nothing;
+        _ ->
+            {{failed, {Id, Epoch, not_running}},
+             Roster#roster{ends = Ends#{Id => {Epoch, failed, not_running, Now}}}}
     end.
 
 %% @doc An order to stop what runs under this epoch or a lower one. What is
@@ -97,7 +116,14 @@ ended(#{id := Id, epoch := Epoch, sandbox := Sandbox}, Kind, Reason, Now, Roster
     #roster{boxes = Boxes, ids = Ids, ends = Ends} = Roster,
     {{Kind, {Id, Epoch, Reason}},
      Roster#roster{boxes = maps:remove(Id, Boxes), ids = maps:remove(Sandbox, Ids),
-                   ends = Ends#{Id => {Epoch, Kind, Reason, Now}}}}.
+                   ends = last(Id, {Epoch, Kind, Reason, Now}, Ends)}}.
+
+%% Of two epochs that have ended the later one is remembered.
+last(Id, {Epoch, _, _, _} = End, Ends) ->
+    case Ends of
+        #{Id := {Later, _, _, _}} when Later > Epoch -> Ends;
+        #{} -> Ends#{Id => End}
+    end.
 
 -spec find(pid(), roster()) -> {ok, box()} | error.
 find(Sandbox, #roster{boxes = Boxes, ids = Ids}) ->

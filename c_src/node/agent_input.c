@@ -324,7 +324,7 @@ static void receive_report(struct node *node, const struct link *link,
 {
     struct etf_reader reader = etf_reader_of(body);
     struct command command = {.type = type};
-    const struct sandbox *sandbox;
+    struct sandbox *sandbox;
     struct bytes term;
     size_t term_max = type == COMMAND_STARTED ? REGISTRY_PID_SIZE_MAX
                                               : REGISTRY_REASON_SIZE_MAX;
@@ -361,6 +361,7 @@ static void receive_report(struct node *node, const struct link *link,
         term = bytes_of(unreadable, sizeof(unreadable));
     }
     if (type == COMMAND_STARTED) {
+        orders_confirmed(sandbox, command.epoch);
         command.pid = term;
     } else {
         command.reason = term;

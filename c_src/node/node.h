@@ -329,6 +329,10 @@ void orders_reconcile(struct node *node, struct agent *agent);
 void orders_tick(struct node *node);
 void orders_leader_changed(struct node *node);
 void orders_leave(struct node *node); /* forgets what is not answered */
+
+/* Its agent says that it runs in this epoch. */
+void orders_confirmed(struct sandbox *sandbox, uint64_t epoch);
+
 void orders_sealed(struct node *node, const struct state_completion *done);
 
 /* transfer.c */

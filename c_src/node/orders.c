@@ -205,6 +205,40 @@ static void order_stop(struct node *node, struct sandbox *sandbox)
     }
 }
 
+/* It ran when it was last reported, and was not in the list of an attach. That
+ * proves nothing: the list may have been on its way while the start was ordered
+ * and reported through another member. So the agent is asked. */
+static void order_confirm(struct node *node, struct sandbox *sandbox)
+{
+    struct agent *agent = agent_of(node, sandbox);
+    struct sandbox_note *note = sandbox_note(sandbox);
+    struct buf *body;
+
+    if (agent == NULL || note == NULL) {
+        return;
+    }
+    note->confirm_epoch = sandbox->epoch;
+    await_effect(node, note);
+    body = node_result(node);
+    etf_put_map(body, 2);
+    put_key(body, "id");
+    etf_put_binary(body, sandbox->id);
+    put_key(body, "epoch");
+    etf_put_u64(body, sandbox->epoch);
+    agent_send(node, agent, "confirm");
+}
+
+void orders_confirmed(struct sandbox *sandbox, uint64_t epoch)
+{
+    struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
+
+    if (note != NULL && note->confirm_epoch == epoch &&
+        sandbox->status == SANDBOX_RUNNING) {
+        note->confirm_epoch = 0;
+        list_remove(&note->order_link);
+    }
+}
+
 void orders_event(struct node *node, const struct command_event *event)
 {
     struct sandbox *sandbox = event->sandbox;
@@ -281,14 +315,6 @@ static int reconcile_running(struct node *node, const struct agent *agent,
 static void reconcile_wanted(struct node *node, const struct agent *agent,
                              struct sandbox *sandbox)
 {
-    /* not_running, as an atom */
-    static const uint8_t not_running[] = {119, 11,  'n', 'o', 't', '_', 'r',
-                                          'u', 'n', 'n', 'i', 'n', 'g'};
-    const struct command failed = {
-        .type = COMMAND_FAILED,
-        .id = sandbox->id,
-        .epoch = sandbox->epoch,
-        .reason = bytes_of(not_running, sizeof(not_running))};
     const struct sandbox_note *note =
         (const struct sandbox_note *)sandbox->shell;
     bool is_seen = note != NULL && note->seen_clock == agent->clock;
@@ -298,7 +324,7 @@ static void reconcile_wanted(struct node *node, const struct agent *agent,
     } else if (sandbox->status == SANDBOX_STARTING && !is_seen) {
         order_start(node, sandbox);
     } else if (sandbox->status == SANDBOX_RUNNING && !is_seen) {
-        node_log_submit(node, &failed);
+        order_confirm(node, sandbox);
     }
 }
 
@@ -381,6 +407,9 @@ void orders_tick(struct node *node)
             order_start(node, note->sandbox);
         } else if (note->sandbox->status == SANDBOX_STOPPING) {
             order_stop(node, note->sandbox);
+        } else if (note->sandbox->status == SANDBOX_RUNNING &&
+                   note->confirm_epoch == note->sandbox->epoch) {
+            order_confirm(node, note->sandbox);
         }
     }
 }

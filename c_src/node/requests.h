@@ -199,6 +199,8 @@ struct sandbox_note {
     uint64_t order_due_ms;   /* when it is sent again */
     uint64_t sealing_epoch;  /* its state is being recovered; 0: not */
     uint64_t seen_clock;     /* the agent's clock when it said it runs this */
+    uint64_t confirm_epoch;  /* the agent is asked whether it runs this; 0: is
+                                not */
     uint64_t placing_epoch;  /* leader: a PLACE of this epoch is proposed */
     uint64_t place_after_ms; /* leader: back-off after a failed start */
 };

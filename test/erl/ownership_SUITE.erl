@@ -20,7 +20,7 @@ all() ->
      frozen_worker, member_of_a_worker_killed, member_of_a_worker_frozen, leader_killed,
      leader_frozen, planned_stop_hands_over, via_names,
      name_conflict, name_of_a_process_that_ended, name_of_a_dead_worker, register_by_hand,
-     majority_lost, counts_never_go_back].
+     majority_lost, counts_never_go_back, list_of_before_the_start_fails_nothing].
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(ownership),
@@ -41,6 +41,51 @@ init_per_testcase(Case, Config) ->
 end_per_testcase(_, Config) ->
     quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
                      ?config(workers, Config)).
+
+%% This node is the agent here. What it ran when it wrote an attach is not what it runs when
+%% that is taken, so the member asks before it gives the sandbox to another one.
+list_of_before_the_start_fails_nothing(Config) ->
+    Client = ?config(client, Config),
+    [#{node := A}, #{node := B} | _] = ?config(members, Config),
+    quorate_ct:on(Client, fun() ->
+        Id = <<"not-in-the-list">>,
+        ok = attach_by_hand(A, 1),
+        Self = self(),
+        _ = spawn_link(fun() ->
+            Self ! {created, erpc:call(A, quorate, create_sandbox,
+                                       [Id, ct_counter:spec(),
+                                        #{resources => #{memory => 100000}}])}
+        end),
+        Epoch = ordered(start, Id),
+        {quorate, A} ! {quorate, 1, started, {Id, Epoch, Self}},
+        receive {created, Created} -> {ok, #{status := running}} = Created after 5000 -> error(time) end,
+
+        ok = attach_by_hand(B, 2),
+        Epoch = ordered(confirm, Id),
+        {ok, #{status := running, epoch := Epoch}} = erpc:call(A, quorate, sandbox, [Id]),
+        %% It is repeated until there is an answer.
+        Epoch = ordered(confirm, Id),
+        {quorate, B} ! {quorate, 1, started, {Id, Epoch, Self}},
+        receive {quorate, 1, confirm, _} -> error(asked_again) after 1500 -> ok end,
+        {ok, #{status := running, epoch := Epoch}} = erpc:call(A, quorate, sandbox, [Id]),
+
+        ok = attach_by_hand(A, 3),
+        Epoch = ordered(confirm, Id),
+        {quorate, A} ! {quorate, 1, failed, {Id, Epoch, not_running}},
+        Later = ordered(start, Id),
+        {quorate, A} ! {quorate, 1, detach, #{incarnation => <<7:128>>}},
+        ?assert(Later > Epoch)
+    end).
+
+attach_by_hand(Member, Clock) ->
+    {quorate, Member} ! {quorate, 1, attach,
+                         #{pid => self(), incarnation => <<7:128>>, clock => Clock,
+                           running => [], names => [],
+                           capacity => #{cpu => 1000, memory => 200000, sandboxes => 1}}},
+    receive {quorate, 1, attached, #{clock := Clock}} -> ok after 5000 -> error({attach, Clock}) end.
+
+ordered(Kind, Id) ->
+    receive {quorate, 1, Kind, #{id := Id, epoch := Epoch}} -> Epoch after 5000 -> error(Kind) end.
 
 %% Creating and asking
 

@@ -7,6 +7,8 @@
 -export([all/0]).
 -export([start_is_done_once/1, started_is_reported_when_ordered_again/1,
          ended_epoch_never_starts_again/1, greater_epoch_starts_after_an_end/1,
+         what_is_not_there_never_starts_under_that_epoch/1,
+         what_is_not_there_yet_does_not_replace_what_is/1, what_runs_is_confirmed/1,
          older_order_is_ignored/1, greater_epoch_replaces/1,
          stop_of_a_running_one_is_done_once/1, stop_of_a_starting_one_kills/1,
          stop_of_nothing_is_answered/1, stop_of_an_older_epoch_spares_a_newer_one/1,
@@ -46,6 +48,29 @@ ended_epoch_never_starts_again(_) ->
 
 greater_epoch_starts_after_an_end(_) ->
     ?assertEqual(start, quorate_roster:start(?ID, 6, ended(5))).
+
+what_is_not_there_never_starts_under_that_epoch(_) ->
+    {Report, Roster} = quorate_roster:confirm(?ID, 5, 0, quorate_roster:new()),
+    ?assertEqual({failed, {?ID, 5, not_running}}, Report),
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Roster)),
+    ?assertEqual({Report, Roster}, quorate_roster:confirm(?ID, 5, 9, Roster)),
+    ?assertEqual(start, quorate_roster:start(?ID, 6, Roster)).
+
+what_is_not_there_yet_does_not_replace_what_is(_) ->
+    Older = running(4),
+    {{failed, {?ID, 5, not_running}} = Report, Roster} = quorate_roster:confirm(?ID, 5, 0, Older),
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Roster)),
+    {ok, Box} = quorate_roster:find(self(), Roster),
+    {_, Ended} = quorate_roster:ended(Box, stopped, normal, 1, Roster),
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Ended)).
+
+what_runs_is_confirmed(_) ->
+    Roster = running(5),
+    ?assertMatch({{started, {?ID, 5, _}}, Roster}, quorate_roster:confirm(?ID, 5, 0, Roster)),
+    ?assertEqual(nothing, quorate_roster:confirm(?ID, 4, 0, Roster)),
+    ?assertEqual(nothing, quorate_roster:confirm(?ID, 5, 0, starting(5))),
+    ?assertMatch({{stopped, {?ID, 5, normal}}, _}, quorate_roster:confirm(?ID, 5, 0, ended(5))),
+    ?assertEqual(nothing, quorate_roster:confirm(?ID, 4, 0, ended(5))).
 
 older_order_is_ignored(_) ->
     ?assertEqual(nothing, quorate_roster:start(?ID, 4, running(5))),

@@ -173,6 +173,20 @@ static void stop(struct cluster *cluster, uint32_t number, uint64_t sandbox,
     }
 }
 
+/* What does not run will not be started in that epoch any more. */
+static void confirm(struct cluster *cluster, uint32_t number, uint64_t sandbox,
+                    uint64_t epoch)
+{
+    struct agent_run *run = &cluster->owners->agents[number].runs[sandbox];
+
+    if (epoch >= run->seen) {
+        run->seen = epoch;
+        report(cluster, number,
+               run->epoch == epoch ? COMMAND_STARTED : COMMAND_FAILED, sandbox,
+               epoch);
+    }
+}
+
 /* One of its sandboxes ends by itself. */
 static void end_one(struct cluster *cluster, uint32_t number)
 {
@@ -243,6 +257,8 @@ void owner_agents_receive(struct cluster *cluster, uint32_t number,
         start(cluster, number, message->sandbox, message->epoch);
     } else if (type == TO_AGENT_STOP) {
         stop(cluster, number, message->sandbox, message->epoch);
+    } else if (type == TO_AGENT_CONFIRM) {
+        confirm(cluster, number, message->sandbox, message->epoch);
     }
 }
 

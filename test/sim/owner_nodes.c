@@ -249,10 +249,10 @@ static void reconcile(struct cluster *cluster, const struct cluster_node *node,
                      .lease = attached->lease, .sandbox = i, .epoch = epoch});
         } else if (is_owner && epoch == 0 &&
                    sandbox->status == SANDBOX_RUNNING) {
-            receive_report(cluster, node,
-                           &(struct owner_message){.report = COMMAND_FAILED,
-                                                   .sandbox = i,
-                                                   .epoch = sandbox->epoch});
+            tell(cluster, node, number, TO_AGENT_CONFIRM,
+                 (struct owner_message){.lease = attached->lease,
+                                        .sandbox = i,
+                                        .epoch = sandbox->epoch});
         } else if (is_owner && sandbox->status != SANDBOX_RUNNING) {
             owners_order(cluster, node, sandbox);
         }

@@ -32,6 +32,7 @@ enum owner_message_type {
     TO_AGENT_RENEWED,
     TO_AGENT_START,
     TO_AGENT_STOP,
+    TO_AGENT_CONFIRM, /* say whether it runs */
     TO_AGENT_LOST
 };
 
