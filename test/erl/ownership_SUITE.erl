@@ -58,7 +58,10 @@ list_of_before_the_start_fails_nothing(Config) ->
         end),
         Epoch = ordered(start, Id),
         {quorate, A} ! {quorate, 1, started, {Id, Epoch, Self}},
-        receive {created, Created} -> {ok, #{status := running}} = Created after 5000 -> error(time) end,
+        receive
+            {created, Created} -> {ok, #{status := running}} = Created
+        after 5000 -> error(created)
+        end,
 
         ok = attach_by_hand(B, 2),
         Epoch = ordered(confirm, Id),
@@ -82,7 +85,10 @@ attach_by_hand(Member, Clock) ->
                          #{pid => self(), incarnation => <<7:128>>, clock => Clock,
                            running => [], names => [],
                            capacity => #{cpu => 1000, memory => 200000, sandboxes => 1}}},
-    receive {quorate, 1, attached, #{clock := Clock}} -> ok after 5000 -> error({attach, Clock}) end.
+    receive
+        {quorate, 1, attached, #{clock := Clock}} -> ok
+    after 5000 -> error({attach, Clock})
+    end.
 
 ordered(Kind, Id) ->
     receive {quorate, 1, Kind, #{id := Id, epoch := Epoch}} -> Epoch after 5000 -> error(Kind) end.
