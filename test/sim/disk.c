@@ -223,12 +223,15 @@ static size_t proven_size(const struct disk *disk, int file)
 void cluster_damage_disk(struct cluster *cluster, int node, uint64_t number)
 {
     struct disk *disk = cluster->nodes[node].disk;
-    const struct storage *storage = &disk->storage;
+    struct storage *storage = &disk->storage;
     size_t size = 0;
 
     if (disk->is_up || disk->damage.mask != 0) {
         return;
     }
+    /* Of a process that was killed writes may be on their way yet, and undo the
+     * damage. */
+    storage_cut_power(storage);
     for (int i = storage_next(storage, 0); i >= 0;
          i = storage_next(storage, i + 1)) {
         size += proven_size(disk, i);
