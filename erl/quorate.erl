@@ -27,6 +27,7 @@
 -export([epoch/0, sandbox_id/0, check_epoch/2]).
 -export([register_name/2, whereis_name/1, unregister_name/1, send/2]).
 -export([register/3, unregister/2, whereis/1, whereis/2]).
+-export([execute_with_quorum/1, execute_with_quorum/2, token/1]).
 -export([has_quorum/0, token/0, detect_partition/0, partition_report/0,
          expected_nodes/0, set_expected_nodes/1, subscribe/2, unsubscribe/1]).
 -export([select_optimal_node/1, select/2]).
@@ -287,6 +288,28 @@ has_quorum() -> read(quorum_manager, has_quorum, []) =:= true.
 %% @doc A fencing token from a linearizable read.
 -spec token() -> result(non_neg_integer()).
 token() -> read(quorum_manager, token, []).
+
+%% @doc With `#{required => K}': `{error, {too_few_members, Up}}' if the member
+%% reaches fewer than K members, itself included.
+-spec token(#{required => pos_integer(), timeout => pos_integer()}) ->
+          result(non_neg_integer()) | {error, quorate_quorum:failure()}.
+token(Options) -> read(quorum_manager, token, [Options], Options).
+
+%% @equiv execute_with_quorum(Work, #{})
+-spec execute_with_quorum(quorate_quorum:work()) ->
+          {ok, term(), Token :: non_neg_integer()}
+        | {error, reason() | quorate_quorum:failure()}.
+execute_with_quorum(Work) -> execute_with_quorum(Work, #{}).
+
+%% @doc Runs a function, `{M, F, Args}' or a fun, once a majority has said that it
+%% is one; not at all otherwise. It runs in a process of its own, here or on
+%% `node'. Its token is for whoever must know a late effect from a newer one: the
+%% quorum may be lost while it runs. After `{error, timeout}' it may have run, or
+%% still do so. How it failed: `{exception, error | exit | throw, Reason}'.
+-spec execute_with_quorum(quorate_quorum:work(), quorate_quorum:options()) ->
+          {ok, term(), Token :: non_neg_integer()}
+        | {error, reason() | quorate_quorum:failure()}.
+execute_with_quorum(Work, Options) -> quorate_quorum:execute(Work, Options).
 
 %% @doc How much of what should be there is missing.
 -spec detect_partition() ->

@@ -8,7 +8,7 @@
 %% `{error, timeout}'.
 -module(quorate_call).
 
--export([repeatable/4, once/4, at/5]).
+-export([repeatable/4, once/4, at/5, connected/2]).
 -export([connect/1]).
 
 -define(CONNECT_MS, 2000).
@@ -30,6 +30,11 @@ once(Module, Function, Args, Timeout) ->
 at(Member, Module, Function, Args, Timeout) ->
     Until = erlang:monotonic_time(millisecond) + Timeout + ?GRACE_MS,
     next(once, {Module, Function, Args}, [Member], Until).
+
+%% @doc Whether a node can be reached, within a time.
+-spec connected(node(), non_neg_integer()) -> boolean().
+connected(Node, Left) ->
+    is_connected(Node) orelse connect(Node, Left).
 
 %% Internals
 
@@ -59,7 +64,7 @@ answer(late, _, _, _, _) -> {error, timeout}.
 %% A connection that was there before the call makes the difference between
 %% `unsent' and `lost'.
 attempt(Request, Member, Left) ->
-    case is_connected(Member) orelse connect(Member, min(Left, ?CONNECT_MS)) of
+    case connected(Member, min(Left, ?CONNECT_MS)) of
         true -> send(Request, Member, Left);
         false -> unsent
     end.

@@ -352,7 +352,7 @@ static int read_consistency(struct bytes raw, struct api_request *request)
     return is_atom(raw, "linearizable") ? 0 : ERR_BADARG;
 }
 
-static int read_worker(struct bytes raw, struct api_request *request)
+static int read_node_name(struct bytes raw, struct bytes *ret_name)
 {
     struct etf_reader reader = etf_reader_of(raw);
     struct bytes name;
@@ -361,8 +361,29 @@ static int read_worker(struct bytes raw, struct api_request *request)
     if (rv != 0 || name.size == 0 || name.size > REGISTRY_NODE_SIZE_MAX) {
         return ERR_BADARG;
     }
-    request->worker = name;
+    *ret_name = name;
     return 0;
+}
+
+static int read_worker(struct bytes raw, struct api_request *request)
+{
+    return read_node_name(raw, &request->worker);
+}
+
+static int read_run_on(struct bytes raw, struct api_request *request)
+{
+    return read_node_name(raw, &request->run_on);
+}
+
+static int read_required(struct bytes raw, struct api_request *request)
+{
+    uint64_t value;
+    int rv = read_number(raw, 1, API_REQUIRED_MAX, &value);
+
+    if (rv == 0) {
+        request->required = (uint32_t)value;
+    }
+    return rv;
 }
 
 /* HOST:PORT, as a binary or a string. */
@@ -402,6 +423,8 @@ static const struct option {
     {"worker", API_OPTION_WORKER, read_worker},
     {"seq", API_OPTION_SEQ, read_seq},
     {"address", API_OPTION_ADDRESS, NULL},
+    {"required", API_OPTION_REQUIRED, read_required},
+    {"node", API_OPTION_NODE, read_run_on},
 };
 
 static int read_option(struct bytes key, struct bytes value,

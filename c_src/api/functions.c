@@ -20,8 +20,9 @@
     (API_OPTION_TIMEOUT | API_OPTION_RESOURCES | API_OPTION_RF |    \
      API_OPTION_MODE | API_OPTION_DURABILITY | API_OPTION_PROFILE | \
      API_OPTION_PRIORITY | API_OPTION_CHECKPOINT)
-#define READ_OPTIONS (API_OPTION_TIMEOUT | API_OPTION_CONSISTENCY)
-#define LIST_OPTIONS (API_OPTION_LIMIT | API_OPTION_AFTER | API_OPTION_WORKER)
+#define READ_OPTIONS  (API_OPTION_TIMEOUT | API_OPTION_CONSISTENCY)
+#define PROOF_OPTIONS (API_OPTION_TIMEOUT | API_OPTION_REQUIRED)
+#define LIST_OPTIONS  (API_OPTION_LIMIT | API_OPTION_AFTER | API_OPTION_WORKER)
 
 #define ID        API_ARG_ID
 #define SPEC      API_ARG_SPEC
@@ -36,6 +37,7 @@
 #define NODES     API_ARG_NODES
 #define TOPIC     API_ARG_TOPIC
 #define REFERENCE API_ARG_REFERENCE
+#define MFA       API_ARG_MFA
 
 static const struct api_function functions[] = {
     {QUORATE, NAME("version"), 0, API_VERSION, API_LOCAL, RIGHT_READ, {0}, 0},
@@ -117,6 +119,30 @@ static const struct api_function functions[] = {
      {OPTIONS},
      READ_OPTIONS},
     {MANAGER, NAME("token"), 0, API_TOKEN, API_READ, RIGHT_READ, {0}, 0},
+    {MANAGER,
+     NAME("token"),
+     1,
+     API_TOKEN,
+     API_READ,
+     RIGHT_READ,
+     {OPTIONS},
+     PROOF_OPTIONS},
+    {MANAGER,
+     NAME("execute_with_quorum"),
+     1,
+     API_EXECUTE,
+     API_READ,
+     RIGHT_READ,
+     {MFA},
+     0},
+    {MANAGER,
+     NAME("execute_with_quorum"),
+     2,
+     API_EXECUTE,
+     API_READ,
+     RIGHT_READ,
+     {MFA, OPTIONS},
+     PROOF_OPTIONS | API_OPTION_NODE},
     {PARTITION,
      NAME("detect_partition"),
      0,

@@ -25,6 +25,7 @@ enum api_type {
     API_SANDBOXES,
     API_HAS_QUORUM,
     API_TOKEN,
+    API_EXECUTE, /* execute_with_quorum */
     API_DETECT_PARTITION,
     API_PARTITION_REPORT,
     API_EXPECTED_NODES,
@@ -70,6 +71,7 @@ enum api_argument {
     API_ARG_NODES, /* a list of them, of any kind */
     API_ARG_TOPIC, /* what to be told of: `partition` */
     API_ARG_REFERENCE,
+    API_ARG_MFA, /* {Module, Function, Args} */
 };
 
 /* Keys of options maps, as bits: which ones a function takes. */
@@ -88,6 +90,8 @@ enum api_option {
     API_OPTION_WORKER = 1 << 11,
     API_OPTION_SEQ = 1 << 12,
     API_OPTION_ADDRESS = 1 << 13,
+    API_OPTION_REQUIRED = 1 << 14,
+    API_OPTION_NODE = 1 << 15,
 };
 
 struct api_function {

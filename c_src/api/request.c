@@ -71,6 +71,31 @@ static int take_reference(struct bytes raw, struct api_request *request,
     return 0;
 }
 
+/* How many elements a list has is for the node that runs it to judge. */
+static int take_mfa(struct bytes raw, struct api_request *request,
+                    struct buf *reason)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    struct etf_reader args_reader;
+    struct etf_list list;
+    bool has_more = true;
+    int rv = raw.size > API_MFA_SIZE_MAX ? ERR_BADARG : 0;
+
+    rv = rv == 0 ? etf_read_tuple_of(&reader, 3) : rv;
+    rv = rv == 0 ? etf_read_atom(&reader, &request->mfa.module) : rv;
+    rv = rv == 0 ? etf_read_atom(&reader, &request->mfa.function) : rv;
+    rv = rv == 0 ? etf_read_raw(&reader, &request->mfa.args) : rv;
+    if (rv != 0) {
+        return arguments_fail(reason, "mfa");
+    }
+    args_reader = etf_reader_of(request->mfa.args);
+    rv = etf_list_begin(&args_reader, &list);
+    while (rv == 0 && (rv = etf_list_next(&list, &has_more)) == 0 && has_more) {
+        rv = list.is_string ? 0 : etf_skip(&list.element);
+    }
+    return rv == 0 ? 0 : arguments_fail(reason, "mfa");
+}
+
 static int take_argument(struct bytes raw, enum api_argument argument,
                          struct api_request *request, struct buf *reason)
 {
@@ -105,6 +130,8 @@ static int take_argument(struct bytes raw, enum api_argument argument,
         return take_topic(raw, reason);
     case API_ARG_REFERENCE:
         return take_reference(raw, request, reason);
+    case API_ARG_MFA:
+        return take_mfa(raw, request, reason);
     case API_ARG_NONE:
         break;
     }
@@ -206,11 +233,9 @@ int api_check_terms(const struct api_request *request, size_t size_max,
     const struct {
         const char *what;
         struct bytes raw;
-    } terms[] = {{"spec", request->spec},
-                 {"options", request->options},
-                 {"state", request->state},
-                 {"name", request->name},
-                 {"meta", request->meta}};
+    } terms[] = {{"spec", request->spec},   {"options", request->options},
+                 {"state", request->state}, {"name", request->name},
+                 {"meta", request->meta},   {"mfa", request->mfa.args}};
 
     for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
         int rv = terms[i].raw.size == 0 || terms[i].raw.size >= size_max

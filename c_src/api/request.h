@@ -28,6 +28,8 @@ enum {
     API_STATE_SIZE_MAX = 64 * 1024 * 1024,
     API_NODES_MAX = 256,          /* in one list */
     API_REFERENCE_SIZE_MAX = 600, /* bytes of a raw one */
+    API_MFA_SIZE_MAX = 64 * 1024, /* bytes of {M, F, Args}, raw */
+    API_REQUIRED_MAX = 1024,      /* members */
 };
 
 /* Bytes are borrowed from the arguments, except that ids given as strings (and
@@ -68,6 +70,14 @@ struct api_request {
     struct bytes node;    /* ADD_MEMBER, REMOVE_MEMBER, TRANSFER_LEADERSHIP:
                              NAME@HOST */
     struct bytes address; /* ADD_MEMBER: HOST:PORT, or empty: not given */
+
+    uint32_t required;   /* TOKEN, EXECUTE: members, 0 if not given */
+    struct bytes run_on; /* EXECUTE: a node name, or empty: the caller's */
+    struct api_mfa {
+        struct bytes module;   /* atom names, UTF-8 */
+        struct bytes function; /* idem */
+        struct bytes args;     /* a raw proper list */
+    } mfa;                     /* EXECUTE */
 
     /* Of strings: `id` or `node`, `after` or `address`. */
     uint8_t text[2][REGISTRY_ID_SIZE_MAX];

@@ -258,8 +258,8 @@ void outbox_exit2(struct inbox *inbox, const struct inbox_peer *peer,
  * with the reference follows. `args` is a raw list. ERR_UNSUPPORTED: the peer
  * cannot spawn; ERR_LIMIT, ERR_NOMEM. Nothing was sent then. */
 struct outbox_call {
-    const char *module;
-    const char *function;
+    struct bytes module;   /* atom names, UTF-8 */
+    struct bytes function; /* idem */
     struct bytes args;
 };
 int outbox_spawn(struct inbox *inbox, struct inbox_peer *peer,

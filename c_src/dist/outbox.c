@@ -269,8 +269,8 @@ int outbox_spawn(struct inbox *inbox, struct inbox_peer *peer,
     control_payload(out);
     etf_put_list(out, 4);
     etf_put_raw(out, relation->reference);
-    etf_put_atom(out, call->module);
-    etf_put_atom(out, call->function);
+    etf_put_atom_bytes(out, call->module);
+    etf_put_atom_bytes(out, call->function);
     etf_put_raw(out, call->args);
     etf_put_nil(out);
     frame_end(out, begin);

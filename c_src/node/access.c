@@ -61,16 +61,34 @@ static bool is_own_name(const struct link *link, const struct api_request *api)
            bytes_equal(api->worker, link->inbox_peer.name);
 }
 
+static bool may_manage(const struct link *link)
+{
+    return role_may(link->role, RIGHT_MANAGE) || link->may_manage;
+}
+
+/* Its own node obeys a caller anyway; of others it could make ours the means of
+ * what they refuse to hear from it. */
+static bool may_run_there(const struct link *link,
+                          const struct api_request *api)
+{
+    return api->run_on.size == 0 || may_manage(link) ||
+           bytes_equal(api->run_on, link->inbox_peer.name);
+}
+
 bool access_allows_call(struct node *node, const struct link *link,
                         const struct api_request *api)
 {
     if (!role_may(link->role, api->function->right) &&
-        !(api->function->right == RIGHT_MANAGE && link->may_manage)) {
+        !(api->function->right == RIGHT_MANAGE && may_manage(link))) {
         refuse(node, link, "call", api->function->function);
         return false;
     }
     if (!is_own_name(link, api)) {
         refuse(node, link, "register for", api->worker);
+        return false;
+    }
+    if (!may_run_there(link, api)) {
+        refuse(node, link, "run on", api->run_on);
         return false;
     }
     return true;

@@ -149,8 +149,9 @@ int requests_forward(struct node *node, struct link *link, struct bytes body)
                               arity, &api, &why)
                  : rv;
     buf_close(&why);
-    if (rv != 0 || api.route == API_LOCAL || forwards_is_own_work(&api) ||
-        forward.timeout_ms > API_TIMEOUT_MS_MAX) {
+    /* A function is run only for who asks this member itself. */
+    if (rv != 0 || api.route == API_LOCAL || api.type == API_EXECUTE ||
+        forwards_is_own_work(&api) || forward.timeout_ms > API_TIMEOUT_MS_MAX) {
         return rv != 0 ? rv : ERR_MALFORMED;
     }
     if (!node_log_is_leader(node) || raft_term(node->raft) != forward.term) {

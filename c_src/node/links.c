@@ -92,6 +92,8 @@ static void forget_peer(struct node *node, struct link *link)
             requests_cancel((struct request *)event.owner);
         } else if (event.type == INBOX_DOWN) {
             subscribers_down(node, event.reference);
+        } else if (event.type == INBOX_RESULT) {
+            execute_result(node, link, &event);
         }
     }
 }
@@ -312,8 +314,10 @@ static void handle(struct node *node, struct link *link,
     }
     switch (event->type) {
     case INBOX_NONE:
-    case INBOX_EXIT: /* we link with nobody, and call nobody, by these means */
+    case INBOX_EXIT: /* we link with nobody */
+        break;
     case INBOX_RESULT:
+        execute_result(node, link, event);
         break;
     case INBOX_DOWN:
         subscribers_down(node, event->reference);

@@ -199,7 +199,8 @@ struct node {
     struct state_table *states;
 
     /* requests.c */
-    struct map requests; /* of struct request, by number */
+    struct map requests;   /* of struct request, by number */
+    struct map executions; /* execute.c: by the reference of the call */
     struct heap request_deadlines;
     struct check *check; /* checks.c: under way; NULL: none is */
     struct list checks;  /* of struct request: wait for theirs */

@@ -337,6 +337,20 @@ static void put_whereis(const struct node *node, const struct api_request *api,
     }
 }
 
+static void put_token(const struct node *node, const struct api_request *api,
+                      struct buf *result)
+{
+    uint32_t up = members_up(&node->members);
+
+    if (up < api->required) {
+        results_put_error_number(result, "too_few_members", up);
+        return;
+    }
+    results_put_ok_tuple(result, 2);
+    etf_put_u64(result,
+                command_epoch(&node->machine, node->machine.applied_index));
+}
+
 bool queries_answer(struct node *node, const struct api_request *api,
                     struct buf *result)
 {
@@ -360,9 +374,7 @@ bool queries_answer(struct node *node, const struct api_request *api,
         etf_put_bool(result, raft_has_quorum(node->raft, node->now_ms));
         return true;
     case API_TOKEN:
-        results_put_ok_tuple(result, 2);
-        etf_put_u64(result,
-                    command_epoch(&node->machine, node->machine.applied_index));
+        put_token(node, api, result);
         return true;
     case API_DETECT_PARTITION:
     case API_PARTITION_REPORT:
@@ -403,6 +415,7 @@ bool queries_answer(struct node *node, const struct api_request *api,
     case API_ADD_MEMBER:
     case API_REMOVE_MEMBER:
     case API_TRANSFER_LEADERSHIP:
+    case API_EXECUTE:
     case API_TYPES:
         return false;
     }

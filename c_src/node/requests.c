@@ -15,6 +15,8 @@ void requests_init(struct node *node)
 {
     map_init(&node->requests, node->settings->requests_max,
              rng_next(&node->rng));
+    map_init(&node->executions, node->settings->requests_max,
+             rng_next(&node->rng));
     heap_init(&node->request_deadlines, node->settings->requests_max);
     list_init(&node->waiting_applied);
     list_init(&node->waiting_leader);
@@ -28,6 +30,7 @@ static void request_free(struct node *node, struct request *request)
                      bytes_of(request->key, sizeof(request->key)));
     heap_remove(&node->request_deadlines, &request->deadline);
     checks_forget(request);
+    execute_forget(node, request);
     list_remove(&request->link_node);
     list_remove(&request->queue);
     call_free(&node->inbox, request->call);
@@ -61,6 +64,7 @@ void requests_close(struct node *node)
         request_free(node, LIST_ENTRY(first, struct request, deadline));
     }
     map_close(&node->requests);
+    map_close(&node->executions);
     heap_close(&node->request_deadlines);
     buf_close(&node->scratch);
 }

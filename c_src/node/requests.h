@@ -8,6 +8,8 @@
 #include "api/request.h"
 #include "node/node.h"
 
+struct execution; /* execute.c */
+
 struct request {
     uint64_t number; /* never used again; also the key in node->requests */
     uint8_t key[8];  /* the number as bytes */
@@ -28,13 +30,14 @@ struct request {
     uint64_t seen_index;       /* of a read: the least that it has to see */
     bool waits_for_sandbox;    /* in the note of one */
     bool is_unknown; /* it may have been carried out: retries.c has to know */
-    uint64_t parked_until_ms; /* while no leader is known */
-    struct api_request api;   /* borrows from `args` */
-    struct bytes args;        /* raw list; in `blob`, or a copy that lies
-                                 behind the structure */
-    struct blob *blob;        /* held; NULL: there is none */
-    bool is_checking;         /* by checks.c, or waits for it */
-    bool has_crc;             /* `crc` is that of the state */
+    uint64_t parked_until_ms;    /* while no leader is known */
+    struct api_request api;      /* borrows from `args` */
+    struct bytes args;           /* raw list; in `blob`, or a copy that lies
+                                    behind the structure */
+    struct blob *blob;           /* held; NULL: there is none */
+    bool is_checking;            /* by checks.c, or waits for it */
+    struct execution *execution; /* that it waits for; NULL: none */
+    bool has_crc;                /* `crc` is that of the state */
     uint32_t crc;
 };
 
@@ -183,6 +186,14 @@ void names_registered(struct node *node, struct request *request,
                       const struct command_result *result);
 void names_unregistered(struct node *node, struct request *request,
                         const struct command_result *result);
+
+/* execute.c: runs the function of a request whose caller is known. */
+void execute_at_read(struct node *node, struct request *request);
+/* INBOX_RESULT, from this link. */
+void execute_result(struct node *node, const struct link *link,
+                    const struct inbox_event *event);
+/* The request is to be freed; what runs goes on. */
+void execute_forget(struct node *node, struct request *request);
 
 /* states.c */
 void states_replicate(struct node *node, struct request *request);

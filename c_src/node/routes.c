@@ -76,6 +76,7 @@ static void lead(struct node *node, struct request *request)
     case API_SANDBOX:
     case API_WHEREIS:
     case API_TOKEN:
+    case API_EXECUTE:
     case API_STATUS:
     case API_VERSION:
     case API_MEMBERS:
@@ -128,6 +129,10 @@ void request_at_read(struct node *node, struct request *request)
     }
     if (request->api.type == API_CREATE_SANDBOX) {
         sandboxes_create_at_read(node, request);
+        return;
+    }
+    if (request->api.type == API_EXECUTE) {
+        execute_at_read(node, request);
         return;
     }
     result = node_result(node);

@@ -249,6 +249,12 @@ defmodule Quorate do
   @spec has_quorum() :: boolean()
   defdelegate has_quorum(), to: :quorate
 
+  @doc "Runs a function under a proven quorum; see `Quorate.QuorumManager`."
+  @spec execute_with_quorum({module(), atom(), [term()]} | (() -> term()), options()) ::
+          {:ok, term(), non_neg_integer()} | {:error, term()}
+  def execute_with_quorum(work, options \\ %{}),
+    do: :quorate.execute_with_quorum(work, Map.new(options))
+
   @doc "The worker that a sandbox with these needs would go to."
   @spec select_optimal_node(map()) :: {:ok, node()} | {:error, reason()}
   def select_optimal_node(resources \\ %{}), do: :quorate.select_optimal_node(resources)

@@ -517,7 +517,8 @@ calls_with(Own, Epoch) ->
      {name, consistency_manager, register, [Hole, Pid, #{}]},
      {meta, consistency_manager, register, [name, Pid, Hole]},
      {name, consistency_manager, unregister, [Hole, Pid]},
-     {name, consistency_manager, whereis, [Hole]}].
+     {name, consistency_manager, whereis, [Hole]},
+     {mfa, quorum_manager, execute_with_quorum, [{erlang, node, [Hole]}]}].
 
 %% Raw terms that this virtual machine does not take.
 unreadable() ->

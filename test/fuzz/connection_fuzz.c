@@ -197,8 +197,9 @@ static void cancel(struct member *member, const void *owner)
 static void watch(struct member *member, struct connection *connection,
                   struct bytes pid)
 {
-    struct outbox_call call = {
-        .module = "m", .function = "f", .args = bytes_of("j", 1)};
+    struct outbox_call call = {.module = bytes_of("m", 1),
+                               .function = bytes_of("f", 1),
+                               .args = bytes_of("j", 1)};
     struct inbox *inbox = &member->inbox;
     struct buf reference;
 

@@ -274,28 +274,20 @@ static void do_exit2(struct turn *turn)
     give_atom(turn->answer, "true");
 }
 
-static bool copy_name(struct bytes raw, char *name, size_t size)
+static bool read_name(struct bytes raw, struct bytes *ret_name)
 {
     struct etf_reader reader = etf_reader_of(raw);
-    struct bytes atom;
 
-    if (etf_read_atom(&reader, &atom) != 0 || atom.size >= size) {
-        return false;
-    }
-    memcpy(name, atom.data, atom.size);
-    name[atom.size] = '\0';
-    return true;
+    return etf_read_atom(&reader, ret_name) == 0;
 }
 
 static void do_spawn_call(struct turn *turn)
 {
     struct peer_link *link = find_link(turn->node, turn->args.raw[0]);
-    char module[256];
-    char function[256];
-    struct outbox_call call = {module, function, turn->args.raw[3]};
+    struct outbox_call call = {.args = turn->args.raw[3]};
 
-    if (link == NULL || !copy_name(turn->args.raw[1], module, sizeof(module)) ||
-        !copy_name(turn->args.raw[2], function, sizeof(function)) ||
+    if (link == NULL || !read_name(turn->args.raw[1], &call.module) ||
+        !read_name(turn->args.raw[2], &call.function) ||
         outbox_spawn(&turn->node->inbox, &link->inbox_peer, &call,
                      peer_out(link->peer), &turn->answer->reference) != 0) {
         give_badarg(turn->answer, turn->call);

@@ -487,6 +487,93 @@ static void a_member_has_a_name_and_an_address(void **state)
     fixture_close(&fixture);
 }
 
+/* [{M, F, Args}, #{Key => Value}], where all but the args are atoms or a
+ * number. */
+static void put_execute(struct fixture *fixture, struct bytes args,
+                        const char *key, struct bytes value)
+{
+    buf_clear(&fixture->args);
+    etf_put_list(&fixture->args, 2);
+    etf_put_tuple(&fixture->args, 3);
+    etf_put_atom(&fixture->args, "mod");
+    etf_put_atom(&fixture->args, "fun");
+    etf_put_raw(&fixture->args, args);
+    etf_put_map(&fixture->args, 1);
+    etf_put_atom(&fixture->args, key);
+    etf_put_raw(&fixture->args, value);
+    etf_put_nil(&fixture->args);
+}
+
+static int decode_execute(struct fixture *fixture)
+{
+    return decode(fixture, "quorum_manager", "execute_with_quorum", 2);
+}
+
+static void a_function_to_run_is_taken_apart(void **state)
+{
+    const struct bytes list = bytes_of("l\0\0\0\1a\1j", 8);
+    const struct bytes string = bytes_of("k\0\2\1\2", 5);
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    put_execute(&fixture, list, "required", bytes_of("a\3", 2));
+    assert_ok(decode_execute(&fixture));
+    assert_int_equal(fixture.request.type, API_EXECUTE);
+    assert_bytes(fixture.request.mfa.module, "mod", 3);
+    assert_bytes(fixture.request.mfa.function, "fun", 3);
+    assert_bytes(fixture.request.mfa.args, list.data, list.size);
+    assert_int_equal(fixture.request.required, 3);
+    assert_int_equal(fixture.request.run_on.size, 0);
+    put_execute(&fixture, string, "node", bytes_of("w\3a@b", 5));
+    assert_ok(decode_execute(&fixture));
+    assert_bytes(fixture.request.mfa.args, string.data, string.size);
+    assert_int_equal(fixture.request.required, 0);
+    assert_bytes(fixture.request.run_on, "a@b", 3);
+    fixture_close(&fixture);
+}
+
+static void what_cannot_be_run_is_refused(void **state)
+{
+    static const uint8_t filler[API_MFA_SIZE_MAX] = {0};
+    const struct bytes nil = bytes_of("j", 1);
+    const struct {
+        struct bytes args;
+        const char *key;
+        struct bytes value;
+        struct bytes reason;
+    } rows[] = {
+        {bytes_of("a\1", 2), "node", bytes_of("w\1a", 3),
+         bytes_of("w\3mfa", 5)},
+        {bytes_of("l\0\0\0\1a\1a\2", 9), "node", bytes_of("w\1a", 3),
+         bytes_of("w\3mfa", 5)},
+        {nil, "required", bytes_of("a\0", 2), bytes_of("w\10required", 10)},
+        {nil, "required", bytes_of("b\0\0\4\1", 5),
+         bytes_of("w\10required", 10)},
+        {nil, "node", bytes_of("a\1", 2), bytes_of("w\4node", 6)},
+        {nil, "node", bytes_of("w\0", 2), bytes_of("w\4node", 6)},
+    };
+    struct fixture fixture;
+    struct buf long_args;
+
+    (void)state;
+    fixture_open(&fixture);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        put_execute(&fixture, rows[i].args, rows[i].key, rows[i].value);
+        assert_err(decode_execute(&fixture), ERR_BADARG);
+        assert_bytes(buf_bytes(&fixture.reason), rows[i].reason.data,
+                     rows[i].reason.size);
+    }
+    buf_init(&long_args, 2 * API_MFA_SIZE_MAX);
+    etf_put_list(&long_args, 1);
+    etf_put_binary(&long_args, bytes_of(filler, sizeof(filler)));
+    etf_put_nil(&long_args);
+    put_execute(&fixture, buf_bytes(&long_args), "node", bytes_of("w\1a", 3));
+    assert_err(decode_execute(&fixture), ERR_BADARG);
+    buf_close(&long_args);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +589,8 @@ int main(void)
         cmocka_unit_test(terms_with_equal_keys_are_refused_wherever_they_are),
         cmocka_unit_test(no_memory_to_compare_keys_is_told),
         cmocka_unit_test(a_member_has_a_name_and_an_address),
+        cmocka_unit_test(a_function_to_run_is_taken_apart),
+        cmocka_unit_test(what_cannot_be_run_is_refused),
     };
 
     return cmocka_run_group_tests_name("api_request", tests, NULL, NULL);

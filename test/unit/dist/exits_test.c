@@ -337,7 +337,8 @@ static void results_of_our_calls_are_told_apart(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct outbox_call call = {"m", "f", bytes_of("j", 1)};
+        struct outbox_call call = {bytes_of("m", 1), bytes_of("f", 1),
+                                   bytes_of("j", 1)};
         struct world world;
         struct fixture *fixture = &world.first;
         struct buf reference;
@@ -381,7 +382,8 @@ static void results_of_our_calls_are_told_apart(void **state)
 
 static void a_refused_call_is_over(void **state)
 {
-    struct outbox_call call = {"m", "f", bytes_of("j", 1)};
+    struct outbox_call call = {bytes_of("m", 1), bytes_of("f", 1),
+                               bytes_of("j", 1)};
     struct world world;
     struct fixture *fixture = &world.first;
     struct buf reference;
@@ -410,7 +412,8 @@ static void a_refused_call_is_over(void **state)
 
 static void all_that_tied_us_to_a_lost_peer_is_told(void **state)
 {
-    struct outbox_call call = {"m", "f", bytes_of("j", 1)};
+    struct outbox_call call = {bytes_of("m", 1), bytes_of("f", 1),
+                               bytes_of("j", 1)};
     unsigned count[INBOX_CANCEL + 1] = {0};
     struct world world;
     struct fixture *fixture = &world.first;
