@@ -33,15 +33,13 @@ suite() ->
 %% The net
 
 init_per_suite(Config) ->
-    Net = "qp" ++ os:getpid(),
-    case build(Net) of
-        ok ->
+    case test_net:build("qp" ++ os:getpid(), [?CLIENT | ?MEMBERS]) of
+        {ok, Net} ->
             Context = quorate_ct:start(partition),
             Whole = [{net, Net}, {context, Context} | Config],
             [start(Whole, I) || I <- ?MEMBERS],
             Whole;
         {error, Why} ->
-            _ = tear_down(Net),
             Reason = "no network namespaces with nft here: " ++ Why,
             ct:pal("SKIPPED: ~ts", [Reason]),
             case os:getenv("QUORATE_REQUIRE_NETNS") of
@@ -52,64 +50,25 @@ init_per_suite(Config) ->
 
 end_per_suite(Config) ->
     ok = quorate_ct:stop(context(Config), ?config(priv_dir, Config)),
-    tear_down(?config(net, Config)).
+    test_net:tear_down(net(Config)).
 
 init_per_testcase(_, Config) ->
-    _ = rule(Config, []),
+    _ = cut(Config, []),
     _ = await_sight(Config, []),
     Config.
 
 end_per_testcase(_, Config) ->
-    rule(Config, []).
+    cut(Config, []).
 
-build(Net) ->
-    Hub = Net ++ "hub",
-    Ends = [commands(Net, Hub, I) || I <- [?CLIENT | ?MEMBERS]],
-    shell([["ip netns add ", Hub],
-           ["ip netns exec ", Hub, " ip link set lo up"],
-           ["ip netns exec ", Hub, " sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'"],
-           ["ip netns exec ", Hub, " nft add table inet cuts"] | lists:append(Ends)]).
+net(Config) -> ?config(net, Config).
 
-commands(Net, Hub, I) ->
-    Ns = ns(Net, I),
-    End = ["e", integer_to_list(I)],
-    [["ip netns add ", Ns],
-     ["ip -n ", Hub, " link add ", End, " type veth peer name eth0 netns ", Ns],
-     ["ip -n ", Hub, " address add ", address(I, 1), "/24 dev ", End],
-     ["ip -n ", Hub, " link set ", End, " up"],
-     ["ip -n ", Ns, " link set lo up"],
-     ["ip -n ", Ns, " address add ", address(I, 2), "/24 dev eth0"],
-     ["ip -n ", Ns, " link set eth0 up"],
-     ["ip -n ", Ns, " route add default via ", address(I, 1)]].
+ns(Config, I) -> test_net:ns(net(Config), I).
 
-tear_down(Net) ->
-    lists:foreach(fun(Ns) -> os:cmd("ip netns del " ++ Ns ++ " 2>&1") end,
-                  [Net ++ "hub" | [ns(Net, I) || I <- [?CLIENT | ?MEMBERS]]]).
-
-shell([]) ->
-    ok;
-shell([Command | Others]) ->
-    Text = lists:flatten(Command),
-    case string:trim(os:cmd(Text ++ " 2>&1 && echo done")) of
-        "done" -> shell(Others);
-        Why -> {error, Text ++ ": " ++ Why}
-    end.
-
-ns(Net, I) -> Net ++ "n" ++ integer_to_list(I).
-ns(Config) -> ?config(net, Config).
-
-address(I, Host) -> lists:flatten(io_lib:format("10.77.~b.~b", [I, Host])).
-
-%% All rules at once: that is one moment for all.
-rule(Config, Rules) ->
-    Text = ["flush ruleset; table inet cuts { chain c { type filter hook forward priority 0; ",
-            Rules, " }; }"],
-    ok = shell([["ip netns exec ", ns(Config), "hub nft '", Text, "'"]]).
+address(I) -> test_net:address(I).
 
 %% {From, To}: what From sends does not come to To.
 cut(Config, Cuts) ->
-    rule(Config, [["ip saddr ", address(A, 2), " ip daddr ", address(B, 2), " drop; "]
-                  || {A, B} <- Cuts]).
+    test_net:rules(net(Config), test_net:drop_all(Cuts)).
 
 %% Members and what they report
 
@@ -117,26 +76,26 @@ context(Config) -> ?config(context, Config).
 
 name(I) -> "q" ++ integer_to_list(I).
 
-member(I) -> lists:flatten([name(I), "@", address(I, 2)]).
+member(I) -> lists:flatten([name(I), "@", address(I)]).
 
 program() ->
     os:getenv("QUORATE_PROGRAM", filename:join([quorate_ct:top(), "priv", "quorate"])).
 
 start(Config, I) ->
     #{work := Work} = context(Config),
-    Set = lists:append([["--member", member(J) ++ "=" ++ address(J, 2) ++ ":4370"]
+    Set = lists:append([["--member", member(J) ++ "=" ++ address(J) ++ ":4370"]
                         || J <- ?MEMBERS]),
     quorate_ct:process(context(Config), name(I), os:find_executable("ip"),
-                       ["netns", "exec", ns(ns(Config), I), program(), "start",
+                       ["netns", "exec", ns(Config, I), program(), "start",
                         "--name", member(I), "--cookie-file", filename:join(Work, "cookie"),
                         "--data-dir", filename:join(Work, name(I)), "--epmd=false",
-                        "--listen", address(I, 2) ++ ":4370" | Set]).
+                        "--listen", address(I) ++ ":4370" | Set]).
 
 %% In the member's own namespace, so that no cut is in the way.
 report(Config, I) ->
     #{work := Work} = context(Config),
-    Args = ["netns", "exec", ns(ns(Config), I), program(), "partitions",
-            "-t", member(I) ++ "=" ++ address(I, 2) ++ ":4370", "-o", "json",
+    Args = ["netns", "exec", ns(Config, I), program(), "partitions",
+            "-t", member(I) ++ "=" ++ address(I) ++ ":4370", "-o", "json",
             "--cookie-file", filename:join(Work, "cookie")],
     case quorate_ct:run(context(Config), os:find_executable("ip"), Args) of
         {0, Json, _} -> ct_json:decode(Json);
@@ -254,7 +213,7 @@ one_way_cuts(Config) ->
 %% Reports are asked for all the while; none of them may have another verdict, not
 %% even for a moment: then `since' would be young.
 losses_are_no_partition(Config) ->
-    ok = rule(Config, "numgen random mod 100 < 5 drop;"),
+    ok = test_net:rules(net(Config), "numgen random mod 100 < 5 drop;"),
     all_is_quiet(Config, now_ms(), fun() -> ok end).
 
 a_stop_of_a_second_is_no_partition(Config) ->
@@ -291,9 +250,9 @@ a_longer_stop_is_one(Config) ->
 %% Nodes of Erlang
 
 client(Config, Name) ->
-    Nodes = lists:join(",", [member(I) ++ "=" ++ address(I, 2) ++ ":4370" || I <- ?MEMBERS]),
+    Nodes = lists:join(",", [member(I) ++ "=" ++ address(I) ++ ":4370" || I <- ?MEMBERS]),
     quorate_ct:node(context(Config), Name,
-                    #{netns => ns(ns(Config), ?CLIENT), place => #{host => address(?CLIENT, 2)},
+                    #{netns => ns(Config, ?CLIENT), place => #{host => address(?CLIENT)},
                       args => ["-epmd_module", "quorate_epmd"],
                       env => [{"QUORATE_EPMD_NODES", lists:append(Nodes)}]}).
 
