@@ -17,6 +17,8 @@ make            priv/quorate (member and command line), priv/libquorate_core.a
 make erl        the Erlang application and the Elixir wrapper
 make demo       a cluster on this machine, killed and healed before your eyes;
                 TLS=1: over TLS; EPMD=0: without the port mapper
+make demo-freeze  owners that freeze and wake up, ROUNDS times (20): who writes
+                then, and whose writes are taken
 make test       every test that must pass
 make unit       the unit tests alone
 make check      format, ranks, purity, linters, analyzers, sanitized tests
@@ -257,7 +259,7 @@ $B/peer/quorate_peer: $(call objects,$(PEER_SOURCES)) $(SHELL_OBJECTS) \
 # --- Everything that must pass -----------------------------------------------
 
 # They use the same folders: asked for together, they run one after another.
-ifneq ($(word 2,$(filter test check demo bench fuzz erl instructions interop,$(MAKECMDGOALS))),)
+ifneq ($(word 2,$(filter test check demo demo-freeze bench fuzz erl instructions interop,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
 
@@ -270,6 +272,10 @@ check: deps-check
 	$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' test/check/run.sh
 demo: all erl
 	$(Q)TLS='$(TLS)' EPMD='$(EPMD)' QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/demo/run
+.PHONY: demo-freeze
+demo-freeze: all erl
+	$(Q)$(if $(ROUNDS),ROUNDS='$(ROUNDS)') $(if $(PARTS),PARTS='$(PARTS)') \
+	    QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/demo/freeze
 soak: all erl deps-test
 	$(Q)$(if $(filter command line environment,$(origin SECS)),SECS='$(SECS)') \
 	    $(if $(MESSAGES),MESSAGES='$(MESSAGES)') \

@@ -4,9 +4,9 @@
 %% `pids` of the work directory, so that whoever started all this can end it.
 -module(test_cluster).
 
--export([start_members/2, start_member/4, start_erl/4, start_elixir/4]).
+-export([start_members/2, start_member/4, start_erl/4, start_elixir/4, start_program/4]).
 -export([host/1, place/2]).
--export([main/2, main/3, kill/1, await/3, free_ports/1]).
+-export([main/2, main/3, kill/1, signal/2, is_running/1, await/3, free_ports/1]).
 -export([resident_kib/1, cpu_ms/1]).
 
 %% Without `pki' links are plain, and names end in 127.0.0.1. With it, it is a
@@ -17,7 +17,8 @@
     ebin := file:filename(),
     work := file:filename(),
     cookie := string(),
-    pki => file:filename()
+    pki => file:filename(),
+    member_arguments => [string()]
 }.
 
 -spec host(context()) -> string().
@@ -49,8 +50,13 @@ start_member(#{program := Program, work := Work} = Context, Name, Port, Voters) 
                 ["--member", io_lib:format("~s=127.0.0.1:~b", [node_of(Context, N), P])]
              || {N, P} <- Voters, length(Voters) > 1
             ]) ++
-            member_files(Context, Name),
+            member_files(Context, Name) ++ maps:get(member_arguments, Context, []),
     spawn_os(Context, Name, Program, Args).
+
+%% Anything else, from the search path.
+-spec start_program(context(), string(), string(), [string()]) -> pos_integer().
+start_program(Context, Name, Program, Args) ->
+    spawn_os(Context, Name, find(Program), Args).
 
 %% An Erlang node; Extra are further arguments of erl.
 -spec start_erl(context(), string(), [string()], string()) -> {node(), pos_integer()}.
@@ -167,7 +173,11 @@ free_ports(Count) ->
 
 -spec kill(pos_integer()) -> ok.
 kill(Pid) ->
-    _ = os:cmd("kill -9 " ++ integer_to_list(Pid)),
+    signal(Pid, "KILL").
+
+-spec signal(pos_integer(), string()) -> ok.
+signal(Pid, Signal) ->
+    _ = os:cmd("kill -" ++ Signal ++ " " ++ integer_to_list(Pid)),
     ok.
 
 %% Runs a story to its status, ends all that it started, and halts: with 1 when
@@ -206,16 +216,16 @@ finish(Work) ->
             {ok, Text} -> binary:split(Text, <<"\n">>, [global, trim_all]);
             _ -> []
         end,
-    signal("-TERM", Pids),
+    signal_all("TERM", Pids),
     Stubborn = left(Pids, 50),
-    signal("-9", Stubborn),
+    signal_all("KILL", Stubborn),
     left(Stubborn, 20).
 
-signal(Signal, Pids) ->
-    [os:cmd("kill " ++ Signal ++ " " ++ binary_to_list(P) ++ " 2>/dev/null") || P <- Pids].
+signal_all(Signal, Pids) ->
+    [os:cmd("kill -" ++ Signal ++ " " ++ binary_to_list(P) ++ " 2>/dev/null") || P <- Pids].
 
 left(Pids, Tries) ->
-    case [P || P <- Pids, is_running(P)] of
+    case [P || P <- Pids, is_running(binary_to_integer(P))] of
         [] ->
             [];
         Left when Tries =:= 0 -> Left;
@@ -225,8 +235,9 @@ left(Pids, Tries) ->
             end
     end.
 
+-spec is_running(pos_integer()) -> boolean().
 is_running(Pid) ->
-    case file:read_file("/proc/" ++ binary_to_list(Pid) ++ "/stat") of
+    case file:read_file("/proc/" ++ integer_to_list(Pid) ++ "/stat") of
         {ok, Text} -> binary:match(Text, <<") Z ">>) =:= nomatch;
         _ -> false
     end.
