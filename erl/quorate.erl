@@ -30,6 +30,8 @@
 -export([execute_with_quorum/1, execute_with_quorum/2, token/1]).
 -export([has_quorum/0, token/0, detect_partition/0, partition_report/0,
          expected_nodes/0, set_expected_nodes/1, subscribe/2, unsubscribe/1]).
+-export([conflicts/0, copies/1, copy/2, restore_copy/2, restore_copy/3, discard_copy/2,
+         resolve_duplicate_sandboxes/1]).
 -export([select_optimal_node/1, select/2]).
 -export([add_member/2, remove_member/1, remove_member/2]).
 -export([transfer_leadership/1, transfer_leadership/2]).
@@ -37,7 +39,7 @@
 
 -export_type([id/0, any_id/0, epoch/0, version/0, context/0, sandbox/0,
               status/0, read_options/0, resources/0, options/0, spec/0, reason/0, result/1,
-              name/0]).
+              name/0, conflict/0]).
 
 -define(TIMEOUT_MS, 5000).
 -define(MEMBERS_TIMEOUT_MS, 60000).
@@ -63,10 +65,16 @@
 -type options() :: #{resources => resources(), rf => 1..7, mode => strong,
                      durability => majority_disk, profile => spread,
                      priority => 0..9, timeout => pos_integer(),
+                     conflict => quorate_conflict:policy(),
                      checkpoint => #{interval => pos_integer(),
                                      callback => {module(), atom()}}}.
 -type spec() :: supervisor:child_spec() | #{start := mfargs(), _ => _} | mfargs().
 -type mfargs() :: {module(), atom(), [term()]}.
+-type conflict() :: #{copy := pos_integer(), id := id(), epoch := epoch(),
+                      time := non_neg_integer(), size := non_neg_integer(),
+                      status := kept | restoring, about := map() | undefined,
+                      outcome := map() | undefined}.
+%% `epoch' is the one under which the state was; `time' is Unix time, seconds.
 -type name() :: term().
 -type reason() :: no_quorum | no_member | timeout | not_found
                 | {already_exists, sandbox() | pid()} | {stale_epoch, epoch()}
@@ -348,6 +356,40 @@ unsubscribe(Reference) when is_reference(Reference) ->
     quorate_call:at(node(Reference), quorate, unsubscribe, [Reference], ?TIMEOUT_MS);
 unsubscribe(_) ->
     {error, {badarg, reference}}.
+
+%% @doc What was kept of sandboxes that ran twice, the oldest first.
+-spec conflicts() -> [conflict()] | {error, reason()}.
+conflicts() -> read(conflict_resolver, conflicts, []).
+
+%% @doc The same of one sandbox.
+-spec copies(any_id()) -> [conflict()] | {error, reason()}.
+copies(Id) -> read(conflict_resolver, copies, [Id]).
+
+%% @doc The state in a conflict copy; `undefined' if there was none to be had.
+-spec copy(any_id(), pos_integer()) -> {ok, term(), version()} | {error, reason()}.
+copy(Id, Copy) -> repeatable(conflict_resolver, copy, [Id, Copy], ?TIMEOUT_MS).
+
+%% @doc The sandbox ends, and starts anew, under a new epoch, with the state of
+%% the copy; what it had before becomes a copy. The answer comes when it runs.
+-spec restore_copy(any_id(), pos_integer()) -> result(sandbox()).
+restore_copy(Id, Copy) -> restore_copy(Id, Copy, #{}).
+
+%% @doc With `#{how => resolve}': the callback of the sandbox says with what.
+-spec restore_copy(any_id(), pos_integer(),
+                   #{how => take | resolve, timeout => pos_integer()}) -> result(sandbox()).
+restore_copy(Id, Copy, Options) when is_map(Options) ->
+    once(conflict_resolver, restore_copy, [Id, Copy, Options], timeout(Options));
+restore_copy(_, _, _) ->
+    {error, {badarg, options}}.
+
+-spec discard_copy(any_id(), pos_integer()) -> ok | {error, reason()}.
+discard_copy(Id, Copy) -> once(conflict_resolver, discard_copy, [Id, Copy], ?TIMEOUT_MS).
+
+%% @doc Every attached worker is to say whether it runs this sandbox; what does
+%% not own it is dealt with as when it attaches. Does not wait for that.
+-spec resolve_duplicate_sandboxes(any_id()) -> ok | {error, reason()}.
+resolve_duplicate_sandboxes(Id) ->
+    repeatable(conflict_resolver, resolve_duplicate_sandboxes, [Id], ?TIMEOUT_MS).
 
 %% @doc The worker that a sandbox with these needs would go to.
 -spec select_optimal_node(resources()) -> result(node()).

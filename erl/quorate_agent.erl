@@ -133,6 +133,12 @@ handle_info({timeout, Timer, tick}, #state{timer = Timer} = State) ->
 handle_info({quorate, ?VERSION, start,
              #{id := _, epoch := _, spec := _, options := _, state := _} = Order}, State) ->
     {noreply, ordered_start(Order, State)};
+handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch, reason := not_owner,
+                                        owner_epoch := Owner}}, State)
+  when is_integer(Owner) ->
+    {noreply, ordered_surrender(Id, Epoch, Owner, State)};
+handle_info({quorate, ?VERSION, running, #{incarnation := I, id := Id}}, State) ->
+    {noreply, tell_running(I, Id, State)};
 handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch} = Order}, State) ->
     Reason = maps:get(reason, Order, shutdown),
     {noreply, ordered_stop(Id, Epoch, Reason, State)};
@@ -284,7 +290,7 @@ start(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
                       #{id => Id, epoch => Epoch, agent => self(), leader => Leader}),
     _ = erlang:monitor(process, Sandbox),
     ok = quorate_fence:guard(State#state.fence, Leader, Sandbox),
-    ok = quorate_sandbox:start(Sandbox, maps:with([spec, options, state], Order)),
+    ok = quorate_sandbox:start(Sandbox, maps:with([spec, options, state, restore], Order)),
     State#state{roster = quorate_roster:add(Id, Epoch, {Sandbox, Leader}, Roster)}.
 
 ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->
@@ -305,6 +311,26 @@ confirm(Id, Epoch, #state{roster = Roster} = State) ->
     case quorate_roster:confirm(Id, Epoch, quorate_os:clock(), Roster) of
         {Report, Roster1} -> report(Report, State#state{roster = Roster1});
         nothing -> State
+    end.
+
+%% Another one owns it: it ends here, and its last state is kept.
+ordered_surrender(Id, Epoch, Owner, #state{roster = Roster} = State) ->
+    case quorate_roster:stop(Id, Epoch, Roster) of
+        {stop, #{sandbox := Sandbox} = Box} ->
+            ok = quorate_sandbox:surrender(Sandbox, Owner),
+            _ = erlang:send_after(?STOP_MAX_MS, self(), {stop_overdue, Sandbox}),
+            State#state{roster = quorate_roster:stopping(Box, Roster)};
+        {kill, Box} ->
+            kill_box(Box, not_owner, State);
+        _ ->
+            State
+    end.
+
+tell_running(I, Id, #state{lease = Lease, roster = Roster} = State) ->
+    Running = [Row || {Present, _, _} = Row <- quorate_roster:running(Roster), Present =:= Id],
+    case {quorate_lease:member(Lease), quorate_lease:incarnation(Lease)} of
+        {Member, I} when Member =/= undefined -> say(Member, running, {I, Running}, State);
+        _ -> State
     end.
 
 started(Sandbox, Child, #state{roster = Roster} = State) ->

@@ -13,8 +13,8 @@
 -module(quorate_sandbox).
 -behaviour(gen_server).
 
--export([start_link/1, start/2, stop/2, hand_over/1]).
--export([save/2]).
+-export([start_link/1, start/2, stop/2, hand_over/1, surrender/2]).
+-export([save/2, give/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([arguments/0, order/0]).
@@ -23,7 +23,8 @@
                        leader := pid()}.
 %% Terms of users are in the external format: not every node can read them all.
 -type order() :: #{spec := binary(), options := binary(),
-                   state := none | {quorate:version(), binary()}}.
+                   state := none | {quorate:version(), binary()},
+                   restore => none | {pos_integer(), take | resolve}}.
 
 %% Failures of a child that are mended here; then it is the cluster's turn.
 -define(RESTARTS_MAX, 3).
@@ -40,6 +41,7 @@
          epoch :: quorate:epoch(),
          agent :: pid(),
          leader :: pid(),
+         options = #{} :: map(),
          child :: quorate_spec:child() | undefined,
          pid :: pid() | undefined,
          last = [] :: [pid()],                  % the child, also when it has ended
@@ -69,6 +71,12 @@ stop(Sandbox, Reason) ->
 hand_over(Sandbox) ->
     gen_server:cast(Sandbox, hand_over).
 
+%% @doc Another one owns it: the child ends at once, and what it had is kept as
+%% a conflict copy.
+-spec surrender(pid(), quorate:epoch()) -> ok.
+surrender(Sandbox, OwnerEpoch) ->
+    gen_server:cast(Sandbox, {surrender, OwnerEpoch}).
+
 -spec init(arguments()) -> {ok, #state{}}.
 init(#{id := Id, epoch := Epoch, agent := Agent, leader := Leader}) ->
     _ = process_flag(trap_exit, true),
@@ -85,10 +93,18 @@ handle_call(_, _, State) ->
         | {stop, {shutdown, term()}, #state{}}.
 handle_cast({start, Order}, State) ->
     try read(Order) of
-        {Spec, Options, Recovered} -> start(Spec, Options, Recovered, State)
+        {Spec, Options, Recovered, Restore} ->
+            start(Spec, Options, {Restore, Recovered}, State)
     catch
         error:badarg -> {stop, {shutdown, {failed, unreadable}}, State}
     end;
+handle_cast({stop, restore}, State) ->
+    ok = last_checkpoint(State),
+    ok = stop_child(State),
+    {stop, {shutdown, {stopped, restore}}, State};
+handle_cast({surrender, OwnerEpoch}, State) ->
+    ok = give_up(OwnerEpoch, State),
+    {stop, {shutdown, {stopped, not_owner}}, State};
 handle_cast({stop, Reason}, State) ->
     ok = stop_child(State),
     {stop, {shutdown, {stopped, Reason}}, State};
@@ -115,21 +131,34 @@ handle_info(_, State) ->
 
 %% Internals: the child
 
-read(#{spec := Spec, options := Options, state := Recovered}) ->
-    {binary_to_term(Spec), binary_to_term(Options), recovered(Recovered)}.
+read(#{spec := Spec, options := Options, state := Recovered} = Order) ->
+    {binary_to_term(Spec), binary_to_term(Options), recovered(Recovered),
+     maps:get(restore, Order, none)}.
 
 recovered(none) -> {undefined, undefined};
 recovered({Version, Value}) -> {{ok, binary_to_term(Value)}, Version}.
 
-start(Spec, Options, Recovered, State) ->
+start(Spec, Options, From, State) ->
     case {quorate_spec:parse(Spec), quorate_spec:checkpoint(Options)} of
         {{ok, Child}, {ok, Checkpoint}} ->
-            State1 = schedule(State#state{child = Child, checkpoint = Checkpoint}),
-            start_child(Recovered, State1);
+            State1 = schedule(State#state{child = Child, checkpoint = Checkpoint,
+                                          options = Options}),
+            start_from(From, State1);
         {{error, Reason}, _} ->
             {stop, {shutdown, {failed, Reason}}, State};
         {_, {error, Reason}} ->
             {stop, {shutdown, {failed, Reason}}, State}
+    end.
+
+start_from({none, Recovered}, State) ->
+    start_child(Recovered, State);
+start_from({{Copy, How}, {Value, _} = Recovered}, State) ->
+    #state{id = Id, epoch = Epoch, options = Options} = State,
+    Beginning = #{id => Id, epoch => Epoch, options => Options, copy => Copy, how => How,
+                  recovered => Recovered},
+    case quorate_conflict:begin_with(Beginning, Value) of
+        {ok, Begun} -> start_child(Begun, State);
+        {error, Reason} -> {stop, {shutdown, {failed, {restore, Reason}}}, State}
     end.
 
 start_child({Value, Version}, #state{id = Id, epoch = Epoch, child = Child} = State) ->
@@ -266,6 +295,39 @@ last_checkpoint(State) ->
         _ = complain({last_checkpoint, timeout}, State),
         ok
     end.
+
+%% Internals: giving up
+
+give_up(OwnerEpoch, #state{id = Id, epoch = Epoch, agent = Agent, options = Options} = State) ->
+    Given = given(State),
+    ok = stop_now(State),
+    {group_leader, Leader} = process_info(Agent, group_leader),
+    quorate_conflict:surrender(
+      maps:merge(#{id => Id, epoch => Epoch, owner_epoch => OwnerEpoch,
+                   policy => quorate_conflict:policy(Options)}, Given), Leader).
+
+stop_now(#state{pid = undefined}) -> ok;
+stop_now(#state{pid = Pid, leader = Leader}) -> kill(Pid, Leader).
+
+given(#state{checkpoint = none}) ->
+    #{state => undefined, why => no_checkpoint};
+given(#state{pid = undefined}) ->
+    #{state => undefined, why => not_running};
+given(#state{pid = Child, checkpoint = Checkpoint}) ->
+    {Pid, Ref} = spawn_monitor(?MODULE, give, [Child, Checkpoint]),
+    receive
+        {'DOWN', Ref, process, Pid, {given, Value}} -> #{state => {ok, Value}};
+        {'DOWN', Ref, process, Pid, _} -> #{state => undefined, why => checkpoint_failed}
+    after ?LAST_CHECKPOINT_MS ->
+        true = erlang:demonitor(Ref, [flush]),
+        true = exit(Pid, kill),
+        #{state => undefined, why => checkpoint_timeout}
+    end.
+
+%% @private
+-spec give(pid(), quorate_spec:checkpoint()) -> no_return().
+give(Child, Checkpoint) ->
+    exit({given, take(Child, Checkpoint, ?LAST_CHECKPOINT_MS)}).
 
 %% The same complaint again says nothing new.
 complain(Complaint, #state{complaint = Complaint} = State) ->

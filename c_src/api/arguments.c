@@ -309,6 +309,26 @@ static int read_mode(struct bytes raw, struct api_request *request)
     return is_atom(raw, "strong") ? 0 : ERR_BADARG;
 }
 
+/* The agent's business; carried in `options`: registered, earliest, latest, or
+ * a module. */
+static int read_conflict(struct bytes raw, struct api_request *request)
+{
+    struct etf_reader reader = etf_reader_of(raw);
+    struct bytes name;
+
+    (void)request;
+    return etf_read_atom(&reader, &name);
+}
+
+static int read_how(struct bytes raw, struct api_request *request)
+{
+    if (is_atom(raw, "resolve")) {
+        request->how = COPY_RESOLVE;
+        return 0;
+    }
+    return is_atom(raw, "take") ? 0 : ERR_BADARG;
+}
+
 static int read_durability(struct bytes raw, struct api_request *request)
 {
     (void)request; /* there is only one */
@@ -425,6 +445,8 @@ static const struct option {
     {"address", API_OPTION_ADDRESS, NULL},
     {"required", API_OPTION_REQUIRED, read_required},
     {"node", API_OPTION_NODE, read_run_on},
+    {"conflict", API_OPTION_CONFLICT, read_conflict},
+    {"how", API_OPTION_HOW, read_how},
 };
 
 static int read_option(struct bytes key, struct bytes value,

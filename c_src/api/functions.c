@@ -15,11 +15,12 @@
 #define CONSISTENT NAME("consistency_manager")
 #define REPLICATOR NAME("state_replicator")
 #define SELECTOR   NAME("node_selector")
+#define RESOLVER   NAME("conflict_resolver")
 
 #define CREATE_OPTIONS                                              \
     (API_OPTION_TIMEOUT | API_OPTION_RESOURCES | API_OPTION_RF |    \
      API_OPTION_MODE | API_OPTION_DURABILITY | API_OPTION_PROFILE | \
-     API_OPTION_PRIORITY | API_OPTION_CHECKPOINT)
+     API_OPTION_PRIORITY | API_OPTION_CHECKPOINT | API_OPTION_CONFLICT)
 #define READ_OPTIONS  (API_OPTION_TIMEOUT | API_OPTION_CONSISTENCY)
 #define PROOF_OPTIONS (API_OPTION_TIMEOUT | API_OPTION_REQUIRED)
 #define LIST_OPTIONS  (API_OPTION_LIMIT | API_OPTION_AFTER | API_OPTION_WORKER)
@@ -38,6 +39,8 @@
 #define TOPIC     API_ARG_TOPIC
 #define REFERENCE API_ARG_REFERENCE
 #define MFA       API_ARG_MFA
+#define COPY      API_ARG_COPY
+#define ABOUT     API_ARG_ABOUT
 
 static const struct api_function functions[] = {
     {QUORATE, NAME("version"), 0, API_VERSION, API_LOCAL, RIGHT_READ, {0}, 0},
@@ -327,6 +330,64 @@ static const struct api_function functions[] = {
      RIGHT_MANAGE,
      {NODE, OPTIONS},
      API_OPTION_TIMEOUT},
+    {RESOLVER,
+     NAME("conflicts"),
+     0,
+     API_CONFLICTS,
+     API_READ,
+     RIGHT_READ,
+     {0},
+     0},
+    {RESOLVER, NAME("copies"), 1, API_COPIES, API_READ, RIGHT_READ, {ID}, 0},
+    {RESOLVER, NAME("copy"), 2, API_COPY, API_STATE, RIGHT_READ, {ID, COPY}, 0},
+    {RESOLVER,
+     NAME("restore_copy"),
+     2,
+     API_RESTORE_COPY,
+     API_LEADER,
+     RIGHT_SANDBOX,
+     {ID, COPY},
+     0},
+    {RESOLVER,
+     NAME("restore_copy"),
+     3,
+     API_RESTORE_COPY,
+     API_LEADER,
+     RIGHT_SANDBOX,
+     {ID, COPY, OPTIONS},
+     API_OPTION_TIMEOUT | API_OPTION_HOW},
+    {RESOLVER,
+     NAME("discard_copy"),
+     2,
+     API_DISCARD_COPY,
+     API_LEADER,
+     RIGHT_SANDBOX,
+     {ID, COPY},
+     0},
+    {RESOLVER,
+     NAME("resolve_duplicate_sandboxes"),
+     1,
+     API_RESOLVE_DUPLICATES,
+     API_LEADER,
+     RIGHT_SANDBOX,
+     {ID},
+     0},
+    {RESOLVER,
+     NAME("keep_copy"),
+     4,
+     API_KEEP_COPY,
+     API_LEADER,
+     RIGHT_STATE,
+     {ID, EPOCH, STATE, ABOUT},
+     0},
+    {RESOLVER,
+     NAME("restored"),
+     4,
+     API_RESTORED,
+     API_LEADER,
+     RIGHT_STATE,
+     {ID, EPOCH, COPY, ABOUT},
+     0},
 };
 
 const struct api_function *api_lookup(struct bytes module,

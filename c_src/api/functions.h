@@ -45,6 +45,14 @@ enum api_type {
     API_ADD_MEMBER,
     API_REMOVE_MEMBER,
     API_TRANSFER_LEADERSHIP,
+    API_CONFLICTS,
+    API_COPIES,
+    API_COPY,
+    API_RESTORE_COPY,
+    API_DISCARD_COPY,
+    API_RESOLVE_DUPLICATES,
+    API_KEEP_COPY, /* this and the next: for agents */
+    API_RESTORED,
     API_TYPES /* count */
 };
 
@@ -71,7 +79,9 @@ enum api_argument {
     API_ARG_NODES, /* a list of them, of any kind */
     API_ARG_TOPIC, /* what to be told of: `partition` */
     API_ARG_REFERENCE,
-    API_ARG_MFA, /* {Module, Function, Args} */
+    API_ARG_MFA,   /* {Module, Function, Args} */
+    API_ARG_COPY,  /* the number of a conflict copy */
+    API_ARG_ABOUT, /* a short term about one */
 };
 
 /* Keys of options maps, as bits: which ones a function takes. */
@@ -92,6 +102,8 @@ enum api_option {
     API_OPTION_ADDRESS = 1 << 13,
     API_OPTION_REQUIRED = 1 << 14,
     API_OPTION_NODE = 1 << 15,
+    API_OPTION_CONFLICT = 1 << 16,
+    API_OPTION_HOW = 1 << 17,
 };
 
 struct api_function {

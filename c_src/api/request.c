@@ -20,16 +20,16 @@ static int take_term(struct bytes raw, size_t size_max, const char *what,
     return 0;
 }
 
-static int take_epoch(struct bytes raw, struct api_request *request,
-                      struct buf *reason)
+static int take_number(struct bytes raw, const char *what, uint64_t *ret_number,
+                       struct buf *reason)
 {
     struct etf_reader reader = etf_reader_of(raw);
-    uint64_t epoch;
+    uint64_t number;
 
-    if (etf_read_u64(&reader, &epoch) != 0 || epoch > INT64_MAX) {
-        return arguments_fail(reason, "epoch");
+    if (etf_read_u64(&reader, &number) != 0 || number > INT64_MAX) {
+        return arguments_fail(reason, what);
     }
-    request->epoch = epoch;
+    *ret_number = number;
     return 0;
 }
 
@@ -46,6 +46,18 @@ static int take_pid(struct bytes raw, struct api_request *request,
     request->pid = raw;
     request->worker = pid.node;
     return 0;
+}
+
+/* Ids that begin as the keys of conflict copies do are no sandbox's. */
+static int take_id(struct bytes raw, struct api_request *request,
+                   struct buf *reason)
+{
+    int rv = arguments_id(raw, "id", request->text[0], &request->id, reason);
+
+    if (rv == 0 && registry_id_is_reserved(request->id)) {
+        rv = arguments_fail(reason, "id");
+    }
+    return rv;
 }
 
 /* There is only one yet. */
@@ -101,12 +113,12 @@ static int take_argument(struct bytes raw, enum api_argument argument,
 {
     switch (argument) {
     case API_ARG_ID:
-        return arguments_id(raw, "id", request->text[0], &request->id, reason);
+        return take_id(raw, request, reason);
     case API_ARG_SPEC:
         return take_term(raw, REGISTRY_SPEC_SIZE_MAX, "spec", &request->spec,
                          reason);
     case API_ARG_EPOCH:
-        return take_epoch(raw, request, reason);
+        return take_number(raw, "epoch", &request->epoch, reason);
     case API_ARG_STATE:
         return take_term(raw, API_STATE_SIZE_MAX, "state", &request->state,
                          reason);
@@ -132,6 +144,14 @@ static int take_argument(struct bytes raw, enum api_argument argument,
         return take_reference(raw, request, reason);
     case API_ARG_MFA:
         return take_mfa(raw, request, reason);
+    case API_ARG_COPY:
+        return take_number(raw, "copy", &request->copy, reason);
+    case API_ARG_ABOUT:
+        return take_term(raw,
+                         request->type == API_RESTORED
+                             ? REGISTRY_REASON_SIZE_MAX
+                             : REGISTRY_COPY_ABOUT_SIZE_MAX,
+                         "about", &request->meta, reason);
     case API_ARG_NONE:
         break;
     }
@@ -168,6 +188,7 @@ static void set_defaults(struct api_request *request,
         .profile = PLACEMENT_SPREAD,
         .rf = API_RF_DEFAULT,
         .priority = API_PRIORITY_DEFAULT,
+        .how = COPY_TAKE,
         .limit = API_LIMIT_MAX};
     if (function->right == RIGHT_MANAGE) {
         request->timeout_ms = API_MEMBERS_TIMEOUT_MS_DEFAULT;

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/rng.h"
 #include "placement/placement.h"
+#include "registry/copies.h"
 #include "registry/registry.h"
 
 #include <stdbool.h>
@@ -50,14 +51,17 @@ struct api_request {
     uint8_t rf;                     /* 1..7 */
     uint8_t priority;               /* 0..9 */
 
-    uint64_t epoch; /* REPLICATE_STATE, DELETE_STATE */
+    uint64_t epoch; /* REPLICATE_STATE, DELETE_STATE, KEEP_COPY, RESTORED */
     uint64_t seq;   /* REPLICATE_STATE, if has_seq; >= 1 */
     bool has_seq;
-    struct bytes state; /* raw, REPLICATE_STATE */
+    struct bytes state; /* raw, REPLICATE_STATE, KEEP_COPY */
 
     struct bytes name; /* raw, REGISTER, UNREGISTER, WHEREIS */
     struct bytes pid;  /* raw, REGISTER, UNREGISTER, SUBSCRIBE */
-    struct bytes meta; /* raw, REGISTER */
+    struct bytes meta; /* raw, REGISTER, KEEP_COPY, RESTORED */
+
+    uint64_t copy;         /* COPY, RESTORE_COPY, DISCARD_COPY, RESTORED */
+    enum copy_restore how; /* RESTORE_COPY */
 
     uint32_t limit;      /* SANDBOXES, 1..10000 */
     struct bytes after;  /* SANDBOXES: an id, or empty */

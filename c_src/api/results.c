@@ -5,6 +5,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "etf/writer.h"
+#include "registry/copies.h"
 
 /* --- Parts ---------------------------------------------------------------- */
 
@@ -199,6 +200,23 @@ void results_put_local_sandbox(struct buf *buf, const struct sandbox *sandbox,
     put_sandbox_pairs(buf, sandbox);
     put_key_atom(buf, "consistency", "local");
     put_key_u64(buf, "applied_index", applied_index);
+}
+
+void results_put_conflict(struct buf *buf, const struct copy *copy)
+{
+    etf_put_map(buf, 8);
+    put_key_u64(buf, "copy", copy->number);
+    etf_put_atom(buf, "id");
+    etf_put_binary(buf, copy->id);
+    put_key_u64(buf, "epoch", copy->epoch);
+    put_key_u64(buf, "time", copy->time_s);
+    put_key_u64(buf, "size", copy->size);
+    put_key_atom(buf, "status",
+                 copy->restore_epoch != 0 ? "restoring" : "kept");
+    etf_put_atom(buf, "about");
+    put_raw_or_undefined(buf, copy->about);
+    etf_put_atom(buf, "outcome");
+    put_raw_or_undefined(buf, copy->outcome);
 }
 
 /* --- Members and workers -------------------------------------------------- */

@@ -34,6 +34,10 @@ void results_put_name_exists(struct buf *buf,
 void results_put_stale_epoch(struct buf *buf, uint64_t current);
 void results_put_stale_version(struct buf *buf, uint64_t epoch, uint64_t seq);
 
+/* One element of conflict_resolver:conflicts(). */
+struct copy;
+void results_put_conflict(struct buf *buf, const struct copy *copy);
+
 /* The map Sandbox, and {ok, Sandbox}. */
 void results_put_sandbox(struct buf *buf, const struct sandbox *sandbox);
 void results_put_ok_sandbox(struct buf *buf, const struct sandbox *sandbox);

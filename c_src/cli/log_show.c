@@ -18,7 +18,7 @@ enum {
     TEXT_SIZE_MAX = 64 * 1024 * 1024, /* bytes */
     DETAIL_SIZE_MAX = 1024,           /* bytes */
     PAIR = 2,                         /* columns: what, and its value */
-    KINDS = COMMAND_RESUME + 1,
+    KINDS = COMMAND_RESTORED + 1,
 };
 
 /* What is shown in one row. */
@@ -49,6 +49,10 @@ static const char *const kinds[KINDS] = {
     [COMMAND_OPEN_SESSION] = "open_session",
     [COMMAND_RECOVER] = "recover",
     [COMMAND_RESUME] = "resume",
+    [COMMAND_KEEP] = "keep",
+    [COMMAND_DISCARD] = "discard",
+    [COMMAND_RESTORE] = "restore",
+    [COMMAND_RESTORED] = "restored",
 };
 
 void log_show_init(struct log_show *show, enum options_output form,

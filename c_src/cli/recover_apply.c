@@ -11,6 +11,7 @@
 #include "cli/recover.h"
 #include "config/value.h"
 #include "raft/membership.h"
+#include "registry/copies.h"
 #include "store/wal_segment.h"
 
 #include <dirent.h>
@@ -256,6 +257,30 @@ static int take_state(struct recover *recover, const struct sandbox *sandbox)
     return rv;
 }
 
+/* A conflict copy is stored as the state of a sandbox would be. */
+static int take_copies(struct recover *recover, struct buf *error)
+{
+    LIST_FOREACH (link, &recover->survivors[0].machine.registry.copies) {
+        const struct copy *copy = LIST_ENTRY(link, struct copy, link);
+        uint8_t key[REGISTRY_COPY_KEY_SIZE];
+        const struct sandbox stored = {.id = bytes_of(key, sizeof(key)),
+                                       .birth = copy->number,
+                                       .epoch = copy->number,
+                                       .replicas = copy->replicas,
+                                       .replica_count = copy->replica_count};
+        int rv;
+
+        registry_copy_key(copy->number, key);
+        rv = take_state(recover, &stored);
+        if (rv != 0) {
+            buf_printf(error, "conflict copy %" PRIu64 ": %s", copy->number,
+                       err_text(rv));
+            return rv;
+        }
+    }
+    return 0;
+}
+
 static int take_states(struct recover *recover, struct buf *error)
 {
     const struct map *sandboxes =
@@ -273,7 +298,7 @@ static int take_states(struct recover *recover, struct buf *error)
             return rv;
         }
     }
-    return 0;
+    return take_copies(recover, error);
 }
 
 /* As one record, which is there or not. */

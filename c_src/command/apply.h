@@ -78,6 +78,16 @@ bool apply_recall(struct apply *apply, struct session **ret_session) MUST_USE;
 /* Room was made in the session for it; the command may have ended it. */
 void apply_remember(const struct apply *apply);
 
+/* command_copies.c */
+int apply_keep(struct apply *apply) MUST_USE;
+int apply_discard(struct apply *apply) MUST_USE;
+int apply_restore(struct apply *apply) MUST_USE;
+int apply_restored(struct apply *apply) MUST_USE;
+/* The sandbox goes, or its copy. */
+void apply_forget_restore(struct apply *apply, struct sandbox *sandbox);
+/* RECOVER: copies whose states are lost are dropped. */
+void apply_recover_copies(struct apply *apply);
+
 /* command_recover.c */
 int apply_recover(struct apply *apply) MUST_USE;
 int apply_resume(struct apply *apply) MUST_USE;
@@ -89,6 +99,8 @@ void apply_emit_sandbox(struct apply *apply, enum command_event_type type,
                         struct sandbox *sandbox, struct worker *worker);
 void apply_emit_name(struct apply *apply, enum command_event_type type,
                      struct registered_name *name, struct worker *worker);
+void apply_emit_copy(struct apply *apply, enum command_event_type type,
+                     struct copy *copy);
 void apply_emit_members(struct apply *apply);
 
 /* A grant with this number has ended: if it was of this very entry, the number

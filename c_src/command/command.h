@@ -42,6 +42,10 @@ enum command_type {
     COMMAND_OPEN_SESSION = 15, /* a member is going to give request ids */
     COMMAND_RECOVER = 16,      /* written offline: most members are lost */
     COMMAND_RESUME = 17,       /* after RECOVER: leases may be granted */
+    COMMAND_KEEP = 18,         /* a conflict copy of a sandbox's state */
+    COMMAND_DISCARD = 19,      /* not any more */
+    COMMAND_RESTORE = 20,      /* the sandbox is to begin anew with it */
+    COMMAND_RESTORED = 21,     /* what it begins with is its state now */
 };
 
 /* One form for all; which fields count is in the comment of each. Bytes are
@@ -54,29 +58,32 @@ struct command {
     struct bytes incarnation;  /* ATTACH: 16 bytes */
     uint64_t lease;            /* RENEW EXPIRE RELEASE CLAIM PLACE; REGISTER:
                                   0, the worker's current one */
-    uint64_t clock;            /* ATTACH RENEW: the agent's clock, ms */
     uint32_t term_ms;          /* ATTACH: what its member lets pass before
                                   another may own */
+    uint64_t clock;            /* ATTACH RENEW: the agent's clock, ms; KEEP:
+                                  Unix time, seconds */
     uint64_t renewed_index;    /* EXPIRE: the last renewal that was seen */
     uint64_t member;           /* ATTACH: id of the member attached to;
                                   PUT_MEMBER DROP_MEMBER OPEN_SESSION: id;
                                   RECOVER: who is left */
     struct resources capacity; /* ATTACH */
     uint32_t sandboxes_max;    /* ATTACH */
-    struct bytes id;           /* CLAIM PLACE STARTED FAILED STOP STOPPED */
+    struct bytes id;           /* CLAIM PLACE STARTED FAILED STOP STOPPED KEEP
+                                  DISCARD RESTORE RESTORED */
     uint64_t epoch;            /* PLACE: the epoch it replaces; STARTED FAILED
-                                  STOPPED: which ownership; UNREGISTER: 0 any;
+                                  STOPPED KEEP RESTORED: which ownership;
+                                  UNREGISTER: 0 any;
                                   RECOVER: what is added to later ones; RESUME:
                                   which recovery */
     struct bytes spec;         /* CLAIM */
     struct bytes options;      /* CLAIM */
     struct resources need;     /* CLAIM */
     uint8_t priority;          /* CLAIM */
-    uint8_t replica_count;     /* CLAIM; RECOVER, at least 1 */
-    /* CLAIM; RECOVER: the members whose states are here now. */
+    uint8_t replica_count;     /* CLAIM KEEP; RECOVER, at least 1 */
+    /* CLAIM KEEP; RECOVER: the members whose states are here now. */
     uint64_t replicas[REGISTRY_REPLICAS_MAX];
     struct bytes pid;     /* STARTED REGISTER UNREGISTER: raw term */
-    struct bytes reason;  /* FAILED STOPPED: raw term */
+    struct bytes reason;  /* FAILED STOPPED; RESTORED: the outcome: raw term */
     struct bytes name;    /* REGISTER UNREGISTER: raw term */
     struct bytes meta;    /* REGISTER: raw term */
     struct bytes node;    /* PUT_MEMBER: node name */
@@ -84,6 +91,10 @@ struct command {
     uint64_t instance;    /* PUT_MEMBER: 0, not known yet; RECOVER: the
                              cluster that begins */
     uint64_t nonce;       /* OPEN_SESSION: drawn by the member */
+    struct bytes about;   /* KEEP: raw term */
+    uint64_t size;        /* KEEP: of the state, bytes */
+    uint64_t copy;        /* DISCARD RESTORE RESTORED: its number */
+    uint8_t how;          /* RESTORE: enum copy_restore */
 };
 
 /* Whether the fields that count for its type are within the limits of
@@ -115,6 +126,9 @@ enum command_event_type {
     EVENT_WORKER_REMOVED,  /* worker: it had no lease, and another one needed
                               its place; freed after the callback */
     EVENT_MEMBERS_CHANGED, /* the directory is another one */
+    EVENT_YIELDING,        /* sandbox: its worker is to end it, for a restore */
+    EVENT_COPY_KEPT,       /* copy */
+    EVENT_COPY_DROPPED,    /* copy: freed after the callback */
 };
 
 /* Events come one by one while a command is carried out: look at what the
@@ -127,6 +141,7 @@ struct command_event {
                                      if none is concerned */
     struct sandbox *sandbox;      /* NULL if none */
     struct registered_name *name; /* NULL if none */
+    struct copy *copy;            /* NULL if none */
 };
 
 typedef void command_event_cb(void *arg, const struct command_event *event);
@@ -141,7 +156,8 @@ struct command_result {
                ERR_STALE_REQUEST: not applied now, and nobody knows whether it
                was before */
     uint64_t index;   /* of the entry in which it was applied first */
-    uint64_t epoch;   /* of the sandbox or the name, as it was then; 0: none */
+    uint64_t epoch;   /* of the sandbox or the name, as it was then; KEEP: the
+                         number of the copy; 0: none */
     bool is_repeated; /* its request id is known: nothing was done now */
     struct worker *worker;        /* the one named, or the owner; may be NULL */
     struct sandbox *sandbox;      /* NULL once removed */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The machine: begin, end, and which command goes where. What commands mean is
- * in command_leases.c, command_sandboxes.c, command_names.c and
- * command_members.c; which ones come again, in command_repeat.c. */
+ * in command_leases.c, command_sandboxes.c, command_names.c, command_copies.c
+ * and command_members.c; which ones come again, in command_repeat.c. */
 #include "base/ensure.h"
 #include "base/err.h"
 #include "command/apply.h"
@@ -72,6 +72,12 @@ void apply_emit_members(struct apply *apply)
     emit(apply, &(struct command_event){.type = EVENT_MEMBERS_CHANGED});
 }
 
+void apply_emit_copy(struct apply *apply, enum command_event_type type,
+                     struct copy *copy)
+{
+    emit(apply, &(struct command_event){.type = type, .copy = copy});
+}
+
 void apply_end_grant(struct apply *apply, uint64_t grant)
 {
     ensure(grant <= apply->index);
@@ -123,6 +129,14 @@ static int dispatch(struct apply *apply)
         return apply_recover(apply);
     case COMMAND_RESUME:
         return apply_resume(apply);
+    case COMMAND_KEEP:
+        return apply_keep(apply);
+    case COMMAND_DISCARD:
+        return apply_discard(apply);
+    case COMMAND_RESTORE:
+        return apply_restore(apply);
+    case COMMAND_RESTORED:
+        return apply_restored(apply);
     }
     unreachable();
 }

@@ -11,6 +11,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "command/command.h"
+#include "registry/copies.h"
 
 #include <stddef.h>
 
@@ -40,11 +41,13 @@ enum { HAS_REQUEST = 0x80 /* in the type */ };
 #define ON_LEASE                                                    \
     (ON(RENEW) | ON(EXPIRE) | ON(RELEASE) | ON(CLAIM) | ON(PLACE) | \
      ON(REGISTER))
-#define ON_ID \
-    (ON(CLAIM) | ON(PLACE) | ON(STARTED) | ON(FAILED) | ON(STOP) | ON(STOPPED))
+#define ON_COPY (ON(DISCARD) | ON(RESTORE) | ON(RESTORED))
+#define ON_ID                                                      \
+    (ON(CLAIM) | ON(PLACE) | ON(STARTED) | ON(FAILED) | ON(STOP) | \
+     ON(STOPPED) | ON(KEEP) | ON_COPY)
 #define ON_EPOCH                                                           \
     (ON(PLACE) | ON(STARTED) | ON(FAILED) | ON(STOPPED) | ON(UNREGISTER) | \
-     ON(RECOVER) | ON(RESUME))
+     ON(RECOVER) | ON(RESUME) | ON(KEEP) | ON(RESTORED))
 
 #define AT(member) offsetof(struct command, member)
 
@@ -55,7 +58,7 @@ static const struct field fields[] = {
     {ON(ATTACH), FIELD_BYTES, AT(incarnation), REGISTRY_INCARNATION_SIZE,
      REGISTRY_INCARNATION_SIZE},
     {ON_LEASE, FIELD_U64, AT(lease), 0, UINT64_MAX},
-    {ON(ATTACH) | ON(RENEW), FIELD_U64, AT(clock), 0, UINT64_MAX},
+    {ON(ATTACH) | ON(RENEW) | ON(KEEP), FIELD_U64, AT(clock), 0, UINT64_MAX},
     {ON(ATTACH), FIELD_U32, AT(term_ms), 0, REGISTRY_TERM_MS_MAX},
     {ON(EXPIRE), FIELD_U64, AT(renewed_index), 0, UINT64_MAX},
     {ON(ATTACH) | ON(PUT_MEMBER) | ON(DROP_MEMBER) | ON(OPEN_SESSION) |
@@ -71,13 +74,14 @@ static const struct field fields[] = {
     {ON(CLAIM), FIELD_U32, AT(need.cpu), 0, UINT32_MAX},
     {ON(CLAIM), FIELD_U32, AT(need.memory), 0, UINT32_MAX},
     {ON(CLAIM), FIELD_U8, AT(priority), 0, REGISTRY_PRIORITY_MAX},
-    {ON(CLAIM) | ON(RECOVER), FIELD_U8, AT(replica_count), 0,
+    {ON(CLAIM) | ON(RECOVER) | ON(KEEP), FIELD_U8, AT(replica_count), 0,
      REGISTRY_REPLICAS_MAX},
-    {ON(CLAIM) | ON(RECOVER), FIELD_REPLICAS, AT(replicas), 1, UINT64_MAX},
+    {ON(CLAIM) | ON(RECOVER) | ON(KEEP), FIELD_REPLICAS, AT(replicas), 1,
+     UINT64_MAX},
     {ON(STARTED) | ON(REGISTER), FIELD_BYTES, AT(pid), 1,
      REGISTRY_PID_SIZE_MAX},
     {ON(UNREGISTER), FIELD_BYTES, AT(pid), 0, REGISTRY_PID_SIZE_MAX},
-    {ON(FAILED) | ON(STOPPED), FIELD_BYTES, AT(reason), 0,
+    {ON(FAILED) | ON(STOPPED) | ON(RESTORED), FIELD_BYTES, AT(reason), 0,
      REGISTRY_REASON_SIZE_MAX},
     {ON(REGISTER) | ON(UNREGISTER), FIELD_BYTES, AT(name), 1,
      REGISTRY_NAME_SIZE_MAX},
@@ -86,6 +90,10 @@ static const struct field fields[] = {
     {ON(PUT_MEMBER), FIELD_BYTES, AT(address), 0, DIRECTORY_ADDRESS_SIZE_MAX},
     {ON(PUT_MEMBER) | ON(RECOVER), FIELD_U64, AT(instance), 0, UINT64_MAX},
     {ON(OPEN_SESSION), FIELD_U64, AT(nonce), 1, UINT64_MAX},
+    {ON(KEEP), FIELD_BYTES, AT(about), 0, REGISTRY_COPY_ABOUT_SIZE_MAX},
+    {ON(KEEP), FIELD_U64, AT(size), 0, REGISTRY_COPY_SIZE_MAX},
+    {ON_COPY, FIELD_U64, AT(copy), 1, UINT64_MAX},
+    {ON(RESTORE), FIELD_U8, AT(how), COPY_TAKE, COPY_RESOLVE},
 };
 
 enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]) };
@@ -130,7 +138,7 @@ static bool field_is_valid(const struct command *command,
 
 static bool type_is_known(unsigned type)
 {
-    return type >= COMMAND_ATTACH && type <= COMMAND_RESUME;
+    return type >= COMMAND_ATTACH && type <= COMMAND_RESTORED;
 }
 
 /* All of it or nothing; a session is not opened under an id of itself. */

@@ -59,6 +59,7 @@ static int adopt(struct apply *apply, struct sandbox *sandbox)
     rv = registry_put_failures(registry, sandbox, sandbox->failures,
                                bytes_of(state_lost, sizeof(state_lost)));
     if (rv == 0) {
+        apply_forget_restore(apply, sandbox);
         registry_fail_sandbox(registry, sandbox);
         apply_emit_sandbox(apply, EVENT_START_FAILED, sandbox, NULL);
     }
@@ -112,6 +113,7 @@ int apply_recover(struct apply *apply)
     if (rv != 0) {
         return rv;
     }
+    apply_recover_copies(apply);
     forget_others(apply);
     machine->epoch_base += command->epoch;
     machine->held_epoch = apply->index;

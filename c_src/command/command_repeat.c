@@ -51,6 +51,8 @@ static void look_up(const struct apply *apply,
     case COMMAND_STARTED:
     case COMMAND_FAILED:
     case COMMAND_STOPPED:
+    case COMMAND_RESTORE:
+    case COMMAND_RESTORED:
         result->sandbox = registry_sandbox(registry, command->id);
         return;
     case COMMAND_REGISTER:
@@ -73,6 +75,8 @@ static void look_up(const struct apply *apply,
     case COMMAND_OPEN_SESSION:
     case COMMAND_RECOVER:
     case COMMAND_RESUME:
+    case COMMAND_KEEP:
+    case COMMAND_DISCARD:
         return;
     }
 }

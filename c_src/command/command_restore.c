@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "command/sessions_record.h"
 #include "command/snapshot_record.h"
+#include "registry/copies.h"
 #include "registry/rings.h"
 #include "registry/tables.h"
 
@@ -102,11 +103,13 @@ static int restore_header(struct command_restore *restore,
     machine->applied_index = take_u64(fields);
     machine->burnt_index = take_u64(fields);
     machine->registry.ring_order_last = take_u64(fields);
+    machine->registry.copy_number_last = take_u64(fields);
     machine->directory.index = take_u64(fields);
     restore->member_total = take_u32(fields);
     restore->worker_total = take_u32(fields);
     restore->sandbox_total = take_u32(fields);
     restore->name_total = take_u32(fields);
+    restore->copy_total = take_u32(fields);
     if (!fields_end(fields) || restore->worker_total > REGISTRY_WORKERS_MAX) {
         return ERR_MALFORMED;
     }
@@ -224,10 +227,83 @@ static bool sandbox_is_valid(const struct command_restore *restore,
                registry_status_has_owner(sandbox->status) &&
            (sandbox->pid.size > 0) == (sandbox->status == SANDBOX_RUNNING) &&
            (sandbox->ring_order == 0) == (sandbox->status == SANDBOX_FAILED) &&
+           !(sandbox->is_restoring && sandbox->status == SANDBOX_FAILED) &&
            sandbox->failures <= COMMAND_START_FAILURES_MAX &&
            sandbox->priority <= REGISTRY_PRIORITY_MAX &&
            registry_replicas_are_valid(sandbox->replicas,
                                        sandbox->replica_count);
+}
+
+static bool copy_is_valid(const struct command_restore *restore,
+                          const struct copy *copy)
+{
+    const struct registry *registry = &restore->machine->registry;
+    const struct copy *last =
+        list_is_empty(&registry->copies)
+            ? NULL
+            : LIST_ENTRY(registry->copies.prev, struct copy, link);
+
+    return copy->number > 0 && copy->number <= registry->copy_number_last &&
+           (last == NULL || copy->number > last->number) &&
+           copy->epoch <= last_epoch(restore) &&
+           copy->restore_epoch <= last_epoch(restore) &&
+           copy->size <= REGISTRY_COPY_SIZE_MAX &&
+           (copy->how == COPY_TAKE || copy->how == COPY_RESOLVE) &&
+           registry->copy_count < restore->copy_total &&
+           registry_replicas_are_valid(copy->replicas, copy->replica_count);
+}
+
+static int restore_copy(struct command_restore *restore, struct fields *fields)
+{
+    struct copy values = {.number = take_u64(fields)};
+    struct copy *copy;
+
+    values.epoch = take_u64(fields);
+    values.time_s = take_u64(fields);
+    values.size = take_u64(fields);
+    values.restore_epoch = take_u64(fields);
+    values.how = (enum copy_restore)take_u8(fields);
+    values.id = take_block(fields, 1, REGISTRY_ID_SIZE_MAX);
+    values.about = take_block(fields, 0, REGISTRY_COPY_ABOUT_SIZE_MAX);
+    values.outcome = take_block(fields, 0, REGISTRY_REASON_SIZE_MAX);
+    values.replica_count = take_u8(fields);
+    if (values.replica_count > REGISTRY_REPLICAS_MAX) {
+        return ERR_MALFORMED;
+    }
+    for (size_t i = 0; i < values.replica_count; i++) {
+        values.replicas[i] = take_u64(fields);
+    }
+    if (!fields_end(fields) || !copy_is_valid(restore, &values)) {
+        return ERR_MALFORMED;
+    }
+    return blame_bytes(
+        registry_add_copy(&restore->machine->registry, &values, &copy));
+}
+
+/* Each sandbox that begins anew has one copy to begin with, and no copy is for
+ * another one. */
+static bool copies_are_valid(const struct command_restore *restore)
+{
+    const struct registry *registry = &restore->machine->registry;
+    uint32_t count = 0;
+
+    LIST_FOREACH (link, &registry->copies) {
+        const struct copy *copy = LIST_ENTRY(link, struct copy, link);
+        const struct sandbox *sandbox;
+
+        if (copy->restore_epoch == 0) {
+            continue;
+        }
+        sandbox = registry_sandbox(registry, copy->id);
+        if (sandbox == NULL || !sandbox->is_restoring ||
+            copy->restore_epoch > sandbox->epoch ||
+            registry_restoring(registry, sandbox) != copy) {
+            return false;
+        }
+        count++;
+    }
+    return count == restore->restoring_count &&
+           registry->copy_count == restore->copy_total;
 }
 
 static int restore_sandbox(struct command_restore *restore,
@@ -259,6 +335,8 @@ static int restore_sandbox(struct command_restore *restore,
         replicas[i] = take_u64(fields);
     }
     values.replicas = replicas;
+    values.is_restoring = take_u8(fields) != 0;
+    restore->restoring_count += values.is_restoring;
     if (!fields_end(fields) || !sandbox_is_valid(restore, &values)) {
         return ERR_MALFORMED;
     }
@@ -298,7 +376,8 @@ static int restore_end(struct command_restore *restore, struct fields *fields)
         machine->directory.count != restore->member_total ||
         restore->worker_count != restore->worker_total ||
         registry->sandboxes.count != restore->sandbox_total ||
-        registry->names.count != restore->name_total) {
+        registry->names.count != restore->name_total ||
+        !copies_are_valid(restore)) {
         return ERR_MALFORMED;
     }
     restore->is_whole = true;
@@ -329,6 +408,8 @@ static int restore_record(struct command_restore *restore, struct bytes record)
         rv = restore_sandbox(restore, &fields);
     } else if (kind == SNAPSHOT_NAME) {
         rv = restore_name(restore, &fields);
+    } else if (kind == SNAPSHOT_COPY) {
+        rv = restore_copy(restore, &fields);
     } else if (kind == SNAPSHOT_SESSION) {
         rv = sessions_take_session(&restore->machine->sessions, &fields.cursor,
                                    last_epoch(restore));

@@ -24,7 +24,9 @@ struct command_restore {
     uint32_t worker_total;
     uint32_t sandbox_total;
     uint32_t name_total;
-    bool is_whole; /* the last record has come */
+    uint32_t copy_total;
+    uint32_t restoring_count; /* sandboxes that begin anew */
+    bool is_whole;            /* the last record has come */
 };
 
 /* Makes an empty machine, without a callback, to be filled. The caller closes

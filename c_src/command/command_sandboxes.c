@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "command/apply.h"
 #include "etf/reader.h"
+#include "registry/copies.h"
 #include "registry/tables.h"
 
 static void remove_sandbox(struct apply *apply, struct sandbox *sandbox)
@@ -18,6 +19,7 @@ static void remove_sandbox(struct apply *apply, struct sandbox *sandbox)
     struct worker *owner = sandbox->worker;
 
     apply_end_grant(apply, sandbox->epoch);
+    apply_forget_restore(apply, sandbox);
     registry_take_sandbox(&apply->machine->registry, sandbox);
     apply->result->sandbox = NULL;
     apply->result->worker = owner;
@@ -184,6 +186,7 @@ static int give_up(struct apply *apply, struct sandbox *sandbox)
         return rv;
     }
     if (sandbox->failures >= COMMAND_START_FAILURES_MAX) {
+        apply_forget_restore(apply, sandbox);
         registry_fail_sandbox(registry, sandbox);
     } else {
         registry_unplace_sandbox(registry, sandbox);
@@ -203,6 +206,10 @@ int apply_failed(struct apply *apply)
     }
     if (sandbox->status == SANDBOX_STOPPING) {
         remove_sandbox(apply, sandbox);
+        return 0;
+    }
+    if (registry_must_yield(&apply->machine->registry, sandbox)) {
+        apply_lose_owner(apply, sandbox);
         return 0;
     }
     return give_up(apply, sandbox);
@@ -249,6 +256,11 @@ int apply_stopped(struct apply *apply)
 
     if (rv != 0) {
         return rv;
+    }
+    if (sandbox->status != SANDBOX_STOPPING &&
+        registry_must_yield(&apply->machine->registry, sandbox)) {
+        apply_lose_owner(apply, sandbox); /* however it ended */
+        return 0;
     }
     if (sandbox->status == SANDBOX_STOPPING ||
         reason_is_normal(apply->command->reason)) {

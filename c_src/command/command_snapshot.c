@@ -7,11 +7,12 @@
 #include "base/err.h"
 #include "command/sessions_record.h"
 #include "command/snapshot_record.h"
+#include "registry/copies.h"
 #include "registry/walk.h"
 
 _Static_assert(1 + 5 * 4 + REGISTRY_ID_SIZE_MAX + REGISTRY_SPEC_SIZE_MAX +
                        REGISTRY_OPTIONS_SIZE_MAX + REGISTRY_PID_SIZE_MAX +
-                       REGISTRY_REASON_SIZE_MAX + 4 + 3 * 8 + 2 * 4 + 4 +
+                       REGISTRY_REASON_SIZE_MAX + 4 + 3 * 8 + 2 * 4 + 5 +
                        REGISTRY_REPLICAS_MAX * 8 <=
                    SNAPSHOT_RECORD_SIZE_MAX,
                "every sandbox fits into a record");
@@ -53,11 +54,13 @@ static void put_header(struct command_snapshot *snapshot)
     buf_put_u64(bytes, machine->applied_index);
     buf_put_u64(bytes, machine->burnt_index);
     buf_put_u64(bytes, registry->ring_order_last);
+    buf_put_u64(bytes, registry->copy_number_last);
     buf_put_u64(bytes, machine->directory.index);
     buf_put_u32(bytes, machine->directory.count);
     buf_put_u32(bytes, (uint32_t)registry->workers.count);
     buf_put_u32(bytes, (uint32_t)registry->sandboxes.count);
     buf_put_u32(bytes, (uint32_t)registry->names.count);
+    buf_put_u32(bytes, registry->copy_count);
     close_record(snapshot, start);
 }
 
@@ -137,6 +140,7 @@ static void put_sandbox(struct command_snapshot *snapshot,
     for (size_t i = 0; i < sandbox->replica_count; i++) {
         buf_put_u64(bytes, sandbox->replicas[i]);
     }
+    buf_put_u8(bytes, sandbox->is_restoring ? 1 : 0);
     close_record(snapshot, start);
 }
 
@@ -216,6 +220,27 @@ static void put_workers(struct command_snapshot *snapshot)
     }
 }
 
+static void put_copy(struct command_snapshot *snapshot, const struct copy *copy)
+{
+    size_t start = open_record(snapshot, SNAPSHOT_COPY);
+    struct buf *bytes = &snapshot->bytes;
+
+    buf_put_u64(bytes, copy->number);
+    buf_put_u64(bytes, copy->epoch);
+    buf_put_u64(bytes, copy->time_s);
+    buf_put_u64(bytes, copy->size);
+    buf_put_u64(bytes, copy->restore_epoch);
+    buf_put_u8(bytes, (uint8_t)copy->how);
+    buf_put_block(bytes, copy->id);
+    buf_put_block(bytes, copy->about);
+    buf_put_block(bytes, copy->outcome);
+    buf_put_u8(bytes, copy->replica_count);
+    for (size_t i = 0; i < copy->replica_count; i++) {
+        buf_put_u64(bytes, copy->replicas[i]);
+    }
+    close_record(snapshot, start);
+}
+
 int command_snapshot_begin(struct command_snapshot *snapshot,
                            struct command_machine *machine, size_t size_max)
 {
@@ -231,6 +256,9 @@ int command_snapshot_begin(struct command_snapshot *snapshot,
     }
     put_sessions(snapshot);
     put_workers(snapshot);
+    LIST_FOREACH (link, &machine->registry.copies) {
+        put_copy(snapshot, LIST_ENTRY(link, struct copy, link));
+    }
     rv = buf_error(&snapshot->bytes);
     registry_walk_begin(&machine->registry, visit, snapshot);
     if (rv != 0) {

@@ -5,8 +5,8 @@
  *
  *   kind (8 bits) | fields
  *
- * HEADER is the first and END the last. MEMBERs and WORKERs come before all
- * SANDBOXes and NAMEs, which come in any order and name their worker by its
+ * HEADER is the first and END the last. MEMBERs, WORKERs and COPYs come before
+ * all SANDBOXes and NAMEs, which come in any order and name their worker by its
  * number: 1 is the worker of the first WORKER record, 0 is none. */
 #ifndef QUORATE_COMMAND_SNAPSHOT_RECORD_H
 #define QUORATE_COMMAND_SNAPSHOT_RECORD_H
@@ -17,9 +17,9 @@ enum {
 };
 
 enum snapshot_record {
-    /* version:32; applied_index, burnt_index, ring_order_last and the
-     * directory's index, 64 bits each; how many members, workers, sandboxes
-     * and names there are, 32 bits each. */
+    /* version:32; applied_index, burnt_index, ring_order_last,
+     * copy_number_last and the directory's index, 64 bits each; how many
+     * members, workers, sandboxes, names and copies there are, 32 bits each. */
     SNAPSHOT_HEADER = 1,
     /* id:64 instance:64 name address */
     SNAPSHOT_MEMBER = 2,
@@ -28,7 +28,7 @@ enum snapshot_record {
     SNAPSHOT_WORKER = 3,
     /* id spec options pid reason worker:32 birth:64 epoch:64 ring_order:64
      * need.cpu:32 need.memory:32 status:8 failures:8 priority:8
-     * replica_count:8, then as many ids of 64 bits */
+     * replica_count:8, then as many ids of 64 bits; is_restoring:8 */
     SNAPSHOT_SANDBOX = 4,
     /* name pid meta worker:32 epoch:64 ring_order:64 */
     SNAPSHOT_NAME = 5,
@@ -44,6 +44,10 @@ enum snapshot_record {
     /* epoch_base:64 held_epoch:64; behind the header, if there ever was a
      * recovery. */
     SNAPSHOT_RECOVERY = 9,
+    /* number epoch time_s size restore_epoch, 64 bits each; how:8 id about
+     * outcome replica_count:8, then as many ids of 64 bits. Behind the WORKERs,
+     * the oldest first. */
+    SNAPSHOT_COPY = 10,
 };
 
 #endif

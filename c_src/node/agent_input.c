@@ -390,6 +390,26 @@ read_incarnation(struct node *node, const struct link *link, struct bytes body)
                : NULL;
 }
 
+/* {Incarnation, [{Id, Epoch, Pid}]}: what it runs of what it was asked for. */
+static void receive_running(struct node *node, const struct link *link,
+                            struct bytes body)
+{
+    struct agent *agent = agents_find(node, link->inbox_peer.name);
+    struct etf_reader reader = etf_reader_of(body);
+    struct bytes incarnation;
+    struct bytes running;
+    int rv = etf_read_tuple_of(&reader, 2);
+
+    rv = rv == 0 ? etf_read_binary(&reader, &incarnation) : rv;
+    rv = rv == 0 ? etf_read_raw(&reader, &running) : rv;
+    if (rv != 0) {
+        node->counters.unknown_messages++;
+    } else if (agent != NULL && agent->link == link && agent->lease != 0 &&
+               agent_is_incarnation(agent, incarnation)) {
+        (void)orders_reconcile_some(node, agent, running); /* it was said */
+    }
+}
+
 /* A planned end: nothing runs there any more, which is as good as a death. */
 static void receive_detach(struct node *node, const struct link *link,
                            struct bytes body)
@@ -425,6 +445,8 @@ void agents_receive(struct node *node, struct link *link, struct bytes kind,
         receive_report(node, link, body, COMMAND_STOPPED);
     } else if (bytes_is(kind, "attach")) {
         receive_attach(node, link, body);
+    } else if (bytes_is(kind, "running")) {
+        receive_running(node, link, body);
     } else if (bytes_is(kind, "detach")) {
         receive_detach(node, link, body);
     } else if (bytes_is(kind, "left")) {

@@ -345,6 +345,7 @@ void controller_tick(struct node *node)
     resume(node);
     expire_leases(node);
     place_unplaced(node);
+    conflicts_tick(node);
 }
 
 void controller_role_changed(struct node *node)

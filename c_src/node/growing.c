@@ -173,23 +173,23 @@ static void changed(struct node *node)
 
 /* --- States --------------------------------------------------------------- */
 
-/* Whether too few replicas of a sandbox would be left for a majority of them,
+/* Whether too few replicas of a state would be left for a majority of them,
  * so that what was acknowledged could not be found again. */
-static bool needs(const struct node *node, const struct sandbox *sandbox,
-                  uint64_t id)
+static bool needs(const struct node *node, const uint64_t *replicas,
+                  uint32_t count, uint64_t id)
 {
     const struct raft_membership *now = raft_membership(node->raft);
     uint32_t left = 0;
     bool has_one = false;
 
-    for (uint32_t i = 0; i < sandbox->replica_count; i++) {
-        uint64_t replica = sandbox->replicas[i];
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t replica = replicas[i];
 
         has_one |= replica == id;
         left +=
             replica != id && (membership_roles(now, replica) & ROLE_VOTER) != 0;
     }
-    return has_one && left < sandbox->replica_count / 2U + 1;
+    return has_one && left < count / 2U + 1;
 }
 
 static uint64_t count_needing(const struct node *node, uint64_t id)
@@ -200,7 +200,12 @@ static uint64_t count_needing(const struct node *node, uint64_t id)
     uint64_t count = 0;
 
     while ((sandbox = map_next(sandboxes, &position)) != NULL) {
-        count += needs(node, sandbox, id);
+        count += needs(node, sandbox->replicas, sandbox->replica_count, id);
+    }
+    LIST_FOREACH (link, &node->machine.registry.copies) {
+        const struct copy *copy = LIST_ENTRY(link, struct copy, link);
+
+        count += needs(node, copy->replicas, copy->replica_count, id);
     }
     return count;
 }

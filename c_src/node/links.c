@@ -187,6 +187,13 @@ static int member_message(struct node *node, struct link *link,
         }
     } else if (bytes_is(kind, "probe")) {
         rv = rv == 0 ? partitions_receive(node, link, content) : rv;
+    } else if (bytes_is(kind, "running")) {
+        if (rv == 0 && content.size > 0 &&
+            content.size <= REGISTRY_ID_SIZE_MAX) {
+            conflicts_ask_agents(node, content);
+        } else {
+            rv = ERR_MALFORMED;
+        }
     } else if (bytes_is(kind, "commands")) {
         rv = rv == 0 ? node_log_receive_commands(node, content) : rv;
     } else {

@@ -43,6 +43,7 @@ static void command_event(void *arg, const struct command_event *event)
     controller_event(node, event);
     agents_event(node, event);
     orders_event(node, event);
+    conflicts_event(node, event);
     sandboxes_event(node, event);
 }
 

@@ -327,6 +327,9 @@ void orders_init(struct node *node);
 void orders_close(struct node *node);
 void orders_event(struct node *node, const struct command_event *event);
 void orders_reconcile(struct node *node, struct agent *agent);
+/* A list like that of attach, of some; false: it is malformed. */
+bool orders_reconcile_some(struct node *node, struct agent *agent,
+                           struct bytes running);
 void orders_tick(struct node *node);
 void orders_leader_changed(struct node *node);
 void orders_leave(struct node *node); /* forgets what is not answered */
@@ -335,6 +338,18 @@ void orders_leave(struct node *node); /* forgets what is not answered */
 void orders_confirmed(struct sandbox *sandbox, uint64_t epoch);
 
 void orders_sealed(struct node *node, const struct state_completion *done);
+
+/* conflicts.c */
+void conflicts_event(struct node *node, const struct command_event *event);
+void conflicts_tick(struct node *node); /* drops what is too old; leader */
+/* The agent is to end what it does not own, as it says in `running`; while
+ * there is such a sandbox (or NULL), it gives its last state to be kept, and
+ * goes by the policy. */
+void conflicts_not_owner(struct node *node, const struct agent *agent,
+                         const struct command *running,
+                         const struct sandbox *sandbox);
+/* Our agents are to say whether they run this sandbox. */
+void conflicts_ask_agents(struct node *node, struct bytes id);
 
 /* transfer.c */
 void transfer_begin(struct node *node, struct request *request);

@@ -10,6 +10,7 @@
 #include "node/access.h"
 #include "node/agents.h"
 #include "node/requests.h"
+#include "registry/copies.h"
 
 enum { SEAL_TIMEOUT_MS = 5000 };
 
@@ -69,13 +70,25 @@ static void put_state(struct node *node,
     node_result_insert(node, recovered->value, recovered->blob);
 }
 
+/* What it is to begin with instead of its state, or how that is found out. */
+static void put_restore(struct buf *body, const struct copy *copy)
+{
+    if (copy == NULL) {
+        etf_put_atom(body, "none");
+        return;
+    }
+    etf_put_tuple(body, 2);
+    etf_put_u64(body, copy->number);
+    etf_put_atom(body, copy->how == COPY_RESOLVE ? "resolve" : "take");
+}
+
 static void send_start(struct node *node, const struct agent *agent,
                        const struct sandbox *sandbox,
                        const struct state_completion *recovered)
 {
     struct buf *body = node_result(node);
 
-    etf_put_map(body, 5);
+    etf_put_map(body, 6);
     put_key(body, "id");
     etf_put_binary(body, sandbox->id);
     put_key(body, "epoch");
@@ -84,6 +97,8 @@ static void send_start(struct node *node, const struct agent *agent,
     put_opaque(body, sandbox->spec);
     put_key(body, "options");
     put_opaque(body, sandbox->options);
+    put_key(body, "restore");
+    put_restore(body, registry_restoring(&node->machine.registry, sandbox));
     put_key(body, "state");
     if (recovered != NULL && recovered->has_value &&
         recovered->value.size > 0) {
@@ -147,12 +162,28 @@ static int begin_seal(struct node *node, const struct sandbox *sandbox)
     return rv;
 }
 
+/* It ends here, with a last checkpoint, to begin anew with a copy. */
+static void order_yield(struct node *node, struct sandbox *sandbox)
+{
+    struct agent *agent = agent_of(node, sandbox);
+    struct sandbox_note *note = sandbox_note(sandbox);
+
+    if (agent != NULL && note != NULL) {
+        await_effect(node, note);
+        send_stop(node, agent, sandbox->id, sandbox->epoch, "restore");
+    }
+}
+
 static void order_start(struct node *node, struct sandbox *sandbox)
 {
     struct agent *agent = agent_of(node, sandbox);
     struct sandbox_note *note = sandbox_note(sandbox);
 
     if (agent == NULL || note == NULL) {
+        return;
+    }
+    if (registry_must_yield(&node->machine.registry, sandbox)) {
+        order_yield(node, sandbox);
         return;
     }
     await_effect(node, note);
@@ -254,6 +285,10 @@ void orders_event(struct node *node, const struct command_event *event)
         ensure(sandbox != NULL);
         order_stop(node, sandbox);
         break;
+    case EVENT_YIELDING:
+        ensure(sandbox != NULL);
+        order_yield(node, sandbox);
+        break;
     case EVENT_STARTED:
     case EVENT_START_FAILED:
     case EVENT_UNPLACED:
@@ -261,7 +296,14 @@ void orders_event(struct node *node, const struct command_event *event)
         if (note != NULL) {
             list_remove(&note->order_link);
         }
+        ensure(sandbox != NULL);
+        if (event->type == EVENT_STARTED &&
+            registry_must_yield(&node->machine.registry, sandbox)) {
+            order_yield(node, sandbox);
+        }
         break;
+    case EVENT_COPY_KEPT:
+    case EVENT_COPY_DROPPED:
     case EVENT_LEASE_GRANTED:
     case EVENT_LEASE_RENEWED:
     case EVENT_LEASE_ENDED:
@@ -294,7 +336,7 @@ static int reconcile_running(struct node *node, const struct agent *agent,
     sandbox = registry_sandbox(&node->machine.registry, started.id);
     if (sandbox == NULL || agent_of(node, sandbox) != agent ||
         sandbox->epoch != started.epoch) {
-        send_stop(node, agent, started.id, started.epoch, "not_owner");
+        conflicts_not_owner(node, agent, &started, sandbox);
         return 0;
     }
     if (agent->link == NULL ||
@@ -321,6 +363,9 @@ static void reconcile_wanted(struct node *node, const struct agent *agent,
 
     if (sandbox->status == SANDBOX_STOPPING) {
         order_stop(node, sandbox);
+    } else if (is_seen &&
+               registry_must_yield(&node->machine.registry, sandbox)) {
+        order_yield(node, sandbox);
     } else if (sandbox->status == SANDBOX_STARTING && !is_seen) {
         order_start(node, sandbox);
     } else if (sandbox->status == SANDBOX_RUNNING && !is_seen) {
@@ -328,16 +373,14 @@ static void reconcile_wanted(struct node *node, const struct agent *agent,
     }
 }
 
-void orders_reconcile(struct node *node, struct agent *agent)
+bool orders_reconcile_some(struct node *node, struct agent *agent,
+                           struct bytes running)
 {
-    struct worker *worker =
-        registry_worker(&node->machine.registry, agent->worker);
-    struct etf_reader reader = etf_reader_of(agent->running);
+    struct etf_reader reader = etf_reader_of(running);
     struct etf_list list;
     bool more;
     int rv;
 
-    ensure(worker != NULL);
     rv = etf_list_begin(&reader, &list);
     while (rv == 0 && (rv = etf_list_next(&list, &more)) == 0 && more) {
         rv = reconcile_running(node, agent, &list.element);
@@ -347,6 +390,16 @@ void orders_reconcile(struct node *node, struct agent *agent)
         log_line(LOG_WARN, "attach_list_refused", "worker=%.*s cause=%s",
                  (int)agent->worker.size, agent->worker.data, err_atom(rv));
     }
+    return rv == 0;
+}
+
+void orders_reconcile(struct node *node, struct agent *agent)
+{
+    const struct worker *worker =
+        registry_worker(&node->machine.registry, agent->worker);
+
+    ensure(worker != NULL);
+    (void)orders_reconcile_some(node, agent, agent->running); /* it was said */
     LIST_FOREACH (item, &worker->sandboxes) {
         reconcile_wanted(node, agent,
                          LIST_ENTRY(item, struct sandbox, worker_link));
@@ -403,10 +456,13 @@ void orders_tick(struct node *node)
             return; /* Sorted: each is appended with the same delay. */
         }
         list_remove(&note->order_link);
-        if (note->sandbox->status == SANDBOX_STARTING) {
-            order_start(node, note->sandbox);
-        } else if (note->sandbox->status == SANDBOX_STOPPING) {
+        if (note->sandbox->status == SANDBOX_STOPPING) {
             order_stop(node, note->sandbox);
+        } else if (registry_must_yield(&node->machine.registry,
+                                       note->sandbox)) {
+            order_yield(node, note->sandbox);
+        } else if (note->sandbox->status == SANDBOX_STARTING) {
+            order_start(node, note->sandbox);
         } else if (note->sandbox->status == SANDBOX_RUNNING &&
                    note->confirm_epoch == note->sandbox->epoch) {
             order_confirm(node, note->sandbox);

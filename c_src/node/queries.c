@@ -227,12 +227,27 @@ static void put_about_partitions(struct node *node,
                                  const struct api_request *api,
                                  struct buf *result)
 {
-    enum partition_verdict verdict = partitions_verdict(node);
-
-    if (api->type == API_PARTITION_REPORT) {
+    switch ((int)api->type) {
+    case API_DETECT_PARTITION:
+        etf_put_atom(result, partition_verdict_name(partitions_verdict(node)));
+        return;
+    case API_PARTITION_REPORT:
         report_put(node, result);
-    } else {
-        etf_put_atom(result, partition_verdict_name(verdict));
+        return;
+    case API_EXPECTED_NODES:
+        report_put_expected(node, result);
+        return;
+    case API_SET_EXPECTED_NODES:
+        put_expectation(node, api, result);
+        return;
+    case API_SUBSCRIBE:
+        subscribers_add(node, api, result);
+        return;
+    case API_UNSUBSCRIBE:
+        subscribers_remove(node, api, result);
+        return;
+    default:
+        unreachable();
     }
 }
 
@@ -324,6 +339,23 @@ static void put_about_sandbox(struct node *node, const struct api_request *api,
     }
 }
 
+/* Of all sandboxes or of one, the oldest first. */
+static void put_conflicts(const struct node *node,
+                          const struct api_request *api, struct buf *result)
+{
+    const struct registry *registry = &node->machine.registry;
+
+    LIST_FOREACH (link, &registry->copies) {
+        const struct copy *copy = LIST_ENTRY(link, struct copy, link);
+
+        if (api->id.size == 0 || bytes_equal(api->id, copy->id)) {
+            etf_put_list(result, 1);
+            results_put_conflict(result, copy);
+        }
+    }
+    etf_put_nil(result);
+}
+
 static void put_whereis(const struct node *node, const struct api_request *api,
                         struct buf *result)
 {
@@ -378,19 +410,11 @@ bool queries_answer(struct node *node, const struct api_request *api,
         return true;
     case API_DETECT_PARTITION:
     case API_PARTITION_REPORT:
-        put_about_partitions(node, api, result);
-        return true;
     case API_EXPECTED_NODES:
-        report_put_expected(node, result);
-        return true;
     case API_SET_EXPECTED_NODES:
-        put_expectation(node, api, result);
-        return true;
     case API_SUBSCRIBE:
-        subscribers_add(node, api, result);
-        return true;
     case API_UNSUBSCRIBE:
-        subscribers_remove(node, api, result);
+        put_about_partitions(node, api, result);
         return true;
     case API_SANDBOX:
     case API_REPLICAS:
@@ -398,6 +422,10 @@ bool queries_answer(struct node *node, const struct api_request *api,
         return true;
     case API_GET_STATE:
         return put_own_state(node, api, result);
+    case API_CONFLICTS:
+    case API_COPIES:
+        put_conflicts(node, api, result);
+        return true;
     case API_WHEREIS:
         put_whereis(node, api, result);
         return true;
@@ -416,6 +444,12 @@ bool queries_answer(struct node *node, const struct api_request *api,
     case API_REMOVE_MEMBER:
     case API_TRANSFER_LEADERSHIP:
     case API_EXECUTE:
+    case API_COPY:
+    case API_RESTORE_COPY:
+    case API_DISCARD_COPY:
+    case API_RESOLVE_DUPLICATES:
+    case API_KEEP_COPY:
+    case API_RESTORED:
     case API_TYPES:
         return false;
     }

@@ -194,6 +194,26 @@ void execute_result(struct node *node, const struct link *link,
                     const struct inbox_event *event);
 /* The request is to be freed; what runs goes on. */
 void execute_forget(struct node *node, struct request *request);
+/* For a later answer, when the sandbox runs, or will not. */
+void sandboxes_wait(struct node *node, struct request *request,
+                    struct sandbox *sandbox);
+/* Members for a state; how many. */
+size_t sandboxes_choose_replicas(const struct node *node,
+                                 const struct api_request *api,
+                                 uint64_t *chosen);
+
+/* conflicts.c */
+void conflicts_keep(struct node *node, struct request *request);
+void conflicts_kept(struct node *node, struct request *request,
+                    const struct command_result *result);
+void conflicts_stored(struct node *node, struct request *request,
+                      const struct state_completion *done);
+void conflicts_read(struct node *node, struct request *request);
+/* RESTORE_COPY, DISCARD_COPY, RESTORED. */
+void conflicts_change(struct node *node, struct request *request);
+void conflicts_changed(struct node *node, struct request *request,
+                       const struct command_result *result);
+void conflicts_look(struct node *node, struct request *request);
 
 /* states.c */
 void states_replicate(struct node *node, struct request *request);

@@ -57,6 +57,10 @@ static bool has_command(const struct request *request)
     case API_STOP_SANDBOX:
     case API_REGISTER:
     case API_UNREGISTER:
+    case API_KEEP_COPY:
+    case API_RESTORE_COPY:
+    case API_DISCARD_COPY:
+    case API_RESTORED:
         return true;
     default:
         return false;
@@ -81,7 +85,9 @@ static bool is_question(const struct request *request)
 {
     return request->api.route == API_READ || request->api.type == API_SELECT ||
            request->api.type == API_SELECT_OPTIMAL_NODE ||
-           request->api.type == API_RECOVER_STATE;
+           request->api.type == API_RECOVER_STATE ||
+           request->api.type == API_COPY ||
+           request->api.type == API_RESOLVE_DUPLICATES;
 }
 
 bool retries_may(const struct request *request)
@@ -108,6 +114,14 @@ static void complete(struct node *node, struct request *request,
     case API_UNREGISTER:
         names_unregistered(node, request, result);
         return;
+    case API_KEEP_COPY:
+        conflicts_kept(node, request, result);
+        return;
+    case API_RESTORE_COPY:
+    case API_DISCARD_COPY:
+    case API_RESTORED:
+        conflicts_changed(node, request, result);
+        return;
     default:
         unreachable();
     }
@@ -124,6 +138,14 @@ static enum command_type command_of(const struct request *request)
         return COMMAND_REGISTER;
     case API_UNREGISTER:
         return COMMAND_UNREGISTER;
+    case API_KEEP_COPY:
+        return COMMAND_KEEP;
+    case API_RESTORE_COPY:
+        return COMMAND_RESTORE;
+    case API_DISCARD_COPY:
+        return COMMAND_DISCARD;
+    case API_RESTORED:
+        return COMMAND_RESTORED;
     default:
         unreachable();
     }

@@ -68,9 +68,21 @@ static void lead(struct node *node, struct request *request)
     case API_TRANSFER_LEADERSHIP:
         transfer_begin(node, request);
         return;
+    case API_KEEP_COPY:
+        conflicts_keep(node, request);
+        return;
+    case API_RESTORE_COPY:
+    case API_DISCARD_COPY:
+    case API_RESTORED:
+        conflicts_change(node, request);
+        return;
+    case API_RESOLVE_DUPLICATES:
+        conflicts_look(node, request);
+        return;
     case API_SELECT:
     case API_SELECT_OPTIMAL_NODE:
     case API_RECOVER_STATE:
+    case API_COPY:
         request_read(node, request);
         return;
     case API_SANDBOX:
@@ -93,6 +105,8 @@ static void lead(struct node *node, struct request *request)
     case API_DELETE_STATE:
     case API_GET_STATE:
     case API_REPLICAS:
+    case API_CONFLICTS:
+    case API_COPIES:
     case API_TYPES:
         break;
     }
@@ -125,6 +139,10 @@ void request_at_read(struct node *node, struct request *request)
     }
     if (request->api.type == API_RECOVER_STATE) {
         states_recover(node, request);
+        return;
+    }
+    if (request->api.type == API_COPY) {
+        conflicts_read(node, request);
         return;
     }
     if (request->api.type == API_CREATE_SANDBOX) {

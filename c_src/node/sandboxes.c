@@ -41,8 +41,8 @@ void sandbox_note_free(struct node *node, struct sandbox *sandbox)
     }
 }
 
-static void wait_for(struct node *node, struct request *request,
-                     struct sandbox *sandbox)
+void sandboxes_wait(struct node *node, struct request *request,
+                    struct sandbox *sandbox)
 {
     struct sandbox_note *note = sandbox_note(sandbox);
 
@@ -104,8 +104,9 @@ static void claim_applied(struct node *node, void *arg,
     }
 }
 
-static size_t choose_replicas(const struct node *node,
-                              const struct api_request *api, uint64_t *chosen)
+size_t sandboxes_choose_replicas(const struct node *node,
+                                 const struct api_request *api,
+                                 uint64_t *chosen)
 {
     const struct raft_membership *now = raft_membership(node->raft);
     uint64_t leaving = growing_leaving(node);
@@ -147,7 +148,7 @@ static int propose_claim(struct node *node, struct request *request,
     claim->request_number = request->number;
     claim->need = api->resources;
     command.replica_count =
-        (uint8_t)choose_replicas(node, api, command.replicas);
+        (uint8_t)sandboxes_choose_replicas(node, api, command.replicas);
     controller_reserve(node, worker, api->resources);
     rv = node_log_propose(node, &command, claim_applied, claim);
     if (rv != 0) {
@@ -221,7 +222,7 @@ void sandboxes_stopped(struct node *node, struct request *request,
         results_put_ok(node_result(node));
         request_finish(node, request);
     } else {
-        wait_for(node, request, result->sandbox);
+        sandboxes_wait(node, request, result->sandbox);
     }
 }
 
@@ -282,6 +283,9 @@ static void tell_waiters(struct node *node, struct sandbox *sandbox,
         if (request->api.type == API_STOP_SANDBOX && outcome != OUTCOME_GONE) {
             continue;
         }
+        if (request->api.type == API_RESTORE_COPY && sandbox->is_restoring) {
+            continue;
+        }
         list_remove(item);
         finish_waiter(node, request, sandbox, outcome);
     }
@@ -318,7 +322,7 @@ void sandboxes_claimed(struct node *node, struct request *request,
                                                          : OUTCOME_FAILED);
     } else {
         request->epoch = sandbox->epoch;
-        wait_for(node, request, sandbox);
+        sandboxes_wait(node, request, sandbox);
     }
 }
 

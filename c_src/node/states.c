@@ -294,6 +294,10 @@ void states_completed(struct node *node, const struct state_completion *done)
     if (request == NULL) {
         return;
     }
+    if (request->api.type == API_KEEP_COPY) {
+        conflicts_stored(node, request, done);
+        return;
+    }
     if (done->rv == ERR_STALE_EPOCH) {
         results_put_stale_epoch(result, done->version.epoch);
     } else if (done->rv == ERR_STALE_VERSION) {

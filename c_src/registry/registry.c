@@ -3,6 +3,7 @@
 #include "registry/registry.h"
 
 #include "base/ensure.h"
+#include "registry/copies.h"
 #include "registry/tables.h"
 #include "registry/walk.h"
 
@@ -13,6 +14,7 @@ void registry_init(struct registry *registry, uint64_t seed)
     map_init(&registry->sandboxes, REGISTRY_SANDBOXES_MAX, seed + 1);
     map_init(&registry->names, REGISTRY_NAMES_MAX, seed + 2);
     list_init(&registry->unplaced);
+    list_init(&registry->copies);
     registry_walk_init(&registry->walk);
 }
 
@@ -36,6 +38,7 @@ void registry_close(struct registry *registry)
     while ((value = map_next(&registry->workers, &position)) != NULL) {
         registry_free_worker(value);
     }
+    registry_free_copies(registry);
     map_close(&registry->names);
     map_close(&registry->sandboxes);
     map_close(&registry->workers);
@@ -49,9 +52,11 @@ void registry_move(struct registry *to, struct registry *from)
     ensure(from->walk.visit == NULL);
     *to = *from;
     list_init(&to->unplaced);
+    list_init(&to->copies);
     list_init(&to->walk.seen);
     list_init(&to->walk.waiting);
     list_append_all(&to->unplaced, &from->unplaced);
+    list_append_all(&to->copies, &from->copies);
     list_append_all(&to->walk.seen, &from->walk.seen);
     registry_init(from, 0);
 }
@@ -124,6 +129,7 @@ static void check_sandbox(const struct sandbox *sandbox)
     ensure((sandbox->ring_order == 0) == (sandbox->status == SANDBOX_FAILED));
     if (sandbox->status == SANDBOX_FAILED) {
         ensure(list_is_empty(&sandbox->worker_link));
+        ensure(!sandbox->is_restoring);
     }
 }
 
@@ -241,6 +247,7 @@ void registry_check(const struct registry *registry)
     check_workers(registry, &owned_count, &named_count);
     check_unplaced(registry);
     check_walk(registry);
+    registry_check_copies(registry);
     while ((sandbox = map_next(&registry->sandboxes, &position)) != NULL) {
         ensure(registry_sandbox(registry, sandbox->id) == sandbox);
         check_sandbox(sandbox);

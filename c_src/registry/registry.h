@@ -5,7 +5,8 @@
  *
  *   worker 1 ──< sandbox (epoch)      a sandbox without a live lease is in the
  *          └──< name (epoch)          ring `unplaced`, oldest first
- */
+ *
+ * Conflict copies of sandboxes are in copies.h. */
 #ifndef QUORATE_REGISTRY_REGISTRY_H
 #define QUORATE_REGISTRY_REGISTRY_H
 
@@ -92,7 +93,8 @@ struct sandbox {
     uint8_t failures; /* starts that failed in a row */
     uint8_t priority; /* 0..REGISTRY_PRIORITY_MAX */
     uint8_t replica_count;
-    void *shell; /* the shell's own record; never touched here */
+    bool is_restoring; /* begins anew with a copy (copies.h) */
+    void *shell;       /* the shell's own record; never touched here */
 };
 
 struct registered_name {
@@ -125,6 +127,10 @@ struct registry {
     struct list unplaced; /* of struct sandbox, by worker_link */
     uint32_t unplaced_count;
     uint64_t ring_order_last; /* given out so far */
+    struct list copies;       /* of struct copy, the oldest first */
+    uint32_t copy_count;
+    uint64_t copies_size;      /* of their states, bytes */
+    uint64_t copy_number_last; /* given out so far */
     struct registry_walk walk;
 };
 

@@ -219,6 +219,15 @@ void registry_fail_sandbox(struct registry *registry, struct sandbox *sandbox)
     sandbox->status = SANDBOX_FAILED;
 }
 
+void registry_revive_sandbox(struct registry *registry, struct sandbox *sandbox)
+{
+    ensure(sandbox->status == SANDBOX_FAILED);
+    registry_walk_before_change(registry, &sandbox->item);
+    sandbox->status = SANDBOX_UNPLACED;
+    join_ring(registry, &registry->unplaced, sandbox);
+    registry->unplaced_count++;
+}
+
 void registry_lone_replica(struct registry *registry, struct sandbox *sandbox,
                            uint64_t member)
 {
@@ -371,6 +380,7 @@ int registry_restore_sandbox(struct registry *registry,
     sandbox->failures = values->failures;
     sandbox->ring_order = values->ring_order;
     sandbox->worker = values->worker;
+    sandbox->is_restoring = values->is_restoring;
     return 0;
 }
 

@@ -43,6 +43,10 @@ void registry_unplace_sandbox(struct registry *registry,
  * forgets the pid. */
 void registry_fail_sandbox(struct registry *registry, struct sandbox *sandbox);
 
+/* It failed, and is to be tried again: to the end of the ring `unplaced`. */
+void registry_revive_sandbox(struct registry *registry,
+                             struct sandbox *sandbox);
+
 /* Of its replicas, if it has any, this member is the only one. */
 void registry_lone_replica(struct registry *registry, struct sandbox *sandbox,
                            uint64_t member);

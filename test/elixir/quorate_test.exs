@@ -6,6 +6,7 @@ defmodule QuorateTest do
   doctest Quorate.ConsistencyManager
   doctest Quorate.NodeSelector
   doctest Quorate.PartitionDetector
+  doctest Quorate.ConflictResolver
   doctest Quorate.QuorumManager
   doctest Quorate.StateReplicator
 
@@ -85,6 +86,26 @@ defmodule QuorateTest do
 
     Process.exit(pid, :kill)
     eventually(fn -> Quorate.whereis_name("free") == :undefined end)
+  end
+
+  test "a callback of ours merges what was kept with what is there" do
+    %{id: id, epoch: epoch, pid: pid} = sandbox({MyApp.Counter, 1}, conflict: MyApp.Merge)
+    assert GenServer.call(pid, :next) == 2
+    # As an agent keeps what a duplicate had.
+    {:ok, copy} = :quorate_call.once(:conflict_resolver, :keep_copy, [id, epoch, 40, %{}], 5000)
+
+    assert {:ok, 40, _} = Quorate.ConflictResolver.copy(id, copy)
+    {:ok, again} = Quorate.ConflictResolver.restore_copy(id, copy, how: :resolve)
+    assert again.epoch > epoch
+    assert GenServer.call(again.pid, :next) == 43
+
+    assert [%{copy: ^copy, outcome: %{kept: :merged, by: MyApp.Merge}}, %{copy: replaced}] =
+             Quorate.ConflictResolver.copies(id)
+
+    assert {:ok, 2, _} = Quorate.ConflictResolver.copy(id, replaced)
+    assert :ok = Quorate.ConflictResolver.discard_copy(id, replaced)
+    assert [%{copy: ^copy}] = Quorate.ConflictResolver.copies(id)
+    assert copy in Enum.map(Quorate.ConflictResolver.conflicts(), & &1.copy)
   end
 
   test "sending to a name that nobody has exits with badarg" do

@@ -30,6 +30,14 @@ defmodule MyApp.Counter do
   def child_spec(first), do: %{id: __MODULE__, start: {__MODULE__, :start_link, [first]}}
 end
 
+defmodule MyApp.Merge do
+  @moduledoc "A policy for sandboxes that ran twice."
+  @behaviour :quorate_conflict
+
+  @impl true
+  def resolve(_id, %{state: {:ok, a}}, %{state: {:ok, b}}), do: {:merge, a + b}
+end
+
 # `mix test` may have started the application already, on a node that has a name.
 :ok = Application.stop(:quorate) |> then(fn _ -> :ok end)
 

@@ -257,6 +257,12 @@ static void options_have_bounds(void **state)
         {"profile", "w\5other", 7, false},
         {"checkpoint", "t\0\0\0\0", 5, true},
         {"checkpoint", "a\1", 2, false},
+        {"conflict", "w\10earliest", 10, true},
+        {"conflict", "w\15Elixir.MyCase", 15, true},
+        {"conflict", "a\1", 2, false},
+        {"how", "w\4take", 6, true},
+        {"how", "w\7resolve", 9, true},
+        {"how", "w\5maybe", 7, false},
         {"consistency", "w\5local", 7, true},
         {"consistency", "w\14linearizable", 14, true},
         {"consistency", "w\4some", 6, false},
@@ -320,6 +326,8 @@ static void options_take_effect(void **state)
     assert_bytes(request.after, "x", 1);
     assert_ok(give(&request, "worker", "w\3a@b", 5, &reason));
     assert_bytes(request.worker, "a@b", 3);
+    assert_ok(give(&request, "how", "w\7resolve", 9, &reason));
+    assert_int_equal(request.how, COPY_RESOLVE);
     assert_false(request.has_seq);
     assert_ok(give(&request, "seq", "a\3", 2, &reason));
     assert_true(request.has_seq);

@@ -58,6 +58,16 @@ static const struct {
      API_LEADER},
     {"quorum_manager", "transfer_leadership", 2, API_TRANSFER_LEADERSHIP,
      API_LEADER},
+    {"conflict_resolver", "conflicts", 0, API_CONFLICTS, API_READ},
+    {"conflict_resolver", "copies", 1, API_COPIES, API_READ},
+    {"conflict_resolver", "copy", 2, API_COPY, API_STATE},
+    {"conflict_resolver", "restore_copy", 2, API_RESTORE_COPY, API_LEADER},
+    {"conflict_resolver", "restore_copy", 3, API_RESTORE_COPY, API_LEADER},
+    {"conflict_resolver", "discard_copy", 2, API_DISCARD_COPY, API_LEADER},
+    {"conflict_resolver", "resolve_duplicate_sandboxes", 1,
+     API_RESOLVE_DUPLICATES, API_LEADER},
+    {"conflict_resolver", "keep_copy", 4, API_KEEP_COPY, API_LEADER},
+    {"conflict_resolver", "restored", 4, API_RESTORED, API_LEADER},
 };
 enum { DOCUMENTED = sizeof(documented) / sizeof(documented[0]) };
 
@@ -100,7 +110,9 @@ static void clients_only_read_and_run_sandboxes(void **state)
                                          "add_member",
                                          "remove_member",
                                          "transfer_leadership",
-                                         "set_expected_nodes"};
+                                         "set_expected_nodes",
+                                         "keep_copy",
+                                         "restored"};
 
     (void)state;
     for (size_t i = 0; i < DOCUMENTED; i++) {

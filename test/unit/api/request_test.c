@@ -163,6 +163,19 @@ static void small_numbers_are_arguments_too(void **state)
     fixture_close(&fixture);
 }
 
+/* As the keys of conflict copies do. */
+static void some_ids_are_reserved(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    buf_put(&fixture.args, "l\0\0\0\1m\0\0\0\6\0copy\0j", 17);
+    assert_err(decode(&fixture, "quorate", "stop_sandbox", 1), ERR_BADARG);
+    assert_bytes(buf_bytes(&fixture.reason), "w\2id", 4);
+    fixture_close(&fixture);
+}
+
 static void each_argument_of_a_wrong_kind_is_named(void **state)
 {
     static const struct {
@@ -181,6 +194,10 @@ static void each_argument_of_a_wrong_kind_is_named(void **state)
         {"state_replicator", "replicate_state", 4, 1, "epoch"},
         {"state_replicator", "replicate_state", 4, 3, "options"},
         {"state_replicator", "delete_state", 2, 1, "epoch"},
+        {"conflict_resolver", "copy", 2, 1, "copy"},
+        {"conflict_resolver", "restore_copy", 3, 2, "options"},
+        {"conflict_resolver", "keep_copy", 4, 1, "epoch"},
+        {"conflict_resolver", "restored", 4, 2, "copy"},
         {"node_selector", "select", 2, 0, "resources"},
         {"node_selector", "select", 2, 1, "options"},
     };
@@ -200,7 +217,8 @@ static void each_argument_of_a_wrong_kind_is_named(void **state)
         for (uint32_t j = 0; j < rows[i].arity; j++) {
             if (j == rows[i].wrong) {
                 etf_put_double(&fixture.args, 1.5);
-            } else if (row->arguments[j] == API_ARG_EPOCH) {
+            } else if (row->arguments[j] == API_ARG_EPOCH ||
+                       row->arguments[j] == API_ARG_COPY) {
                 etf_put_u64(&fixture.args, 1);
             } else if (row->arguments[j] == API_ARG_ID) {
                 etf_put_atom(&fixture.args, "box");
@@ -582,6 +600,7 @@ int main(void)
         cmocka_unit_test(a_sandbox_is_created_with_options),
         cmocka_unit_test(states_and_names_are_carried_raw),
         cmocka_unit_test(small_numbers_are_arguments_too),
+        cmocka_unit_test(some_ids_are_reserved),
         cmocka_unit_test(each_argument_of_a_wrong_kind_is_named),
         cmocka_unit_test(what_is_kept_has_limits),
         cmocka_unit_test(arguments_must_be_a_list_of_the_arity),

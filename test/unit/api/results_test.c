@@ -5,6 +5,7 @@
 #include "etf/reader.h"
 #include "etf/writer.h"
 #include "lib/test.h"
+#include "registry/copies.h"
 #include "terms.h"
 
 static void errors_have_their_forms(void **state)
@@ -74,6 +75,30 @@ static void sandboxes_are_maps(void **state)
     results_put_sandbox_exists(&buf, &sandbox);
     assert_term(&buf, "{error,{already_exists,#{id=>\"box\",epoch=>12,"
                       "status=>starting,worker=>undefined,pid=>undefined}}}");
+    buf_close(&buf);
+}
+
+static void conflicts_are_maps(void **state)
+{
+    struct copy copy = {.number = 5,
+                        .epoch = 3,
+                        .time_s = 99,
+                        .size = 7,
+                        .id = bytes_of_string("box")};
+    struct buf buf;
+
+    (void)state;
+    buf_init(&buf, 10000);
+    results_put_conflict(&buf, &copy);
+    assert_term(&buf,
+                "#{copy=>5,id=>\"box\",epoch=>3,time=>99,size=>7,status=>kept,"
+                "about=>undefined,outcome=>undefined}");
+    copy.restore_epoch = 4;
+    copy.about = bytes_of("w\5about", 7);
+    copy.outcome = bytes_of("a\1", 2);
+    results_put_conflict(&buf, &copy);
+    assert_term(&buf, "#{copy=>5,id=>\"box\",epoch=>3,time=>99,size=>7,"
+                      "status=>restoring,about=>about,outcome=>1}");
     buf_close(&buf);
 }
 
@@ -213,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_have_their_forms),
         cmocka_unit_test(sandboxes_are_maps),
+        cmocka_unit_test(conflicts_are_maps),
         cmocka_unit_test(members_and_workers_are_maps),
         cmocka_unit_test(nodes_are_listed),
         cmocka_unit_test(names_and_states_are_tuples),

@@ -43,7 +43,11 @@ static struct command full_command(enum command_type type)
                             .node = text("m@host"),
                             .address = text("host:1"),
                             .instance = 0x66778899aabbccdd,
-                            .nonce = 0x778899aabbccddee};
+                            .nonce = 0x778899aabbccddee,
+                            .about = text("the about"),
+                            .size = 6000,
+                            .copy = 0x8899aabbccddeeff,
+                            .how = 2};
 }
 
 static void assert_same(struct bytes actual, struct bytes expected)
@@ -59,7 +63,8 @@ static bool is_one_of(enum command_type type, const char *types)
 
 /* a attach, b renew, c expire, d release, e claim, f place, g started,
  * h failed, i stop, j stopped, k register, l unregister, m put member,
- * n drop member, o open session */
+ * n drop member, o open session, p recover, q resume, r keep, s discard,
+ * t restore, u restored */
 static void assert_decoded(const struct command *c, const struct command *want)
 {
     struct command none = {.type = want->type};
@@ -70,30 +75,35 @@ static void assert_decoded(const struct command *c, const struct command *want)
     assert_same(c->worker, PICK("abcdefk")->worker);
     assert_same(c->incarnation, PICK("a")->incarnation);
     assert_int_equal(c->lease, PICK("bcdefk")->lease);
-    assert_int_equal(c->clock, PICK("ab")->clock);
+    assert_int_equal(c->clock, PICK("abr")->clock);
     assert_int_equal(c->renewed_index, PICK("c")->renewed_index);
-    assert_int_equal(c->member, PICK("amno")->member);
+    assert_int_equal(c->member, PICK("amnop")->member);
     assert_int_equal(c->capacity.cpu, PICK("a")->capacity.cpu);
     assert_int_equal(c->capacity.memory, PICK("a")->capacity.memory);
     assert_int_equal(c->sandboxes_max, PICK("a")->sandboxes_max);
     assert_int_equal(c->term_ms, PICK("a")->term_ms);
-    assert_same(c->id, PICK("efghij")->id);
-    assert_int_equal(c->epoch, PICK("fghjl")->epoch);
+    assert_same(c->id, PICK("efghijrstu")->id);
+    assert_int_equal(c->epoch, PICK("fghjlpqru")->epoch);
     assert_same(c->spec, PICK("e")->spec);
     assert_same(c->options, PICK("e")->options);
     assert_int_equal(c->need.cpu, PICK("e")->need.cpu);
     assert_int_equal(c->need.memory, PICK("e")->need.memory);
     assert_int_equal(c->priority, PICK("e")->priority);
-    assert_int_equal(c->replica_count, PICK("e")->replica_count);
-    assert_memory_equal(c->replicas, PICK("e")->replicas, sizeof(c->replicas));
+    assert_int_equal(c->replica_count, PICK("epr")->replica_count);
+    assert_memory_equal(c->replicas, PICK("epr")->replicas,
+                        sizeof(c->replicas));
     assert_same(c->pid, PICK("gkl")->pid);
-    assert_same(c->reason, PICK("hj")->reason);
+    assert_same(c->reason, PICK("hju")->reason);
     assert_same(c->name, PICK("kl")->name);
     assert_same(c->meta, PICK("k")->meta);
     assert_same(c->node, PICK("m")->node);
     assert_same(c->address, PICK("m")->address);
-    assert_int_equal(c->instance, PICK("m")->instance);
+    assert_int_equal(c->instance, PICK("mp")->instance);
     assert_int_equal(c->nonce, PICK("o")->nonce);
+    assert_same(c->about, PICK("r")->about);
+    assert_int_equal(c->size, PICK("r")->size);
+    assert_int_equal(c->copy, PICK("stu")->copy);
+    assert_int_equal(c->how, PICK("t")->how);
 #undef PICK
 }
 
@@ -105,14 +115,14 @@ static void every_command_comes_through(void **state)
 
     (void)state;
     buf_init(&batch, BATCH_SIZE_MAX);
-    for (int type = COMMAND_ATTACH; type <= COMMAND_OPEN_SESSION; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_RESTORED; type++) {
         struct command full = full_command((enum command_type)type);
 
         command_encode(&batch, &full);
     }
     assert_ok(buf_error(&batch));
     cursor = cursor_of(buf_bytes(&batch));
-    for (int type = COMMAND_ATTACH; type <= COMMAND_OPEN_SESSION; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_RESTORED; type++) {
         struct command full = full_command((enum command_type)type);
 
         assert_ok(command_decode(&cursor, &command));
@@ -198,7 +208,7 @@ static void every_truncation_is_an_error(void **state)
 
     (void)state;
     buf_init(&batch, BATCH_SIZE_MAX);
-    for (int type = COMMAND_ATTACH; type <= COMMAND_OPEN_SESSION; type++) {
+    for (int type = COMMAND_ATTACH; type <= COMMAND_RESTORED; type++) {
         struct command full = full_command((enum command_type)type);
 
         if (type < COMMAND_OPEN_SESSION && type % 2 == 0) {

@@ -59,7 +59,7 @@ static struct command put_member(uint64_t id, const char *name)
 
 static int set_up(void **state)
 {
-    static uint32_t counts[EVENT_MEMBERS_CHANGED + 1];
+    static uint32_t counts[EVENT_COPY_DROPPED + 1];
     struct fixture *f;
     int rv = set_up_machine(state);
 

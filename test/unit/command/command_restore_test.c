@@ -19,6 +19,9 @@ struct parts {
     uint32_t worker_total;
     uint32_t sandbox_total;
     uint32_t name_total;
+    uint32_t copy_total;
+    uint64_t copy_last;
+    struct copy copy; /* one record of it, if it has a number */
     const char *member_name;
     uint64_t lease;
     uint64_t renewed;
@@ -48,6 +51,17 @@ static struct parts right_parts(void)
         .worker_total = 1,
         .sandbox_total = 1,
         .name_total = 1,
+        .copy_total = 1,
+        .copy_last = 3,
+        .copy = {.number = 3,
+                 .epoch = 7,
+                 .time_s = 1,
+                 .size = 10,
+                 .how = COPY_TAKE,
+                 .replica_count = 2,
+                 .replicas = {4, 5},
+                 .id = text("x"),
+                 .about = text("about")},
         .member_name = "m@h",
         .lease = 5,
         .renewed = 6,
@@ -67,7 +81,7 @@ static struct parts right_parts(void)
                  .epoch = 9,
                  .ring_order = 1},
         .name_worker = 1,
-        .record_count = 5,
+        .record_count = 6,
     };
 }
 
@@ -77,11 +91,13 @@ static void put_header(struct buf *out, const struct parts *p)
     buf_put_u64(out, p->applied);
     buf_put_u64(out, p->burnt);
     buf_put_u64(out, p->order_last);
+    buf_put_u64(out, p->copy_last);
     buf_put_u64(out, p->directory_index);
     buf_put_u32(out, p->member_total);
     buf_put_u32(out, p->worker_total);
     buf_put_u32(out, p->sandbox_total);
     buf_put_u32(out, p->name_total);
+    buf_put_u32(out, p->copy_total);
 }
 
 static void put_member(struct buf *out, const struct parts *p)
@@ -130,6 +146,26 @@ static void put_sandbox(struct buf *out, const struct parts *p)
     for (size_t i = 0; i < x->replica_count && i < 7; i++) {
         buf_put_u64(out, x->replicas[i]);
     }
+    buf_put_u8(out, x->is_restoring ? 1 : 0);
+}
+
+static void put_copy(struct buf *out, const struct parts *p)
+{
+    const struct copy *copy = &p->copy;
+
+    buf_put_u64(out, copy->number);
+    buf_put_u64(out, copy->epoch);
+    buf_put_u64(out, copy->time_s);
+    buf_put_u64(out, copy->size);
+    buf_put_u64(out, copy->restore_epoch);
+    buf_put_u8(out, (uint8_t)copy->how);
+    buf_put_block(out, copy->id);
+    buf_put_block(out, copy->about);
+    buf_put_block(out, copy->outcome);
+    buf_put_u8(out, copy->replica_count);
+    for (size_t i = 0; i < copy->replica_count && i < 7; i++) {
+        buf_put_u64(out, copy->replicas[i]);
+    }
 }
 
 static void put_name(struct buf *out, const struct parts *p)
@@ -155,12 +191,14 @@ static void put_record(struct buf *out, unsigned kind, const struct parts *p)
         [SNAPSHOT_HEADER] = put_header, [SNAPSHOT_MEMBER] = put_member,
         [SNAPSHOT_WORKER] = put_worker, [SNAPSHOT_SANDBOX] = put_sandbox,
         [SNAPSHOT_NAME] = put_name,     [SNAPSHOT_END] = put_end,
+        [SNAPSHOT_COPY] = put_copy,
     };
     size_t start = out->size;
 
     buf_put_u32(out, 0);
     buf_put_u8(out, (uint8_t)kind);
-    if (kind >= SNAPSHOT_HEADER && kind <= SNAPSHOT_END) {
+    if ((kind >= SNAPSHOT_HEADER && kind <= SNAPSHOT_END) ||
+        kind == SNAPSHOT_COPY) {
         puts[kind](out, p);
     }
     for (size_t i = 0; i < p->extra; i++) {
@@ -174,6 +212,9 @@ static void put_all(struct buf *out, const struct parts *p)
     for (unsigned kind = SNAPSHOT_HEADER; kind <= SNAPSHOT_END; kind++) {
         if (kind == SNAPSHOT_END && p->kind != 0) {
             put_record(out, p->kind, p);
+        }
+        if (kind == SNAPSHOT_SANDBOX && p->copy.number != 0) {
+            put_record(out, SNAPSHOT_COPY, p);
         }
         if (kind != p->missing) {
             put_record(out, kind, p);
@@ -250,6 +291,9 @@ static void header_must_be_in_order(void **state)
     REFUSED(p.sandbox_total = 0);
     REFUSED(p.name_total = 2);
     REFUSED(p.name_total = 0);
+    REFUSED(p.copy_total = 0);
+    REFUSED(p.copy_total = 2);
+    REFUSED(p.copy.number = 0; p.record_count = 5);
 }
 
 static void records_come_as_they_should(void **state)
@@ -268,9 +312,9 @@ static void records_come_as_they_should(void **state)
         assert_err(restore_parts(&p),
                    kind == SNAPSHOT_END ? ERR_TRUNCATED : ERR_MALFORMED);
     }
-    REFUSED(p.kind = 7; p.record_count = 6);
-    REFUSED(p.kind = 255; p.record_count = 6);
-    REFUSED(p.record_count = 4);
+    REFUSED(p.kind = 7; p.record_count = 7);
+    REFUSED(p.kind = 255; p.record_count = 7);
+    REFUSED(p.record_count = 5);
     REFUSED(p.extra = 1);
 }
 
@@ -319,6 +363,47 @@ static void sandboxes_are_valid(void **state)
     REFUSED(p.sandbox.replicas = with_zero);
 }
 
+/* That the sandbox begins anew with. */
+static struct parts restoring_parts(void)
+{
+    struct parts p = right_parts();
+
+    p.sandbox.is_restoring = true;
+    p.copy.restore_epoch = p.sandbox.epoch;
+    return p;
+}
+
+static void copies_are_valid(void **state)
+{
+    static const uint8_t big[REGISTRY_META_SIZE_MAX + 1];
+    struct parts right = restoring_parts();
+
+    (void)state;
+    assert_ok(restore_parts(&right));
+    REFUSED(p.copy.number = 4);
+    REFUSED(p.copy.epoch = 10);
+    REFUSED(p.copy.size = REGISTRY_COPY_SIZE_MAX + 1);
+    REFUSED(p.copy.how = (enum copy_restore)0);
+    REFUSED(p.copy.how = (enum copy_restore)3);
+    REFUSED(p.copy.id.size = 0);
+    REFUSED(p.copy.id = bytes_of(big, REGISTRY_ID_SIZE_MAX + 1));
+    REFUSED(p.copy.about = bytes_of(big, REGISTRY_COPY_ABOUT_SIZE_MAX + 1));
+    REFUSED(p.copy.outcome = bytes_of(big, REGISTRY_REASON_SIZE_MAX + 1));
+    REFUSED(p.copy.replica_count = 8);
+    REFUSED(p.copy.replicas[1] = 4);
+    REFUSED(p.kind = SNAPSHOT_COPY; p.record_count = 7; p.copy_total = 2);
+    /* Both say so, and of the same sandbox. */
+    REFUSED(p = restoring_parts(); p.sandbox.is_restoring = false);
+    REFUSED(p = restoring_parts(); p.copy.restore_epoch = 0);
+    REFUSED(p = restoring_parts(); p.copy.restore_epoch = 9);
+    REFUSED(p = restoring_parts(); p.copy.id = text("y"));
+    REFUSED(p = restoring_parts(); p.copy.number = 0; p.copy_total = 0;
+            p.record_count = 5);
+    REFUSED(p = restoring_parts(); p.sandbox.status = SANDBOX_FAILED;
+            p.sandbox_worker = 0; p.sandbox.pid.size = 0;
+            p.sandbox.ring_order = 0);
+}
+
 static void names_are_valid(void **state)
 {
     static const uint8_t big[REGISTRY_META_SIZE_MAX + 1];
@@ -345,6 +430,7 @@ static void sums_do_not_overflow(void **state)
     (void)state;
     buf_init(&out, BYTES_MAX);
     p.sandbox_total = 2;
+    p.copy_total = 0;
     p.record_count = 6;
     p.order_last = 3;
     p.sandbox.need.memory = UINT32_MAX;
@@ -376,6 +462,9 @@ static void given_bytes(struct fixture *f, struct buf *out)
     epoch = given_running(f, "z", "a@h", lease);
     assert_ok(apply(f, failed_of("z", epoch, "reason")));
     assert_ok(apply(f, register_of("n", "a@h", "pid")));
+    assert_ok(apply(f, keep_of("x", 1)));
+    assert_ok(apply(f, keep_of("y", 1)));
+    assert_ok(apply(f, restore_of("y", f->result.epoch)));
     assert_ok(apply(f, (struct command){.type = COMMAND_PUT_MEMBER,
                                         .member = 4,
                                         .node = text("m@h"),
@@ -462,6 +551,7 @@ int main(void)
         cmocka_unit_test(records_come_as_they_should),
         cmocka_unit_test(members_and_workers_are_valid),
         cmocka_unit_test(sandboxes_are_valid),
+        cmocka_unit_test(copies_are_valid),
         cmocka_unit_test(names_are_valid),
         cmocka_unit_test(sums_do_not_overflow),
         cmocka_unit_test_setup_teardown(every_cut_is_refused, set_up_machine,

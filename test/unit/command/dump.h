@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "command/command.h"
 #include "lib/test.h"
+#include "registry/copies.h"
 #include "registry/registry.h"
 
 #include <inttypes.h>
@@ -87,6 +88,22 @@ static inline void dump_sandbox(struct buf *out, const struct sandbox *sandbox)
     for (size_t i = 0; i < sandbox->replica_count; i++) {
         buf_printf(out, ",%" PRIu64, sandbox->replicas[i]);
     }
+    buf_printf(out, " restoring=%d\n", (int)sandbox->is_restoring);
+}
+
+static inline void dump_copy(struct buf *out, const struct copy *copy)
+{
+    dump_bytes(out, "copy", copy->id);
+    dump_bytes(out, "about", copy->about);
+    dump_bytes(out, "outcome", copy->outcome);
+    buf_printf(out,
+               " number=%" PRIu64 " epoch=%" PRIu64 " time=%" PRIu64
+               " size=%" PRIu64 " restore=%" PRIu64 " how=%d replicas=%u",
+               copy->number, copy->epoch, copy->time_s, copy->size,
+               copy->restore_epoch, (int)copy->how, copy->replica_count);
+    for (size_t i = 0; i < copy->replica_count; i++) {
+        buf_printf(out, ",%" PRIu64, copy->replicas[i]);
+    }
     buf_printf(out, "\n");
 }
 
@@ -123,7 +140,11 @@ static inline void dump_registry(struct buf *out,
         dump_bytes(out, "unplaced",
                    LIST_ENTRY(node, struct sandbox, worker_link)->id);
     }
-    buf_printf(out, " unplaced_count=%u\n", registry->unplaced_count);
+    buf_printf(out, " unplaced_count=%u copy_number=%" PRIu64 "\n",
+               registry->unplaced_count, registry->copy_number_last);
+    LIST_FOREACH (node, &registry->copies) {
+        dump_copy(out, LIST_ENTRY(node, struct copy, link));
+    }
     assert_int_equal(buf_error(out), 0);
 }
 

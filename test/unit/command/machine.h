@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "command/command.h"
 #include "lib/test.h"
+#include "registry/copies.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -36,6 +37,9 @@ static const char *const event_names[] = {
     [EVENT_NAME_REMOVED] = "name_removed",
     [EVENT_WORKER_REMOVED] = "worker_removed",
     [EVENT_MEMBERS_CHANGED] = "members_changed",
+    [EVENT_YIELDING] = "yielding",
+    [EVENT_COPY_KEPT] = "copy_kept",
+    [EVENT_COPY_DROPPED] = "copy_dropped",
 };
 
 /* "claimed s1 by a": the bytes that are named are read, so that a use after
@@ -50,6 +54,8 @@ static inline void trace_event(void *arg, const struct command_event *event)
         what = event->sandbox->id;
     } else if (event->name != NULL) {
         what = event->name->name;
+    } else if (event->copy != NULL) {
+        what = event->copy->id;
     }
     buf_printf(&f->trace, "%s", event_names[event->type]);
     if (what.size > 0) {
@@ -180,6 +186,41 @@ static inline struct command stopped_of(const char *id, uint64_t epoch,
                             .id = text(id),
                             .epoch = epoch,
                             .reason = reason};
+}
+
+static inline struct command keep_of(const char *id, uint64_t epoch)
+{
+    return (struct command){.type = COMMAND_KEEP,
+                            .id = text(id),
+                            .epoch = epoch,
+                            .clock = 1000,
+                            .about = text("about"),
+                            .size = 10,
+                            .replica_count = 2,
+                            .replicas = {7, 8}};
+}
+
+/* DISCARD, RESTORE. */
+static inline struct command copy_of(enum command_type type, const char *id,
+                                     uint64_t copy)
+{
+    return (struct command){
+        .type = type, .id = text(id), .copy = copy, .how = COPY_TAKE};
+}
+
+static inline struct command restore_of(const char *id, uint64_t copy)
+{
+    return copy_of(COMMAND_RESTORE, id, copy);
+}
+
+static inline struct command restored_of(const char *id, uint64_t epoch,
+                                         uint64_t copy)
+{
+    return (struct command){.type = COMMAND_RESTORED,
+                            .id = text(id),
+                            .epoch = epoch,
+                            .copy = copy,
+                            .reason = text("outcome")};
 }
 
 /* RENEW, EXPIRE, RELEASE. */

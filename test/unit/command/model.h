@@ -332,6 +332,10 @@ static inline int model_apply(struct model *m, uint64_t index,
     case COMMAND_OPEN_SESSION:
     case COMMAND_RECOVER:
     case COMMAND_RESUME:
+    case COMMAND_KEEP:
+    case COMMAND_DISCARD:
+    case COMMAND_RESTORE:
+    case COMMAND_RESTORED:
         break; /* not of its world */
     }
     return ERR_UNDEF;
