@@ -9,11 +9,23 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "etf/reader.h"
 
 #include <stdint.h>
 
 /* Appends the atom; ERR_BADARG. */
 int arguments_fail(struct buf *reason, const char *what) MUST_USE;
+
+/* {unknown_option, Key}, or the atom alone if the key is long; ERR_BADARG. */
+int arguments_fail_key(struct buf *reason, struct bytes key) MUST_USE;
+
+/* An integer from `min` to `max`; ERR_BADARG. Says nothing. */
+int arguments_number(struct bytes raw, uint64_t min, uint64_t max,
+                     uint64_t *ret_value) MUST_USE;
+
+/* The next pair of a map, which has been validated as a term. */
+int arguments_pair(struct etf_reader *reader, struct bytes *ret_key,
+                   struct bytes *ret_value) MUST_USE;
 
 /* A binary, string or atom of 1 to 255 bytes (characters of strings become
  * UTF-8, kept in `text`). `what` names it in the error. */
@@ -33,7 +45,7 @@ int arguments_node(struct bytes raw, struct api_request *request,
 int arguments_resources(struct bytes raw, struct resources *ret_resources,
                         struct buf *reason) MUST_USE;
 
-/* A map of those options that `request->function` takes. */
+/* options.c: a map of those options that `request->function` takes. */
 int arguments_options(struct bytes raw, struct api_request *request,
                       struct buf *reason) MUST_USE;
 
