@@ -294,11 +294,11 @@ start(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
     State#state{roster = quorate_roster:add(Id, Epoch, {Sandbox, Leader}, Roster)}.
 
 ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->
-    case quorate_roster:stop(Id, Epoch, Roster) of
+    case quorate_roster:stop(Id, Epoch, quorate_os:clock(), Roster) of
         nothing ->
             State;
-        {report, Report} ->
-            report(Report, State);
+        {report, Report, Roster1} ->
+            report(Report, State#state{roster = Roster1});
         {kill, Box} ->
             kill_box(Box, Reason, State);
         {stop, #{sandbox := Sandbox} = Box} ->

@@ -7,7 +7,7 @@
 %% longer than an order can be on its way.
 -module(quorate_roster).
 
--export([new/0, size/1, start/3, confirm/4, stop/3, add/4, started/3, stopping/2, ended/5, find/2,
+-export([new/0, size/1, start/3, confirm/4, stop/4, add/4, started/3, stopping/2, ended/5, find/2,
          take_all/1, running/1, forget/2]).
 
 -export_type([roster/0, box/0, report/0]).
@@ -74,10 +74,12 @@ confirm(Id, Epoch, Now, #roster{boxes = Boxes, ends = Ends} = Roster) ->
     end.
 
 %% @doc An order to stop what runs under this epoch or a lower one. What is
-%% still starting cannot be asked to stop: it is killed.
--spec stop(quorate:id(), quorate:epoch(), roster()) ->
-          {stop | kill, box()} | {report, report()} | nothing.
-stop(Id, Epoch, #roster{boxes = Boxes}) ->
+%% still starting cannot be asked to stop: it is killed. What is not there has
+%% ended: the start may be on its way from the member before, and come after the
+%% log has forgotten the sandbox.
+-spec stop(quorate:id(), quorate:epoch(), integer(), roster()) ->
+          {stop | kill, box()} | {report, report(), roster()} | nothing.
+stop(Id, Epoch, Now, #roster{boxes = Boxes, ends = Ends} = Roster) ->
     case Boxes of
         #{Id := #{epoch := Present, stopping := true}} when Present =< Epoch ->
             nothing;
@@ -86,7 +88,8 @@ stop(Id, Epoch, #roster{boxes = Boxes}) ->
         #{Id := #{epoch := Present} = Box} when Present =< Epoch ->
             {stop, Box};
         #{} ->
-            {report, {stopped, {Id, Epoch, not_running}}}
+            {report, {stopped, {Id, Epoch, not_running}},
+             Roster#roster{ends = last(Id, {Epoch, stopped, not_running, Now}, Ends)}}
     end.
 
 -spec add(quorate:id(), quorate:epoch(), {Sandbox :: pid(), Leader :: pid()}, roster()) -> roster().

@@ -11,7 +11,7 @@
          what_is_not_there_yet_does_not_replace_what_is/1, what_runs_is_confirmed/1,
          older_order_is_ignored/1, greater_epoch_replaces/1,
          stop_of_a_running_one_is_done_once/1, stop_of_a_starting_one_kills/1,
-         stop_of_nothing_is_answered/1, stop_of_an_older_epoch_spares_a_newer_one/1,
+         stop_of_nothing_is_answered/1, start_behind_its_stop_is_none/1, stop_of_an_older_epoch_spares_a_newer_one/1,
          running_lists_what_has_a_pid/1, ends_are_forgotten_after_a_while/1,
          specifications_are_taken_apart/1, wrong_specifications_are_refused/1,
          checkpoint_options_are_checked/1, restart_follows_the_type/1]).
@@ -82,18 +82,25 @@ greater_epoch_replaces(_) ->
 
 stop_of_a_running_one_is_done_once(_) ->
     Roster = running(5),
-    {stop, Box} = quorate_roster:stop(?ID, 5, Roster),
-    ?assertEqual(nothing, quorate_roster:stop(?ID, 5, quorate_roster:stopping(Box, Roster))).
+    {stop, Box} = quorate_roster:stop(?ID, 5, 0, Roster),
+    ?assertEqual(nothing, quorate_roster:stop(?ID, 5, 0, quorate_roster:stopping(Box, Roster))).
 
 stop_of_a_starting_one_kills(_) ->
-    ?assertMatch({kill, #{epoch := 5}}, quorate_roster:stop(?ID, 6, starting(5))).
+    ?assertMatch({kill, #{epoch := 5}}, quorate_roster:stop(?ID, 6, 0, starting(5))).
 
 stop_of_nothing_is_answered(_) ->
-    ?assertEqual({report, {stopped, {?ID, 5, not_running}}},
-                 quorate_roster:stop(?ID, 5, quorate_roster:new())).
+    ?assertMatch({report, {stopped, {?ID, 5, not_running}}, _},
+                 quorate_roster:stop(?ID, 5, 0, quorate_roster:new())).
+
+%% The start was sent by the member before, the stop by the one that is asked now.
+start_behind_its_stop_is_none(_) ->
+    {report, Report, Roster} = quorate_roster:stop(?ID, 5, 0, quorate_roster:new()),
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Roster)),
+    ?assertEqual(nothing, quorate_roster:start(?ID, 4, Roster)),
+    ?assertEqual(start, quorate_roster:start(?ID, 6, Roster)).
 
 stop_of_an_older_epoch_spares_a_newer_one(_) ->
-    ?assertMatch({report, {stopped, {?ID, 4, _}}}, quorate_roster:stop(?ID, 4, running(5))).
+    ?assertMatch({report, {stopped, {?ID, 4, _}}, _}, quorate_roster:stop(?ID, 4, 0, running(5))).
 
 running_lists_what_has_a_pid(_) ->
     ?assertEqual([], quorate_roster:running(starting(5))),
