@@ -239,6 +239,7 @@ effect({kill_all, Why}, #state{roster = Roster} = State) ->
 effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
     ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
     lists:foreach(fun(From) -> gen_server:reply(From, ok) end, Waiting),
+    ok = record_lease(Member, State#state.lease),
     logger:info("quorate: attached to ~ts", [Member]),
     State#state{waiting = []};
 effect({members, Member, Members}, State) ->
@@ -283,7 +284,11 @@ ordered_start(#{id := Id, epoch := Epoch} = Order, State) ->
         start -> start(Order, State)
     end.
 
-start(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
+start(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster, lease = Lease} = State) ->
+    ok = quorate_journal:record(starting, #{id => Id, epoch => Epoch,
+                                            run => quorate_lease:incarnation(Lease),
+                                            lease => quorate_lease:id(Lease),
+                                            until => quorate_lease:until(Lease)}),
     Leader = quorate_sandbox_io:start(),
     ok = quorate_fence:guard(State#state.fence, Leader, undefined),
     {ok, Sandbox} = quorate_sandbox_sup:start_sandbox(
@@ -335,7 +340,8 @@ tell_running(I, Id, #state{lease = Lease, roster = Roster} = State) ->
 
 started(Sandbox, Child, #state{roster = Roster} = State) ->
     case quorate_roster:started(Sandbox, Child, Roster) of
-        {Report, Roster1} ->
+        {{_, {Id, Epoch, _}} = Report, Roster1} ->
+            ok = quorate_journal:record(running, #{id => Id, epoch => Epoch}),
             {ok, #{leader := Leader}} = quorate_roster:find(Sandbox, Roster1),
             ok = quorate_fence:child(State#state.fence, Leader, Child),
             report(Report, State#state{roster = Roster1});
@@ -353,20 +359,33 @@ ended(Sandbox, Reason, #state{roster = Roster} = State) ->
 %% What is handed over is not reported: the detach speaks for all of it, and
 %% `stopped' would mean that it is not wanted any more.
 ended_box(Box, {shutdown, handed_over}, State) ->
+    ok = record_end(Box, handed_over, State),
     {_, State1} = remove(Box, stopped, handed_over, State),
     State1;
 ended_box(Box, {shutdown, {Kind, Reason}}, State) when Kind =:= failed; Kind =:= stopped ->
+    ok = record_end(Box, Kind, State),
     {Report, State1} = remove(Box, Kind, Reason, State),
     report(Report, State1);
 ended_box(Box, Crash, State) ->
-    ok = kill_boxes([Box]),
+    ok = kill_one(Box, failed, State),
     {Report, State1} = remove(Box, failed, Crash, State),
     report(Report, State1).
 
 kill_box(Box, Reason, State) ->
-    ok = kill_boxes([Box]),
+    ok = kill_one(Box, killed, State),
     {Report, State1} = remove(Box, stopped, Reason, State),
     report(Report, State1).
+
+record_lease(Member, Lease) ->
+    quorate_journal:record(lease, #{worker => atom_to_binary(Member),
+                                    run => quorate_lease:incarnation(Lease),
+                                    lease => quorate_lease:id(Lease),
+                                    worker_clock => quorate_os:clock(),
+                                    until => quorate_lease:until(Lease)}).
+
+record_end(#{id := Id, epoch := Epoch}, Why, #state{lease = Lease}) ->
+    quorate_journal:record(ended, #{id => Id, epoch => Epoch, code => Why,
+                                    until => quorate_lease:until(Lease)}).
 
 remove(#{id := Id, leader := Leader} = Box, Kind, Reason, #state{roster = Roster} = State) ->
     ok = quorate_local:delete(Id, Leader),
@@ -385,12 +404,15 @@ report({Kind, Body}, #state{lease = Lease} = State) ->
 
 %% Internals: killing
 
-%% One that hangs in native code is not waited for: the lease must be kept.
-kill_boxes(Boxes) ->
-    _ = quorate_reaper:reap([{[Pid || Pid <- [Sandbox, Child], is_pid(Pid)], Leader}
-                             || #{sandbox := Sandbox, child := Child, leader := Leader} <- Boxes],
-                            [], ?KILL_MS),
-    delete(Boxes).
+%% One that hangs in native code is not waited for: the lease must be kept. That
+%% it has ended is not known then, and not recorded.
+kill_one(#{sandbox := Sandbox, child := Child, leader := Leader} = Box, Why, State) ->
+    Pids = [Pid || Pid <- [Sandbox, Child], is_pid(Pid)],
+    ok = case quorate_reaper:reap([{Pids, Leader}], [], ?KILL_MS) of
+             ok -> record_end(Box, Why, State);
+             left -> ok
+         end,
+    delete([Box]).
 
 %% What the table still has when an agent begins.
 end_rest(Rows) ->

@@ -18,6 +18,8 @@
 %%   tls          #{cert_file, key_file, ca_file, verify_name} of the own member;
 %%                needed where this node speaks TLS
 %%   capacity     #{cpu, memory, sandboxes} of this node as a worker
+%%   ownership_journal  #{dir, size} of this node's ownership journal, or off;
+%%                16 MiB beside the own member, unless it says otherwise
 %% '''
 -module(quorate_config).
 
@@ -27,7 +29,10 @@
 
 -define(SETTINGS,
         [autostart, member, name, members, join, data_dir, listen, daemon_path, tls,
-         capacity]).
+         capacity, ownership_journal]).
+-define(JOURNAL_SETTINGS, [dir, size]).
+-define(JOURNAL_SIZE, 16 * 1024 * 1024).
+-define(JOURNAL_SIZE_MIN, 262144).
 -define(MEMBER_SETTINGS, [name, members, join, data_dir, listen, daemon_path, tls]).
 -define(TLS_SETTINGS, [cert_file, key_file, ca_file, verify_name]).
 
@@ -41,6 +46,7 @@
 -type tls() :: #{cert_file := file:filename_all(), key_file := file:filename_all(),
                  ca_file := file:filename_all(), verify_name => strict | off}.
 -type config() :: #{own := member() | none, others := [node()],
+                    journal := quorate_journal:config(),
                     capacity := #{cpu => non_neg_integer(),
                                   memory => non_neg_integer(),
                                   sandboxes => non_neg_integer()}}.
@@ -54,8 +60,9 @@
 read(Settings, Node, Defaults) ->
     try
         Known = known(Settings, ?SETTINGS),
-        {ok, maps:merge(#{capacity => capacity(maps:get(capacity, Known, #{}))},
-                        member(maps:get(member, Known, embedded), Known, Node, Defaults))}
+        Member = member(maps:get(member, Known, embedded), Known, Node, Defaults),
+        Journal = journal(maps:get(ownership_journal, Known, #{}), Member, Node, Defaults),
+        {ok, Member#{capacity => capacity(maps:get(capacity, Known, #{})), journal => Journal}}
     catch
         throw:{invalid, Text} -> {error, Text}
     end.
@@ -198,6 +205,22 @@ capacity(#{} = Capacity) ->
     end;
 capacity(Other) ->
     invalid("capacity is a map, not ~0tp", [Other]).
+
+journal(off, _, _, _) ->
+    off;
+journal(Given, Member, Node, #{data_dir := DataDir}) ->
+    Settings = known(Given, ?JOURNAL_SETTINGS),
+    Dir = case Member of
+              #{own := #{data_dir := Own}} -> fun() -> Own end;
+              #{} -> fun() -> DataDir(Node) end
+          end,
+    case maps:get(size, Settings, ?JOURNAL_SIZE) of
+        Size when is_integer(Size), Size >= ?JOURNAL_SIZE_MIN ->
+            #{dir => path(dir, Settings, Dir), size => Size};
+        Other ->
+            invalid("the size of ownership_journal is a number of bytes, at least ~b, not ~0tp",
+                    [?JOURNAL_SIZE_MIN, Other])
+    end.
 
 address_text({Host, Port}) ->
     host_text(Host) ++ ":" ++ integer_to_list(Port).

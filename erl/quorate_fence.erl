@@ -39,6 +39,7 @@
         {agent :: pid(),
          lease :: lease() | undefined,
          over :: quorate_lease:incarnation() | undefined, % that was ended
+         until = infinity :: integer() | infinity,  % on the clock of leases
          timer :: reference() | undefined,
          %% by group leader: the process of the sandbox, its child
          boxes = #{} :: #{pid() => {pid() | undefined, pid() | undefined}},
@@ -69,9 +70,9 @@ release(Fence, Pid) -> tell(Fence, {release, Pid}).
 %% @doc The lease and the member that granted it; for so many ms from now.
 -spec lease(pid(), lease(), non_neg_integer() | infinity) -> ok.
 lease(Fence, Lease, infinity) ->
-    tell(Fence, {lease, Lease, infinity});
+    tell(Fence, {lease, Lease, infinity, infinity});
 lease(Fence, Lease, Left) ->
-    tell(Fence, {lease, Lease,
+    tell(Fence, {lease, Lease, quorate_os:clock() + Left,
                  erlang:monotonic_time(millisecond) + max(0, Left - ?CLOCK_STEP_MS)}).
 
 %% @doc Ends all of it now, and returns when it has ended: how many there were.
@@ -103,7 +104,7 @@ loop(#state{timer = Timer, agent = Agent} = State) ->
     receive
         {timeout, Timer, over} -> loop(over(State#state{timer = undefined}));
         {?MODULE, Message} -> loop(on(Message, State));
-        {'EXIT', Agent, _} -> _ = finish(State), exit(normal);
+        {'EXIT', Agent, _} -> _ = finish(killed, State), exit(normal);
         _ -> loop(State)
     end.
 
@@ -118,12 +119,12 @@ on({name, Pid}, #state{names = Names} = State) ->
     late(State#state{names = Names#{Pid => true}});
 on({release, Pid}, #state{boxes = Boxes, names = Names} = State) ->
     State#state{boxes = maps:remove(Pid, Boxes), names = maps:remove(Pid, Names)};
-on({lease, {Over, _}, _}, #state{over = Over} = State) ->
+on({lease, {Over, _}, _, _}, #state{over = Over} = State) ->
     State;
-on({lease, Lease, Until}, State) ->
-    arm(Until, State#state{lease = Lease, over = undefined});
+on({lease, Lease, Clock, Until}, State) ->
+    arm(Until, State#state{lease = Lease, over = undefined, until = Clock});
 on({end_all, From, Ref}, State) ->
-    {Count, State1} = finish(State),
+    {Count, State1} = finish(stopped, State),
     From ! {Ref, Count},
     State1;
 on(_, State) ->
@@ -133,7 +134,7 @@ on(_, State) ->
 late(#state{over = undefined} = State) ->
     State;
 late(State) ->
-    {_, State1} = finish(State),
+    {_, State1} = finish(expired, State),
     State1.
 
 arm(Until, #state{timer = Timer} = State) ->
@@ -145,12 +146,12 @@ arm(Until, #state{timer = Timer} = State) ->
 
 %% The end of the lease has come, and the agent has not seen to it yet.
 over(#state{lease = {Incarnation, Home}, agent = Agent} = State) ->
-    {_, State1} = finish(State#state{over = Incarnation}),
+    {_, State1} = finish(expired, State#state{over = Incarnation}),
     _ = Home =:= undefined orelse detach(Home, Incarnation, ?SAY_TRIES),
     Agent ! {fenced, Incarnation},
     State1.
 
-finish(#state{boxes = Boxes, names = Names} = State) ->
+finish(Why, #state{boxes = Boxes, names = Names} = State) ->
     Refs = [{Pid, erlang:monitor(process, Pid)} || Pid <- maps:keys(Names)],
     lists:foreach(fun({Pid, _}) -> true = exit(Pid, kill) end, Refs),
     ok = quorate_reaper:reap([{[Pid || Pid <- [Sandbox, Child], is_pid(Pid)], Leader}
@@ -159,7 +160,18 @@ finish(#state{boxes = Boxes, names = Names} = State) ->
                           receive {'DOWN', Ref, process, Pid, _} -> ok end
                   end, Refs),
     lists:foreach(fun(Leader) -> true = exit(Leader, kill) end, maps:keys(Boxes)),
+    ok = record(Why, State),
     {map_size(Boxes), State#state{boxes = #{}, names = #{}}}.
+
+record(_, #state{boxes = Boxes}) when map_size(Boxes) =:= 0 ->
+    ok;
+record(Why, #state{lease = Lease, until = Until, boxes = Boxes}) ->
+    Run = case Lease of
+              {Incarnation, _} -> Incarnation;
+              undefined -> undefined
+          end,
+    quorate_journal:record(fenced, #{code => Why, run => Run, until => Until,
+                                     count => map_size(Boxes)}).
 
 %% The connection may be busy; this process must not wait for it.
 detach(_, _, 0) ->

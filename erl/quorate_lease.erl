@@ -21,7 +21,7 @@
 %% (`probe'), it is told again.
 -module(quorate_lease).
 
--export([new/3, step/3, deadline/1, until/1, may_act/3, member/1, home/1,
+-export([new/3, step/3, deadline/1, until/1, id/1, may_act/3, member/1, home/1,
          members/1, incarnation/1]).
 
 -export_type([lease/0, event/0, effect/0, clock/0, incarnation/0]).
@@ -103,6 +103,10 @@ deadline(#lease{until = Until, next = Next}) ->
 %% @doc The end of the lease; infinity if there is none.
 -spec until(lease()) -> clock() | infinity.
 until(#lease{until = Until}) -> Until.
+
+%% @doc The number of the lease that is held, or undefined.
+-spec id(lease()) -> non_neg_integer() | undefined.
+id(#lease{id = Id}) -> Id.
 
 %% @doc Whether something with this epoch may be started now.
 -spec may_act(non_neg_integer(), clock(), lease()) -> boolean().

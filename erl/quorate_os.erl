@@ -10,7 +10,7 @@
 -module(quorate_os).
 
 -export([clock/0, identity/0, capacity/0, cpu_sample/0, cpu_percent/2,
-         memory_percent/0, is_alive/1]).
+         memory_percent/0, is_alive/1, is_process/2]).
 
 -export_type([identity/0, cpu_sample/0]).
 
@@ -91,6 +91,11 @@ memory_percent() ->
 is_alive(OsPid) ->
     filelib:is_dir("/proc/" ++ integer_to_list(OsPid)).
 
+%% @doc Whether it is that very process: another one may have got its number.
+-spec is_process(non_neg_integer(), non_neg_integer()) -> boolean().
+is_process(OsPid, StartTime) ->
+    start_time("/proc/" ++ integer_to_list(OsPid) ++ "/stat") =:= {ok, StartTime}.
+
 %% Internals
 
 percent(_, 0) -> 0;
@@ -124,7 +129,10 @@ link_target(Path) ->
 
 %% Field 22; the name in field 2 may hold spaces and parentheses.
 start_time() ->
-    case read("/proc/self/stat") of
+    start_time("/proc/self/stat").
+
+start_time(Path) ->
+    case read(Path) of
         {ok, Text} ->
             AfterName = lists:last(binary:split(Text, <<")">>, [global])),
             Fields = binary:split(AfterName, <<" ">>, [global, trim_all]),

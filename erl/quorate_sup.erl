@@ -32,14 +32,15 @@ start_empty() ->
           {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init(empty) ->
     {ok, {#{}, []}};
-init(#{own := Own, others := Others, capacity := Capacity}) ->
+init(#{own := Own, others := Others, capacity := Capacity, journal := Journal}) ->
     ok = quorate_local:new(),
     Agent = #{own => own_name(Own), others => Others,
               capacity => maps:merge(quorate_os:capacity(), Capacity)},
     {ok, {#{strategy => one_for_one, intensity => 5, period => 10},
           [#{id => quorate_member, start => {quorate_member, start_link, [Own]}, shutdown => 10000}
            || Own =/= none]
-          ++ [#{id => quorate_sandbox_sup, type => supervisor, shutdown => infinity,
+          ++ [#{id => quorate_journal, start => {quorate_journal, start_link, [Journal]}},
+              #{id => quorate_sandbox_sup, type => supervisor, shutdown => infinity,
                 start => {quorate_sandbox_sup, start_link, []}},
               #{id => quorate_agent, start => {quorate_agent, start_link, [Agent]},
                 shutdown => ?HANDOVER_MS}]}}.

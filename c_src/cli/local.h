@@ -22,6 +22,9 @@ int log_run(const struct options *options);
 /* Runs `recover plan` or `recover apply`. */
 int recover_run(const struct options *options);
 
+/* Runs `verify`. */
+int verify_run(const struct options *options);
+
 /* The exit code for an error of the services that these commands call. */
 int local_exit_code(int err);
 

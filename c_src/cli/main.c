@@ -55,6 +55,8 @@ static int run(const struct options *options)
     case OPTIONS_RECOVER_PLAN:
     case OPTIONS_RECOVER_APPLY:
         return recover_run(options);
+    case OPTIONS_VERIFY:
+        return verify_run(options);
     case OPTIONS_STATUS:
     case OPTIONS_MEMBERS:
     case OPTIONS_WORKERS:

@@ -18,6 +18,9 @@
 /* Exit codes: those of sysexits.h that we use. */
 enum cli_exit {
     CLI_EXIT_OK = 0,
+    CLI_EXIT_VIOLATION = 1,    /* verify: a rule was broken */
+    CLI_EXIT_UNDECIDED = 2,    /* verify: the journals do not tell all */
+    CLI_EXIT_LATE = 3,         /* verify: an end came after its lease's */
     CLI_EXIT_USAGE = 64,       /* the command line is wrong */
     CLI_EXIT_DATAERR = 65,     /* what a file holds is damaged or foreign */
     CLI_EXIT_UNAVAILABLE = 69, /* no member answers */
@@ -45,6 +48,7 @@ enum options_command {
     OPTIONS_LOG_VERIFY,
     OPTIONS_RECOVER_PLAN,
     OPTIONS_RECOVER_APPLY,
+    OPTIONS_VERIFY,
     OPTIONS_VERSION,
     OPTIONS_HELP
 };
@@ -59,8 +63,8 @@ struct options_target {
 };
 
 enum {
-    OPTIONS_WORDS_MAX = 64, /* names or paths behind a command */
-    OPTIONS_SANS_MAX = 32,  /* --san */
+    OPTIONS_WORDS_MAX = 1024, /* names or paths behind a command */
+    OPTIONS_SANS_MAX = 32,    /* --san */
     OPTIONS_LIMIT_MAX = 100000,
 };
 

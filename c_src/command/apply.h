@@ -95,6 +95,8 @@ int apply_resume(struct apply *apply) MUST_USE;
 /* command_apply.c: tells the shell. */
 void apply_emit_worker(struct apply *apply, enum command_event_type type,
                        struct worker *worker);
+void apply_emit_lease_ended(struct apply *apply, struct worker *worker,
+                            uint64_t lease);
 void apply_emit_sandbox(struct apply *apply, enum command_event_type type,
                         struct sandbox *sandbox, struct worker *worker);
 void apply_emit_name(struct apply *apply, enum command_event_type type,

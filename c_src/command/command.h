@@ -142,6 +142,7 @@ struct command_event {
     struct sandbox *sandbox;      /* NULL if none */
     struct registered_name *name; /* NULL if none */
     struct copy *copy;            /* NULL if none */
+    uint64_t lease;               /* LEASE_ENDED: which one */
 };
 
 typedef void command_event_cb(void *arg, const struct command_event *event);

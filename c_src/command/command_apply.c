@@ -53,6 +53,14 @@ void apply_emit_worker(struct apply *apply, enum command_event_type type,
     emit(apply, &(struct command_event){.type = type, .worker = worker});
 }
 
+void apply_emit_lease_ended(struct apply *apply, struct worker *worker,
+                            uint64_t lease)
+{
+    emit(apply, &(struct command_event){.type = EVENT_LEASE_ENDED,
+                                        .worker = worker,
+                                        .lease = lease});
+}
+
 void apply_emit_sandbox(struct apply *apply, enum command_event_type type,
                         struct sandbox *sandbox, struct worker *worker)
 {

@@ -35,9 +35,11 @@ struct worker *apply_leased_worker(struct apply *apply)
 /* The shell hears of the worker first, then of all that it owned. */
 void apply_end_lease(struct apply *apply, struct worker *worker)
 {
-    apply_end_grant(apply, worker->lease);
+    uint64_t lease = worker->lease;
+
+    apply_end_grant(apply, lease);
     worker->lease = 0;
-    apply_emit_worker(apply, EVENT_LEASE_ENDED, worker);
+    apply_emit_lease_ended(apply, worker, lease);
     while (!list_is_empty(&worker->sandboxes)) {
         apply_lose_owner(apply, LIST_ENTRY(worker->sandboxes.next,
                                            struct sandbox, worker_link));

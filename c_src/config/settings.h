@@ -111,6 +111,7 @@ struct settings {
     bool kills_hung_worker;     /* one of this host that does not report */
     uint64_t state_map_size;    /* bytes; a multiple of 4096 */
     uint64_t snapshot_log_size; /* bytes between two snapshots, at least */
+    uint64_t ownership_journal_size; /* of all its files; 0: none is kept */
     uint32_t requests_max;      /* in flight, then ERR_BUSY */
     uint8_t origins[SETTINGS_COUNT_MAX]; /* enum settings_origin, by setting */
 };

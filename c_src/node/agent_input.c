@@ -30,6 +30,7 @@ static struct agent *agent_new(struct node *node, struct bytes worker)
         return NULL;
     }
     memcpy(agent + 1, worker.data, worker.size);
+    agent->node = node;
     agent->worker = bytes_of(agent + 1, worker.size);
     if (map_put(&node->agents, agent->worker, agent) != 0) {
         mem_free(agent);
@@ -42,6 +43,7 @@ static void process_exited(void *arg)
 {
     struct agent *agent = (struct agent *)arg;
 
+    recorder_death(agent->node, agent, JOURNAL_CAUSE_EXITED);
     /* The release is submitted by the next tick, and again until applied. */
     agent->is_proven_dead = true;
     process_watch_free(agent->watch);
@@ -217,6 +219,7 @@ static void receive_attach(struct node *node, struct link *link,
         return;
     }
     if (agent != NULL && !agent_is_incarnation(agent, attach.incarnation)) {
+        recorder_death(node, agent, JOURNAL_CAUSE_REPLACED);
         agent->is_proven_dead = true; /* a new one ends all of the one before */
     }
     if (!raft_has_quorum(node->raft, node->now_ms)) {
@@ -417,6 +420,7 @@ static void receive_detach(struct node *node, const struct link *link,
     struct agent *agent = read_incarnation(node, link, body);
 
     if (agent != NULL) {
+        recorder_death(node, agent, JOURNAL_CAUSE_DETACHED);
         agent->is_proven_dead = true;
     }
 }

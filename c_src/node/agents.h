@@ -9,6 +9,7 @@
 enum { AGENT_RUNNING_MAX = 1000000 }; /* sandboxes in one attach message */
 
 struct agent {
+    struct node *node;
     struct bytes worker; /* node name; owned, the map's key */
     uint8_t incarnation[REGISTRY_INCARNATION_SIZE];
     struct bytes pid;        /* raw term; owned */

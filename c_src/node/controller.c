@@ -209,7 +209,9 @@ static int propose_place(struct node *node, struct sandbox *sandbox,
     controller_reserve(node, worker, sandbox->need);
     node->places_in_flight++;
     rv = node_log_propose(node, &command, placed, place);
-    if (rv != 0) {
+    if (rv == 0) {
+        recorder_placed(node, sandbox->id, sandbox->epoch, worker);
+    } else {
         node->places_in_flight--;
         controller_unreserve(node, place->worker, place->need);
         mem_free(place);

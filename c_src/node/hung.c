@@ -68,6 +68,7 @@ static void end_process(struct node *node, const struct agent *agent)
         action = "kill";
         rv = process_watch_kill(agent->watch);
         node->counters.workers_killed += rv == 0;
+        recorder_killed(node, agent, rv);
     }
     log_line(LOG_WARN, "worker_hung",
              "worker=%.*s lease=%llu action=%s local=%s status=\"%s\"",

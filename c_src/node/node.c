@@ -40,6 +40,7 @@ static void command_event(void *arg, const struct command_event *event)
     struct node *node = (struct node *)arg;
 
     node->has_new_members |= event->type == EVENT_MEMBERS_CHANGED;
+    recorder_event(node, event);
     controller_event(node, event);
     agents_event(node, event);
     orders_event(node, event);
@@ -93,6 +94,7 @@ static void housekeeping(struct node *node)
     agents_tick(node);
     orders_tick(node);
     requests_tick(node);
+    recorder_tick(node);
 }
 
 /* Once per turn of the loop, after its input: everything that the input made
@@ -192,6 +194,7 @@ static int open_stores(struct node *node, struct buf *error)
 
     if (rv == 0) {
         node->is_locked = true;
+        recorder_open(node);
         rv = identity_open(node, error);
     }
     if (rv == 0) {
@@ -314,6 +317,7 @@ static void close_node(struct node *node)
     mem_free(node->view.candidates);
     mem_free(node->view.names);
     mem_free(node->view.workers);
+    recorder_close(node);
     if (node->is_locked) {
         sys_unlock_dir(&node->lock);
     }

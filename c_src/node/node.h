@@ -14,7 +14,7 @@
  * (attached workers), hung.c (those that hang), orders.c (starts and stops),
  * controller.c (the leader's work), partitions.h (who reaches whom), requests.c
  * (calls under way), retries.c (those that are asked again), access.c (what a
- * peer may), secrets.c
+ * peer may), recorder.h (the ownership journal), secrets.c
  * (cookies), and one file per family of calls. This header is private to the
  * folder. */
 #ifndef QUORATE_NODE_NODE_H
@@ -36,6 +36,7 @@
 #include "node/growing.h"
 #include "node/node_snapshot.h"
 #include "node/partitions.h"
+#include "node/recorder.h"
 #include "placement/placement.h"
 #include "raft/raft.h"
 #include "security/cookies.h"
@@ -180,6 +181,7 @@ struct node {
 
     struct command_machine machine;
     struct node_snapshot snapshot;
+    struct recorder recorder;
 
     /* controller.c */
     struct placement_view view; /* of the last selection */

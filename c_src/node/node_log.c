@@ -437,6 +437,7 @@ static int apply_entry(struct node *node, const struct raft_entry *entry)
     int rv;
 
     while ((rv = command_decode(&batch, &command)) == 0) {
+        node->recorder.command = &command;
         rv = command_apply(&node->machine, entry->index, &command, &result);
         if (rv != 0) {
             return rv;

@@ -132,6 +132,7 @@ static int restore_one(struct node *node, int dir_fd, uint64_t index,
 
         command_machine_close(&node->machine);
         command_machine_move(&node->machine, &machine, event_cb, node);
+        recorder_restored(node, reader.meta.index);
         node->snapshot.last_index = reader.meta.index;
         node->snapshot.last_size = reader.meta.size;
         node->snapshot.last_time_s = reader.written_s;
@@ -338,6 +339,7 @@ void node_snapshot_install(struct node *node)
              (unsigned long long)snapshot->coming.index,
              (unsigned long long)snapshot->coming.size);
     node->has_new_members = true;
+    recorder_restored(node, snapshot->coming.index);
     controller_restored(node);
     agents_restored(node);
     settle_proposals(node);

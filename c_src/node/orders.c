@@ -110,6 +110,8 @@ static void send_start(struct node *node, const struct agent *agent,
     } else {
         etf_put_atom(body, "none");
     }
+    recorder_ordered(node, JOURNAL_ORDERED_START, agent, sandbox->id,
+                     sandbox->epoch);
     agent_send(node, agent, "start");
     node_result_done(node);
 }
@@ -126,6 +128,7 @@ static void send_stop(struct node *node, const struct agent *agent,
     etf_put_u64(body, epoch);
     put_key(body, "reason");
     etf_put_atom(body, reason);
+    recorder_ordered(node, JOURNAL_ORDERED_STOP, agent, id, epoch);
     agent_send(node, agent, "stop");
 }
 

@@ -151,7 +151,9 @@ static int propose_claim(struct node *node, struct request *request,
         (uint8_t)sandboxes_choose_replicas(node, api, command.replicas);
     controller_reserve(node, worker, api->resources);
     rv = node_log_propose(node, &command, claim_applied, claim);
-    if (rv != 0) {
+    if (rv == 0) {
+        recorder_placed(node, api->id, 0, worker);
+    } else {
         controller_unreserve(node, claim->worker, claim->need);
         mem_free(claim);
     }

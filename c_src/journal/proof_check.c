@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The rules, sandbox by sandbox. */
+#include "base/ensure.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "journal/proof_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What a sandbox has, sorted. */
+struct sorted {
+    const struct proof_span **spans;
+    size_t span_count;
+    const struct proof_claim **claims; /* that were granted in what was read */
+    size_t claim_count;
+};
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int compare_spans(const void *a, const void *b)
+{
+    const struct proof_span *x = *(const struct proof_span *const *)a;
+    const struct proof_span *y = *(const struct proof_span *const *)b;
+    int result = compare_numbers(x->epoch, y->epoch);
+
+    if (result == 0) {
+        result = x->run == y->run
+                     ? compare_numbers(x->begin_number, y->begin_number)
+                     : compare_numbers(x->begin, y->begin);
+    }
+    return result;
+}
+
+static int compare_claims(const void *a, const void *b)
+{
+    const struct proof_claim *x = *(const struct proof_claim *const *)a;
+    const struct proof_claim *y = *(const struct proof_claim *const *)b;
+
+    return compare_numbers(x->index, y->index);
+}
+
+static void close_sorted(struct sorted *sorted)
+{
+    mem_free(sorted->spans);
+    mem_free(sorted->claims);
+}
+
+static int sort(const struct proof_subject *subject, struct sorted *sorted)
+{
+    size_t spans = 0;
+    size_t claims = 0;
+
+    LIST_FOREACH (item, &subject->spans) {
+        spans++;
+    }
+    LIST_FOREACH (item, &subject->claims) {
+        claims++;
+    }
+    *sorted = (struct sorted){
+        .spans = mem_alloc_array(spans, sizeof(struct proof_span *)),
+        .claims = mem_alloc_array(claims, sizeof(struct proof_claim *))};
+    if (sorted->spans == NULL || sorted->claims == NULL) {
+        close_sorted(sorted);
+        return ERR_NOMEM;
+    }
+    LIST_FOREACH (item, &subject->spans) {
+        sorted->spans[sorted->span_count++] =
+            LIST_ENTRY(item, struct proof_span, link);
+    }
+    LIST_FOREACH (item, &subject->claims) {
+        const struct proof_claim *claim =
+            LIST_ENTRY(item, struct proof_claim, link);
+
+        if (claim->place.offset != 0) {
+            sorted->claims[sorted->claim_count++] = claim;
+        }
+    }
+    qsort(sorted->spans, sorted->span_count, sizeof(sorted->spans[0]),
+          compare_spans);
+    qsort(sorted->claims, sorted->claim_count, sizeof(sorted->claims[0]),
+          compare_claims);
+    return 0;
+}
+
+/* --- Epochs --------------------------------------------------------------- */
+
+static void violate(struct proof *proof, const struct proof_subject *subject,
+                    const char *rule, const char *reason,
+                    const struct proof_place places[2])
+{
+    proof_find(proof, &(struct proof_finding){.kind = PROOF_VIOLATION,
+                                              .rule = rule,
+                                              .sandbox = subject->id,
+                                              .reason = reason,
+                                              .first = places[0],
+                                              .second = places[1]});
+}
+
+static void check_claims(struct proof *proof,
+                         const struct proof_subject *subject,
+                         const struct sorted *sorted)
+{
+    const struct proof_claim *last = NULL;
+
+    for (size_t i = 0; i < sorted->claim_count; i++) {
+        const struct proof_claim *claim = sorted->claims[i];
+        const struct proof_place places[2] = {
+            last == NULL ? claim->place : last->place, claim->place};
+
+        if (claim->prior != 0 && claim->prior >= claim->epoch) {
+            violate(proof, subject, "epoch",
+                    "it follows an epoch that is not below it", places);
+        } else if (last != NULL && claim->epoch <= last->epoch) {
+            violate(proof, subject, "epoch",
+                    "a later entry granted an epoch that is not greater",
+                    places);
+        } else if (last != NULL && claim->prior != 0 &&
+                   claim->prior < last->epoch) {
+            violate(proof, subject, "epoch",
+                    "it follows an epoch that another one had followed",
+                    places);
+        } else if (claim->index != claim->epoch) {
+            violate(proof, subject, "epoch",
+                    "an epoch is not the index of its entry", places);
+        }
+        last = claim;
+    }
+}
+
+/* Whether an owner was granted what it had. */
+static void check_grant(struct proof *proof,
+                        const struct proof_subject *subject,
+                        const struct proof_span *span)
+{
+    const struct proof_claim *claim =
+        proof_find_claim(proof, subject, span->epoch);
+    const struct proof_place places[2] = {
+        claim == NULL || claim->place.offset == 0 ? span->begin_place
+                                                  : claim->place,
+        span->begin_place};
+
+    if (claim != NULL && claim->place.offset != 0) {
+        if (claim->worker != span->run->name) {
+            violate(proof, subject, "grant",
+                    "it was started by another worker than the log says",
+                    places);
+        } else if (memcmp(claim->life, span->life, sizeof(span->life)) != 0) {
+            violate(proof, subject, "grant",
+                    "it was started by another run than the log says", places);
+        }
+    } else if (proof_is_covered(proof, span->epoch)) {
+        violate(proof, subject, "grant",
+                "it was started under an epoch that was not granted", places);
+    }
+}
+
+/* --- Owners --------------------------------------------------------------- */
+
+static void check_pair(struct proof *proof, const struct proof_subject *subject,
+                       const struct proof_span *before,
+                       const struct proof_span *after)
+{
+    struct proof_judgement judgement;
+    struct proof_finding finding = {.rule = "overlap", .sandbox = subject->id};
+
+    proof_judge(proof, before, after, &judgement);
+    finding.reason = judgement.reason;
+    finding.first = judgement.place;
+    finding.second = after->begin_place;
+    switch (judgement.verdict) {
+    case PROOF_ORDERED:
+        proof->counts.bases[judgement.basis]++;
+        return;
+    case PROOF_UNORDERED:
+        finding.kind = PROOF_VIOLATION;
+        break;
+    case PROOF_OVERDUE:
+        finding.kind = PROOF_LATE;
+        break;
+    case PROOF_UNKNOWN:
+        finding.kind = PROOF_UNDECIDED;
+        break;
+    }
+    proof_find(proof, &finding);
+}
+
+int proof_check_subjects(struct proof *proof)
+{
+    struct proof_subject *subject;
+    size_t at = 0;
+
+    while ((subject = map_next(&proof->subjects, &at)) != NULL) {
+        struct sorted sorted;
+        int rv = sort(subject, &sorted);
+
+        if (rv != 0) {
+            return rv;
+        }
+        check_claims(proof, subject, &sorted);
+        for (size_t i = 0; i < sorted.span_count; i++) {
+            check_grant(proof, subject, sorted.spans[i]);
+            if (i > 0) {
+                check_pair(proof, subject, sorted.spans[i - 1],
+                           sorted.spans[i]);
+            }
+        }
+        close_sorted(&sorted);
+    }
+    return 0;
+}
