@@ -332,9 +332,11 @@ static int run(const struct options *options, struct verify *verify,
     if (rv != 0) {
         return rv;
     }
-    if (verify->count > 0) {
-        qsort(verify->files, verify->count, sizeof(*verify->files), compare);
+    if (verify->count == 0) {
+        buf_printf(verify->error, "there is no record in what was given");
+        return ERR_NOT_FOUND;
     }
+    qsort(verify->files, verify->count, sizeof(*verify->files), compare);
     sys_random(&seed, sizeof(seed));
     rv = proof_new(seed, &proof);
     if (rv != 0) {

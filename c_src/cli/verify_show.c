@@ -179,9 +179,12 @@ void verify_show_finding(void *arg, const struct proof_finding *finding)
         put_plain(text, finding->sandbox);
         buf_printf(text, ": %s\n", finding->reason);
     }
-    put_record(show, text, finding->first);
-    if (!is_one) {
-        buf_printf(text, "%s", is_json ? "," : "");
+    if (finding->first.offset != 0) {
+        put_record(show, text, finding->first);
+    }
+    if (finding->second.offset != 0 && !is_one) {
+        buf_printf(text, "%s",
+                   is_json && finding->first.offset != 0 ? "," : "");
         put_record(show, text, finding->second);
     }
     buf_printf(text, "%s", is_json ? "]}" : "");
@@ -220,9 +223,11 @@ static void put_json(const struct verify_show *show,
         "{\"schema\":\"quorate.verify/1\",\"verdict\":\"%s\","
         "\"records\":%" PRIu64 ",\"runs\":%" PRIu64 ",\"unclosed\":%" PRIu64
         ",\"sandboxes\":%" PRIu64 ",\"claims\":%" PRIu64
-        ",\"intervals\":%" PRIu64 ",\"writes\":%" PRIu64 ",\"proven\":{",
+        ",\"intervals\":%" PRIu64 ",\"writes\":%" PRIu64 ",\"unseen\":%" PRIu64
+        ",\"unread\":%" PRIu64 ",\"proven\":{",
         verify_verdict(counts), counts->records, counts->runs, counts->unclosed,
-        counts->sandboxes, counts->claims, counts->intervals, counts->writes);
+        counts->sandboxes, counts->claims, counts->intervals, counts->writes,
+        counts->unseen, counts->unread);
     for (int i = 0; i < PROOF_BASES; i++) {
         buf_printf(text, "%s\"%s\":%" PRIu64, i > 0 ? "," : "",
                    proof_basis_name((enum proof_basis)i), counts->bases[i]);
@@ -278,6 +283,13 @@ static void put_people(const struct verify_show *show,
                    counts->bases[i], proof_basis_name((enum proof_basis)i));
     }
     buf_put_u8(text, '\n');
+    if (counts->unseen + counts->unread > 0) {
+        buf_printf(text,
+                   "not looked at: %" PRIu64 " ownerships from before the "
+                   "journals of their workers, %" PRIu64
+                   " grants from before those of members\n",
+                   counts->unseen, counts->unread);
+    }
     buf_put_bytes(text, buf_bytes(&show->findings));
     for (int i = 0; i < PROOF_KINDS; i++) {
         if (counts->findings[i] > show->shown[i]) {

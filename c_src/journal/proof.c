@@ -55,6 +55,7 @@ int proof_new(uint64_t seed, struct proof **ret_proof)
     map_init(&proof->claims, SIZE_MAX / sizeof(struct map_slot), seed + 3);
     map_init(&proof->leases, SIZE_MAX / sizeof(struct map_slot), seed + 4);
     map_init(&proof->lives, SIZE_MAX / sizeof(struct map_slot), seed + 5);
+    map_init(&proof->floors, SIZE_MAX / sizeof(struct map_slot), seed + 6);
     list_init(&proof->runs);
     list_init(&proof->notes);
     *ret_proof = proof;
@@ -112,6 +113,10 @@ void proof_free(struct proof *proof)
     for (at = 0; (value = map_next(&proof->names, &at)) != NULL;) {
         mem_free(value);
     }
+    for (at = 0; (value = map_next(&proof->floors, &at)) != NULL;) {
+        mem_free(value);
+    }
+    map_close(&proof->floors);
     free_ring(&proof->notes);
     map_close(&proof->subjects);
     map_close(&proof->claims);
@@ -157,6 +162,7 @@ static int miss(struct proof *proof, const char *reason,
     struct proof_run *run = proof->run;
 
     run->from = UINT64_MAX; /* until the next entry is read */
+    run->gaps++;
     return proof_note(proof, &(struct proof_finding){.kind = PROOF_INCOMPLETE,
                                                      .rule = "gap",
                                                      .reason = reason,
@@ -175,6 +181,7 @@ static int begin_run(struct proof *proof, struct proof_run *run,
         return ERR_NOMEM;
     }
     run->role = (enum journal_role)open->code;
+    run->name->is_worker |= run->role == JOURNAL_WORKER;
     run->resolution = open->resolution;
     run->next = open->first;
     /* The first record of all is there, and so is the first entry. */
@@ -246,6 +253,14 @@ static struct proof_span *find_span(const struct proof *proof,
     return NULL;
 }
 
+/* What is of a time before its first records is not missing there. */
+static void know_from(const struct proof_run *run, uint64_t index)
+{
+    if (index != 0 && index < run->name->index_from) {
+        run->name->index_from = index;
+    }
+}
+
 static int begin_span(struct proof *proof, const struct journal_record *record,
                       struct proof_place place)
 {
@@ -273,6 +288,10 @@ static int begin_span(struct proof *proof, const struct journal_record *record,
         .begin_number = proof->run->number,
         .begin_place = place};
     memcpy(span->life, record->run.data, sizeof(span->life));
+    if (record->type == JOURNAL_STARTING) {
+        know_from(proof->run, record->epoch);
+        know_from(proof->run, record->lease);
+    }
     list_append(&subject->spans, &span->link);
     list_append(&proof->run->open, &span->open_link);
     proof->counts.intervals++;
@@ -331,6 +350,7 @@ static int add_worker(struct proof *proof, const struct journal_record *record,
         return 0;
     case JOURNAL_LEASE:
         run->lease = run->lease == 0 ? record->lease : run->lease;
+        know_from(run, record->lease);
         return 0;
     case JOURNAL_RUNNING:
         return 0;
@@ -402,6 +422,8 @@ bool proof_is_covered(const struct proof *proof, uint64_t index)
 
 int proof_check(struct proof *proof, proof_finding_cb *cb, void *arg)
 {
+    bool has_member = false;
+
     proof->cb = cb;
     proof->cb_arg = arg;
     proof->counts.sandboxes = proof->subjects.count;
@@ -409,6 +431,13 @@ int proof_check(struct proof *proof, proof_finding_cb *cb, void *arg)
         const struct proof_run *run = LIST_ENTRY(item, struct proof_run, link);
 
         proof->counts.unclosed += run->role != 0 && !run->is_closing;
+        has_member |= run->role == JOURNAL_MEMBER;
+    }
+    if (!has_member) {
+        proof_find(proof, &(struct proof_finding){
+                              .kind = PROOF_INCOMPLETE,
+                              .rule = "member",
+                              .reason = "no member's journal was given"});
     }
     LIST_FOREACH (item, &proof->notes) {
         proof_find(proof, &LIST_ENTRY(item, struct proof_note, link)->finding);

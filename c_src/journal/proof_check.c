@@ -12,7 +12,7 @@
 struct sorted {
     const struct proof_span **spans;
     size_t span_count;
-    const struct proof_claim **claims; /* that were granted in what was read */
+    const struct proof_claim **claims;
     size_t claim_count;
 };
 
@@ -40,7 +40,7 @@ static int compare_claims(const void *a, const void *b)
     const struct proof_claim *x = *(const struct proof_claim *const *)a;
     const struct proof_claim *y = *(const struct proof_claim *const *)b;
 
-    return compare_numbers(x->index, y->index);
+    return compare_numbers(x->epoch, y->epoch);
 }
 
 static void close_sorted(struct sorted *sorted)
@@ -72,12 +72,8 @@ static int sort(const struct proof_subject *subject, struct sorted *sorted)
             LIST_ENTRY(item, struct proof_span, link);
     }
     LIST_FOREACH (item, &subject->claims) {
-        const struct proof_claim *claim =
+        sorted->claims[sorted->claim_count++] =
             LIST_ENTRY(item, struct proof_claim, link);
-
-        if (claim->place.offset != 0) {
-            sorted->claims[sorted->claim_count++] = claim;
-        }
     }
     qsort(sorted->spans, sorted->span_count, sizeof(sorted->spans[0]),
           compare_spans);
@@ -100,6 +96,8 @@ static void violate(struct proof *proof, const struct proof_subject *subject,
                                               .second = places[1]});
 }
 
+/* Each in the order of their epochs; one that was granted without its grant
+ * being among the records tells nothing here. */
 static void check_claims(struct proof *proof,
                          const struct proof_subject *subject,
                          const struct sorted *sorted)
@@ -111,10 +109,13 @@ static void check_claims(struct proof *proof,
         const struct proof_place places[2] = {
             last == NULL ? claim->place : last->place, claim->place};
 
+        if (claim->place.offset == 0) {
+            continue;
+        }
         if (claim->prior != 0 && claim->prior >= claim->epoch) {
             violate(proof, subject, "epoch",
                     "it follows an epoch that is not below it", places);
-        } else if (last != NULL && claim->epoch <= last->epoch) {
+        } else if (last != NULL && claim->index <= last->index) {
             violate(proof, subject, "epoch",
                     "a later entry granted an epoch that is not greater",
                     places);
@@ -131,18 +132,47 @@ static void check_claims(struct proof *proof,
     }
 }
 
+/* What the log says was started has to be in the journal of its worker. */
+static void check_worker(struct proof *proof,
+                         const struct proof_subject *subject,
+                         const struct proof_claim *claim)
+{
+    struct proof_finding finding = {.kind = PROOF_INCOMPLETE,
+                                    .rule = "worker",
+                                    .sandbox = subject->id,
+                                    .first = claim->place,
+                                    .second = claim->started_place};
+    struct proof_name *worker = claim->worker;
+
+    if (claim->place.offset == 0 || !claim->is_started || claim->has_span) {
+        return;
+    }
+    if (!worker->is_worker && !worker->is_missed) {
+        worker->is_missed = true;
+        finding.reason = "no journal of its worker was given";
+        proof_find(proof, &finding);
+    } else if (worker->is_worker && claim->epoch > worker->index_from) {
+        finding.reason = "it was started, and its worker's journal has not";
+        proof_find(proof, &finding);
+    } else {
+        proof->counts.unseen++;
+    }
+}
+
 /* Whether an owner was granted what it had. */
 static void check_grant(struct proof *proof,
                         const struct proof_subject *subject,
                         const struct proof_span *span)
 {
-    const struct proof_claim *claim =
-        proof_find_claim(proof, subject, span->epoch);
+    struct proof_claim *claim = proof_find_claim(proof, subject, span->epoch);
     const struct proof_place places[2] = {
         claim == NULL || claim->place.offset == 0 ? span->begin_place
                                                   : claim->place,
         span->begin_place};
 
+    if (claim != NULL) {
+        claim->has_span = true;
+    }
     if (claim != NULL && claim->place.offset != 0) {
         if (claim->worker != span->run->name) {
             violate(proof, subject, "grant",
@@ -155,6 +185,8 @@ static void check_grant(struct proof *proof,
     } else if (proof_is_covered(proof, span->epoch)) {
         violate(proof, subject, "grant",
                 "it was started under an epoch that was not granted", places);
+    } else {
+        proof->counts.unread++;
     }
 }
 
@@ -208,6 +240,10 @@ int proof_check_subjects(struct proof *proof)
                            sorted.spans[i]);
             }
         }
+        for (size_t i = 0; i < sorted.claim_count; i++) {
+            check_worker(proof, subject, sorted.claims[i]);
+        }
+        proof_check_states(proof, subject, sorted.claims, sorted.claim_count);
         close_sorted(&sorted);
     }
     return 0;

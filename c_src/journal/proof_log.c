@@ -51,7 +51,7 @@ static int add_claimed(struct proof *proof, const struct journal_record *record,
                        struct proof_place place)
 {
     struct proof_subject *subject = proof_subject(proof, record->id);
-    const struct proof_name *worker = proof_name(proof, record->worker);
+    struct proof_name *worker = proof_name(proof, record->worker);
     struct proof_claim *claim;
     bool is_new;
 
@@ -109,6 +109,25 @@ static int add_ordered(struct proof *proof, const struct journal_record *record)
     claim = proof_claim(proof, subject, record->epoch, &is_new);
     return claim == NULL ? ERR_NOMEM
                          : add_order(claim, proof->run, record->clock);
+}
+
+static int add_started(struct proof *proof, const struct journal_record *record,
+                       struct proof_place place)
+{
+    struct proof_subject *subject = proof_subject(proof, record->id);
+    struct proof_claim *claim;
+    bool is_new;
+
+    if (subject == NULL) {
+        return ERR_NOMEM;
+    }
+    claim = proof_claim(proof, subject, record->epoch, &is_new);
+    if (claim == NULL) {
+        return ERR_NOMEM;
+    }
+    claim->is_started = true;
+    claim->started_place = place;
+    return 0;
 }
 
 /* The first end of an ownership; what follows is of one that has none. */
@@ -199,8 +218,7 @@ static int add_death(struct proof *proof, const struct journal_record *record,
     return 0;
 }
 
-/* Entries are applied in their order; *ret_rv: what noting that they were not
- * came to. */
+/* Entries are applied in their order. */
 static int follow_log(struct proof *proof, const struct journal_record *record,
                       struct proof_place place)
 {
@@ -249,8 +267,15 @@ int proof_add_member(struct proof *proof, const struct journal_record *record,
         return add_ordered(proof, record);
     case JOURNAL_DEATH:
         return add_death(proof, record, place);
-    case JOURNAL_LEASE_GRANTED:
     case JOURNAL_STARTED:
+        return add_started(proof, record, place);
+    case JOURNAL_ACCEPTED:
+    case JOURNAL_PROMISED:
+    case JOURNAL_FORGOTTEN:
+    case JOURNAL_ACKNOWLEDGED:
+    case JOURNAL_SEALED:
+        return proof_add_state(proof, record, place);
+    case JOURNAL_LEASE_GRANTED:
     case JOURNAL_STOPPING:
     case JOURNAL_RESTORED:
     case JOURNAL_ORDERED_STOP:

@@ -16,7 +16,10 @@
 
 /* A text that is there once. */
 struct proof_name {
-    struct bytes text; /* behind the structure; the map's key */
+    struct bytes text;   /* behind the structure; the map's key */
+    bool is_worker;      /* it has a journal as one */
+    bool is_missed;      /* and that it has none was said */
+    uint64_t index_from; /* of the log, that its journals know of */
 };
 
 /* One run of a process that keeps a journal. */
@@ -24,7 +27,7 @@ struct proof_run {
     struct list link; /* in proof->runs */
     uint8_t key[JOURNAL_RUN_SIZE];
     enum journal_role role;
-    const struct proof_name *name;
+    struct proof_name *name;
     const struct proof_name *boot; /* same boot, same clock */
     uint32_t resolution;           /* of its readings, ms */
     uint64_t next;                 /* number of the record to come */
@@ -33,6 +36,7 @@ struct proof_run {
     bool is_closed;
     bool is_closing; /* its last record so far says so */
     struct proof_place last;
+    uint64_t gaps;    /* places where records are missing, so far */
     struct list open; /* of struct proof_span, by open_link */
     /* A later run of this worker saw that its process had ended. */
     uint64_t gone_clock;
@@ -72,12 +76,31 @@ struct proof_claim {
     uint64_t epoch;
     uint64_t prior;
     uint64_t lease;
-    const struct proof_name *worker;
+    struct proof_name *worker; /* NULL: its grant was not read */
     uint8_t life[JOURNAL_RUN_SIZE];
     struct proof_place place;
     uint64_t end_index; /* of the entry that ended it; 0: none was read */
     uint8_t end_cause;
     struct list orders;
+    bool is_started; /* says the log */
+    bool has_span;   /* says a worker */
+    struct proof_place started_place;
+    /* Writes under this epoch: any one, and the greatest acknowledged. */
+    struct proof_place write_place;
+    struct proof_place acked_place; /* offset 0: none was */
+    uint64_t acked_seq;
+    /* What the seal of this epoch found, the least if there were several. */
+    struct proof_place sealed_place; /* offset 0: there was none */
+    uint64_t sealed_epoch;
+    uint64_t sealed_seq;
+};
+
+/* The greatest epoch that a replica promised or accepted for a sandbox. */
+struct proof_floor {
+    uint8_t key[8 + JOURNAL_RUN_SIZE]; /* number of the subject, run */
+    uint64_t gaps;                     /* of the run, at that time */
+    uint64_t epoch;
+    struct proof_place place;
 };
 
 /* A reading of a clock before the owner could begin. */
@@ -145,6 +168,7 @@ struct proof {
     struct map claims;
     struct map leases;
     struct map lives;
+    struct map floors;
     struct list runs;
     struct list notes;
     uint64_t note_count;
@@ -156,13 +180,15 @@ struct proof {
 };
 
 /* proof_tables.c: finds, or makes; NULL: no memory or too many. */
-const struct proof_name *proof_name(struct proof *proof, struct bytes text);
+struct proof_name *proof_name(struct proof *proof, struct bytes text);
 struct proof_subject *proof_subject(struct proof *proof, struct bytes id);
 struct proof_claim *proof_claim(struct proof *proof,
                                 struct proof_subject *subject, uint64_t epoch,
                                 bool *ret_is_new);
 struct proof_lease *proof_lease(struct proof *proof, uint64_t number);
 struct proof_life *proof_life(struct proof *proof, const uint8_t *key);
+struct proof_floor *proof_floor(struct proof *proof,
+                                const struct proof_subject *subject);
 struct proof_run *proof_run(struct proof *proof, const uint8_t *key);
 /* Finds only. */
 struct proof_claim *proof_find_claim(const struct proof *proof,
@@ -176,6 +202,14 @@ const struct proof_life *proof_find_life(const struct proof *proof,
 /* proof_log.c: what a member says. */
 int proof_add_member(struct proof *proof, const struct journal_record *record,
                      struct proof_place place) MUST_USE;
+
+/* proof_states.c: records of states, and what has to hold between them; the
+ * claims of one subject, sorted, for the latter. */
+int proof_add_state(struct proof *proof, const struct journal_record *record,
+                    struct proof_place place) MUST_USE;
+void proof_check_states(struct proof *proof,
+                        const struct proof_subject *subject,
+                        const struct proof_claim *const *claims, size_t count);
 
 /* proof.c: one more finding, now or (proof_note) when it is checked. */
 void proof_find(struct proof *proof, const struct proof_finding *finding);

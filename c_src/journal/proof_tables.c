@@ -14,7 +14,7 @@ static void *put(struct map *map, struct bytes key, void *value)
     return value;
 }
 
-const struct proof_name *proof_name(struct proof *proof, struct bytes text)
+struct proof_name *proof_name(struct proof *proof, struct bytes text)
 {
     struct proof_name *name = map_get(&proof->names, text);
 
@@ -27,6 +27,7 @@ const struct proof_name *proof_name(struct proof *proof, struct bytes text)
     }
     if (name != NULL) {
         name->text = bytes_of(name + 1, text.size);
+        name->index_from = UINT64_MAX;
     }
     return put(&proof->names, bytes_of(name + 1, text.size), name);
 }
@@ -150,6 +151,26 @@ struct proof_life *proof_life(struct proof *proof, const uint8_t *key)
     memcpy(life->key, key, sizeof(life->key));
     list_init(&life->deaths);
     return put(&proof->lives, bytes_of(life->key, sizeof(life->key)), life);
+}
+
+struct proof_floor *proof_floor(struct proof *proof,
+                                const struct proof_subject *subject)
+{
+    struct proof_floor *floor;
+    uint8_t key[sizeof(floor->key)];
+
+    put_number(key, subject->number);
+    memcpy(key + 8, proof->run->key, JOURNAL_RUN_SIZE);
+    floor = map_get(&proof->floors, bytes_of(key, sizeof(key)));
+    if (floor != NULL) {
+        return floor;
+    }
+    floor = mem_alloc(sizeof(*floor));
+    if (floor == NULL) {
+        return NULL;
+    }
+    memcpy(floor->key, key, sizeof(key));
+    return put(&proof->floors, bytes_of(floor->key, sizeof(key)), floor);
 }
 
 struct proof_run *proof_run(struct proof *proof, const uint8_t *key)

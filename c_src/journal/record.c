@@ -61,6 +61,7 @@ static const struct form forms[TYPES] = {
     [JOURNAL_ACCEPTED] = {"accepted", F(id) | F(epoch) | F(seq)},
     [JOURNAL_PROMISED] = {"promised", F(id) | F(epoch)},
     [JOURNAL_ACKNOWLEDGED] = {"acknowledged", F(id) | F(epoch) | F(seq)},
+    [JOURNAL_FORGOTTEN] = {"forgotten", F(id) | F(epoch)},
     [JOURNAL_SEALED] = {"sealed", F(id) | F(epoch) | F(prior) | F(seq)},
     [JOURNAL_LEASE] = {"lease", F(worker) | F(run) | F(lease) |
                                     F(worker_clock) | F(until)},

@@ -61,6 +61,7 @@ enum journal_type {
     JOURNAL_PROMISED = 49,     /* idem: lower epochs are refused */
     JOURNAL_ACKNOWLEDGED = 50, /* by this coordinator */
     JOURNAL_SEALED = 51,       /* idem, with what it found */
+    JOURNAL_FORGOTTEN = 52,    /* by this replica, up to that epoch */
 
     /* of workers */
     JOURNAL_LEASE = 64,    /* it holds one, or another one */

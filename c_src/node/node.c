@@ -182,12 +182,19 @@ static void states_ready(void *arg)
     loop_wake(node->loop);
 }
 
+static void state_changed(void *arg, enum state_db_change change,
+                          struct bytes id, uint64_t epoch, uint64_t seq)
+{
+    recorder_stored(arg, change, id, epoch, seq);
+}
+
 static int open_stores(struct node *node, struct buf *error)
 {
     struct state_db_config config = {
         .dir = node->settings->data_dir,
         .map_size = node->settings->state_map_size,
         .ready = states_ready,
+        .changed = state_changed,
         .ready_arg = node,
     };
     int rv = sys_lock_dir(node->settings->data_dir, &node->lock, error);

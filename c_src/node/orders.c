@@ -213,6 +213,9 @@ void orders_sealed(struct node *node, const struct state_completion *done)
         sandbox == NULL ? NULL : (struct sandbox_note *)sandbox->shell;
     struct agent *agent;
 
+    if (done->rv == 0) {
+        recorder_sealed(node, seal->id, seal->epoch, done->found);
+    }
     if (note != NULL && note->sealing_epoch == seal->epoch) {
         note->sealing_epoch = 0;
         agent = agent_of(node, sandbox);

@@ -160,8 +160,9 @@ void recorder_event(struct node *node, const struct command_event *event)
 
 void recorder_restored(struct node *node, uint64_t index)
 {
-    const struct journal_record record = {.type = JOURNAL_RESTORED,
-                                          .index = command_epoch(&node->machine, index)};
+    const struct journal_record record = {
+        .type = JOURNAL_RESTORED,
+        .index = command_epoch(&node->machine, index)};
 
     journal_add(node->recorder.journal, &record);
 }
@@ -206,6 +207,43 @@ void recorder_killed(struct node *node, const struct agent *agent, int rv)
 {
     add_end(node, JOURNAL_KILLED, agent,
             rv == 0 ? JOURNAL_CAUSE_KILLED : JOURNAL_CAUSE_FAILED);
+}
+
+void recorder_stored(struct node *node, enum state_db_change change,
+                     struct bytes id, uint64_t epoch, uint64_t seq)
+{
+    static const enum journal_type types[] = {
+        [STATE_DB_ACCEPTED] = JOURNAL_ACCEPTED,
+        [STATE_DB_PROMISED] = JOURNAL_PROMISED,
+        [STATE_DB_FORGOTTEN] = JOURNAL_FORGOTTEN,
+    };
+    const struct journal_record record = {
+        .type = types[change], .id = id, .epoch = epoch, .seq = seq};
+
+    journal_add(node->recorder.journal, &record);
+}
+
+void recorder_acknowledged(struct node *node, struct bytes id,
+                           struct state_version version)
+{
+    const struct journal_record record = {.type = JOURNAL_ACKNOWLEDGED,
+                                          .id = id,
+                                          .epoch = version.epoch,
+                                          .seq = version.seq};
+
+    journal_add(node->recorder.journal, &record);
+}
+
+void recorder_sealed(struct node *node, struct bytes id, uint64_t epoch,
+                     struct state_version found)
+{
+    const struct journal_record record = {.type = JOURNAL_SEALED,
+                                          .id = id,
+                                          .epoch = epoch,
+                                          .prior = found.epoch,
+                                          .seq = found.seq};
+
+    journal_add(node->recorder.journal, &record);
 }
 
 void recorder_placed(struct node *node, struct bytes id, uint64_t prior,

@@ -11,6 +11,7 @@
 #include "journal/record.h"
 #include "placement/placement.h"
 #include "state/coordinator.h"
+#include "store/state_db.h"
 
 #include <stdint.h>
 
@@ -48,6 +49,16 @@ void recorder_ordered(struct node *node, enum journal_type type,
 void recorder_death(struct node *node, const struct agent *agent,
                     enum journal_cause cause);
 void recorder_killed(struct node *node, const struct agent *agent, int rv);
+
+/* What this replica stored; on the writer thread of the states. */
+void recorder_stored(struct node *node, enum state_db_change change,
+                     struct bytes id, uint64_t epoch, uint64_t seq);
+
+/* What a majority stored for this coordinator. */
+void recorder_acknowledged(struct node *node, struct bytes id,
+                           struct state_version version);
+void recorder_sealed(struct node *node, struct bytes id, uint64_t epoch,
+                     struct state_version found);
 
 /* The leader proposes `worker`, the choice of the last selection, for a sandbox
  * whose ownership was `prior`, 0: it has had none. */

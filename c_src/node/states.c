@@ -298,6 +298,9 @@ void states_completed(struct node *node, const struct state_completion *done)
         conflicts_stored(node, request, done);
         return;
     }
+    if (done->type == STATE_WRITE && done->rv == 0) {
+        recorder_acknowledged(node, request->api.id, done->version);
+    }
     if (done->rv == ERR_STALE_EPOCH) {
         results_put_stale_epoch(result, done->version.epoch);
     } else if (done->rv == ERR_STALE_VERSION) {

@@ -68,9 +68,10 @@ struct state_completion {
                ERR_STALE_VERSION (version is the stored one); ERR_TIMEOUT;
                ERR_NO_SPACE, ERR_IO, ERR_CORRUPT (no majority without) */
     struct state_version version;
-    bool has_value;     /* SEAL, READ: something is stored */
-    struct bytes value; /* borrowed until the next call */
-    struct blob *blob;  /* `value` lies in it; NULL: in nothing to be held */
+    struct state_version found; /* SEAL: the newest that a majority held */
+    bool has_value;             /* SEAL, READ: something is stored */
+    struct bytes value;         /* borrowed until the next call */
+    struct blob *blob; /* `value` lies in it; NULL: in nothing to be held */
 };
 
 struct state_effects {

@@ -197,6 +197,7 @@ void table_complete(struct state_table *table, struct operation *operation,
                                             .type = operation->request.type,
                                             .rv = status,
                                             .version = version,
+                                            .found = operation->newest.version,
                                             .has_value = has_value};
     if (has_value) {
         completion->value = operation->blob != NULL

@@ -31,21 +31,22 @@ enum {
 };
 
 struct state_db {
-    struct state_writer writer; /* writer thread; reads of `env` on any */
-    state_db_ready_cb *ready;   /* config */
-    void *ready_arg;            /* config */
-    pthread_t thread;           /* the writer */
-    pthread_mutex_t lock;       /* guards the next seven */
-    pthread_cond_t work;        /* the queue or `is_closing` changed */
-    pthread_cond_t room;        /* answers were taken, or closing */
-    struct list queue;          /* items that wait */
-    struct list answers;        /* items whose answers are ready */
-    size_t item_count;          /* not yet taken or freed */
-    size_t item_bytes;          /* their requests */
-    size_t answer_bytes;        /* of the ready answers */
-    bool is_closing;            /* the writer ends when all is done */
-    _Atomic uint64_t commits;   /* counter */
-    _Atomic uint64_t requests;  /* counter */
+    struct state_writer writer;  /* writer thread; reads of `env` on any */
+    state_db_ready_cb *ready;    /* config */
+    state_db_change_cb *changed; /* config */
+    void *ready_arg;             /* config */
+    pthread_t thread;            /* the writer */
+    pthread_mutex_t lock;        /* guards the next seven */
+    pthread_cond_t work;         /* the queue or `is_closing` changed */
+    pthread_cond_t room;         /* answers were taken, or closing */
+    struct list queue;           /* items that wait */
+    struct list answers;         /* items whose answers are ready */
+    size_t item_count;           /* not yet taken or freed */
+    size_t item_bytes;           /* their requests */
+    size_t answer_bytes;         /* of the ready answers */
+    bool is_closing;             /* the writer ends when all is done */
+    _Atomic uint64_t commits;    /* counter */
+    _Atomic uint64_t requests;   /* counter */
     struct state_item *batch[BATCH_COUNT_MAX]; /* writer thread only */
 };
 
@@ -67,11 +68,39 @@ static void drop_values(struct state_db *db, size_t begin, size_t end)
     }
 }
 
+/* What an item changed, by its answer. */
+static void tell_change(const struct state_db *db,
+                        const struct state_item *item)
+{
+    const struct state_message *request = &item->request;
+    struct state_message answer;
+
+    if (item->is_forget) {
+        db->changed(db->ready_arg, STATE_DB_FORGOTTEN,
+                    bytes_of(item->data, item->data_size), item->forget_epoch,
+                    0);
+        return;
+    }
+    if (request->kind == STATE_KIND_READ || item->answer.size == 0 ||
+        state_message_decode(buf_bytes(&item->answer), &answer) != 0 ||
+        answer.status != STATE_STATUS_OK) {
+        return;
+    }
+    db->changed(db->ready_arg,
+                request->kind == STATE_KIND_WRITE ? STATE_DB_ACCEPTED
+                                                  : STATE_DB_PROMISED,
+                request->id, request->stamp.version.epoch,
+                request->stamp.version.seq);
+}
+
 /* Lets the answers of a range out. */
 static void publish(struct state_db *db, size_t begin, size_t end)
 {
     size_t ready = 0;
 
+    for (size_t i = begin; db->changed != NULL && i < end; i++) {
+        tell_change(db, db->batch[i]);
+    }
     drop_values(db, begin, end);
     (void)pthread_mutex_lock(&db->lock);
     for (size_t i = begin; i < end; i++) {
@@ -253,6 +282,7 @@ int state_db_open(const struct state_db_config *config, struct buf *error,
         return ERR_NOMEM;
     }
     db->ready = config->ready;
+    db->changed = config->changed;
     db->ready_arg = config->ready_arg;
     list_init(&db->queue);
     list_init(&db->answers);

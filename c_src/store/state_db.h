@@ -22,11 +22,23 @@ enum {
 /* Answers are ready to be taken; called on the writer thread. */
 typedef void state_db_ready_cb(void *arg);
 
+enum state_db_change {
+    STATE_DB_ACCEPTED,  /* a version was stored, or was there */
+    STATE_DB_PROMISED,  /* lower epochs will be refused */
+    STATE_DB_FORGOTTEN, /* all up to that epoch */
+};
+
+/* It is on disk; called on the writer thread before the answer can be taken.
+ * `id` is borrowed. */
+typedef void state_db_change_cb(void *arg, enum state_db_change change,
+                                struct bytes id, uint64_t epoch, uint64_t seq);
+
 struct state_db_config {
     const char *dir;   /* exists; locked by the caller; files go to DIR */
     uint64_t map_size; /* bytes; the store's limit */
     state_db_ready_cb *ready;
-    void *ready_arg;
+    state_db_change_cb *changed; /* NULL: nobody wants to know */
+    void *ready_arg;             /* of both */
 };
 
 /* Whether all files of a store that was opened in `dir` before are there: 0,
