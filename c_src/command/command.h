@@ -194,6 +194,11 @@ void command_machine_close(struct command_machine *machine);
  * far, if that is the last one applied. */
 uint64_t command_epoch(const struct command_machine *machine, uint64_t index);
 
+/* Whether every ownership of this id up to `epoch` has ended for good, as far
+ * as the log is applied: the sandbox was removed, or made anew since. */
+bool command_is_epoch_over(const struct command_machine *machine,
+                           struct bytes id, uint64_t epoch);
+
 /* Gives `to`, which is closed or was never used, all of `from` but the
  * callback, which it gets from here; `from` is empty then. */
 void command_machine_move(struct command_machine *to,

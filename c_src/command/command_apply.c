@@ -199,6 +199,19 @@ uint64_t command_epoch(const struct command_machine *machine, uint64_t index)
     return index + machine->epoch_base;
 }
 
+bool command_is_epoch_over(const struct command_machine *machine,
+                           struct bytes id, uint64_t epoch)
+{
+    const struct sandbox *sandbox = registry_sandbox(&machine->registry, id);
+
+    if (sandbox != NULL) {
+        return epoch < sandbox->birth;
+    }
+    /* What was granted in the last entry, or is not applied yet, is not seen
+     * to have ended. */
+    return epoch < command_epoch(machine, machine->applied_index);
+}
+
 int command_apply(struct command_machine *machine, uint64_t index,
                   const struct command *command,
                   struct command_result *ret_result)

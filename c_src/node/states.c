@@ -7,6 +7,7 @@
 #include "etf/writer.h"
 #include "node/requests.h"
 #include "state/message.h"
+#include "state/replica.h"
 
 /* The body is a binary of the message and the value behind it, of which one is
  * in the blob, if there is one. */
@@ -105,6 +106,41 @@ static int receive_answer(struct node *node, uint64_t from,
     return rv;
 }
 
+/* A replica forgets its promises with the sandbox. What an owner of before had
+ * under way may come after that, from a member that is behind: the log knows
+ * that it is over. Before this member has caught up after its start, and
+ * without memory, it is dropped, and asked again. */
+static bool refuse_over(struct node *node, const struct link *link,
+                        struct bytes head, struct bytes value)
+{
+    struct state_message request;
+    struct state_message answer;
+    struct state_send send = {.to = link->member->id};
+    struct buf message;
+
+    if (state_message_decode_pieces(head, value, &request) != 0 ||
+        request.kind == STATE_KIND_READ) {
+        return false;
+    }
+    if (!node->is_ready) {
+        return true;
+    }
+    if (!command_is_epoch_over(&node->machine, request.id,
+                               request.stamp.version.epoch)) {
+        return false;
+    }
+    state_replica_refuse(&request, STATE_STATUS_STALE_EPOCH, &answer);
+    answer.promised =
+        command_epoch(&node->machine, node->machine.applied_index);
+    buf_init(&message, STATE_MESSAGE_HEADER_SIZE + STATE_ID_SIZE_MAX);
+    if (state_message_encode(&answer, &message) == 0) {
+        send.message = buf_bytes(&message);
+        to_member(node, &send);
+    }
+    buf_close(&message);
+    return true;
+}
+
 void states_receive(struct node *node, const struct link *link,
                     struct bytes message, struct blob *shared)
 {
@@ -113,10 +149,15 @@ void states_receive(struct node *node, const struct link *link,
     int rv;
 
     if (state_message_is_request(message)) {
-        rv = state_db_submit_shared(
-            node->db, link->member->id, bytes_of(message.data, head_size),
-            bytes_of(message.data + head_size, message.size - head_size),
-            shared);
+        struct bytes head = bytes_of(message.data, head_size);
+        struct bytes value =
+            bytes_of(message.data + head_size, message.size - head_size);
+
+        if (refuse_over(node, link, head, value)) {
+            return;
+        }
+        rv = state_db_submit_shared(node->db, link->member->id, head, value,
+                                    shared);
     } else {
         rv = receive_answer(node, link->member->id, message, shared);
     }

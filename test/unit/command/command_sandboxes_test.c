@@ -362,6 +362,37 @@ static void reports_on_what_is_not_owned_are_stale(void **state)
     assert_err(apply(f, stopped_of("y", epoch, text("r"))), ERR_NOT_FOUND);
 }
 
+/* What a replica may still be asked for. */
+static void removal_ends_all_epochs_up_to_it(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lease = given_worker(f, "a");
+    uint64_t first = given_running(f, "x", "a", lease);
+    uint64_t last;
+
+    assert_false(command_is_epoch_over(&f->machine, text("x"), first));
+    assert_ok(apply(f, stop_of("x")));
+    assert_false(command_is_epoch_over(&f->machine, text("x"), first));
+    assert_ok(apply(f, stopped_of("x", first, text("whatever"))));
+    assert_true(command_is_epoch_over(&f->machine, text("x"), first));
+    /* A grant that is not applied here yet. */
+    assert_false(command_is_epoch_over(&f->machine, text("x"), f->index));
+    last = given_running(f, "x", "a", lease);
+    assert_true(command_is_epoch_over(&f->machine, text("x"), first));
+    assert_false(command_is_epoch_over(&f->machine, text("x"), last));
+}
+
+static void moving_ends_no_epoch_for_replicas(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lease = given_worker(f, "a");
+    uint64_t first = given_running(f, "x", "a", lease);
+
+    /* The seal of the next owner does that. */
+    assert_ok(apply(f, lease_of(COMMAND_RELEASE, "a", lease)));
+    assert_false(command_is_epoch_over(&f->machine, text("x"), first));
+}
+
 #define MACHINE_TEST(test) \
     cmocka_unit_test_setup_teardown(test, set_up_machine, tear_down_machine)
 
@@ -385,6 +416,8 @@ int main(void)
         MACHINE_TEST(normal_ends_remove_the_sandbox),
         MACHINE_TEST(other_ends_are_failures),
         MACHINE_TEST(reports_on_what_is_not_owned_are_stale),
+        MACHINE_TEST(removal_ends_all_epochs_up_to_it),
+        MACHINE_TEST(moving_ends_no_epoch_for_replicas),
     };
 
     return cmocka_run_group_tests_name("command_sandboxes", tests, NULL, NULL);
