@@ -44,6 +44,8 @@ struct loop {
     uint64_t deadline_set_ms; /* what the timer is set for */
     size_t input_size;        /* bytes that peers sent in this turn */
     size_t input_frames;      /* frames that ended in it */
+    bool has_output;          /* peers were sent something in it */
+    uint64_t await_count;
     struct coalesce coalesce;
 };
 
@@ -139,8 +141,9 @@ static uint64_t monotonic_ns(void)
 
 /* A caller that waits for one answer sends its next call some microseconds
  * after it: being awake then is cheaper for both than going to sleep and being
- * woken. Virtual machines do the same. Bounded, and only after the little input
- * of a caller or two: of many, the next one is there before a turn is over. */
+ * woken. Virtual machines do the same. Bounded, and only after an answer or the
+ * little input of a caller or two: of many, the next one is there before a turn
+ * is over. */
 static void linger(struct loop *loop)
 {
     struct pollfd events = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
@@ -164,7 +167,9 @@ static void await_input(struct loop *loop)
     if (uv_is_active((uv_handle_t *)(void *)&loop->again)) {
         return;
     }
-    if (coalesce_turn(&loop->coalesce, loop->input_frames, monotonic_ns())) {
+    loop->await_count++;
+    if (loop->input_size > 0 &&
+        coalesce_turn(&loop->coalesce, loop->input_frames, monotonic_ns())) {
         wait_ns(COALESCE_WAIT_NS);
     } else if (loop->input_size <= LINGER_SIZE_MAX) {
         linger(loop);
@@ -183,11 +188,12 @@ static void on_prepare(uv_prepare_t *prepare)
     run_hooks(loop, true);
     set_timer(loop);
     loop->clock->is_stale = true;
-    if (loop->input_size > 0) {
+    if (loop->input_size > 0 || loop->has_output) {
         await_input(loop);
     }
     loop->input_size = 0;
     loop->input_frames = 0;
+    loop->has_output = false;
 }
 
 void loop_had_input(struct loop *loop, size_t size)
@@ -198,6 +204,16 @@ void loop_had_input(struct loop *loop, size_t size)
 void loop_had_frames(struct loop *loop, size_t count)
 {
     loop->input_frames += count;
+}
+
+void loop_had_output(struct loop *loop)
+{
+    loop->has_output = true;
+}
+
+uint64_t loop_await_count(const struct loop *loop)
+{
+    return loop->await_count;
 }
 
 static void on_again(uv_idle_t *idle)

@@ -28,6 +28,12 @@ void loop_again(struct loop *loop);
 void loop_had_input(struct loop *loop, size_t size);
 void loop_had_frames(struct loop *loop, size_t count); /* in this turn */
 
+/* A peer was sent something: it may be an answer, and the next call follow. */
+void loop_had_output(struct loop *loop);
+
+/* How often it stayed awake, or waited, before it blocked. */
+uint64_t loop_await_count(const struct loop *loop);
+
 uv_loop_t *loop_uv(struct loop *loop);
 
 /* Reads standard input, whatever it is, until its end or until freed. */

@@ -320,6 +320,11 @@ struct bytes peer_certificate_role(const struct peer *peer)
     return peer->tls == NULL ? bytes_of_string("") : tls_link_role(peer->tls);
 }
 
+void peer_set_paced(struct peer *peer, bool is_paced)
+{
+    peer->is_paced = is_paced;
+}
+
 void peer_set_data(struct peer *peer, void *data)
 {
     peer->data = data;

@@ -29,6 +29,7 @@ static void give_frame(struct peer *peer, struct bytes frame)
 
     if (frame.size > 0) {
         peers->counters.frames_in++;
+        peers->turn_frames += peer->is_paced ? 0 : 1;
         peers->callbacks.frame(peers->arg, peer, frame);
     }
 }
@@ -218,7 +219,9 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         return;
     }
     peer->received_ms = loop_now_ms(peer->peers->loop);
-    loop_had_input(peer->peers->loop, (size_t)size);
+    if (!peer->is_paced) {
+        loop_had_input(peer->peers->loop, (size_t)size);
+    }
     if (data != peer->peers->read_room) {
         buf_commit(&peer->input, (size_t)size);
         (void)take_kept(peer, bytes_of(data, 0));

@@ -20,6 +20,9 @@ static void count_sent(struct peer *peer, size_t size)
 {
     peer->sent_ms = loop_now_ms(peer->peers->loop);
     peer->peers->counters.frames_out_bytes += size;
+    if (!peer->is_paced) {
+        loop_had_output(peer->peers->loop);
+    }
 }
 
 static void on_written(uv_write_t *write, int status)

@@ -101,9 +101,8 @@ static void flush(void *arg)
     struct list dirty;
     struct list *node;
 
-    loop_had_frames(peers->loop,
-                    peers->counters.frames_in - peers->frames_told);
-    peers->frames_told = peers->counters.frames_in;
+    loop_had_frames(peers->loop, peers->turn_frames);
+    peers->turn_frames = 0;
     /* Who has more than a turn's share comes again in the next one. */
     list_init(&dirty);
     while ((node = list_take_first(&peers->dirty)) != NULL) {

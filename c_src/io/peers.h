@@ -135,6 +135,10 @@ void peer_cut_for_silence(struct peer *peer); /* as the shell judges it */
 struct sys_tcp_traffic;
 bool peer_traffic(const struct peer *peer,
                   struct sys_tcp_traffic *ret_traffic) MUST_USE;
+/* What this peer sends comes at the pace of disks and networks, as a member's
+ * answers do, not some microseconds after what it was sent: the loop neither
+ * stays awake for it nor waits for more of it. Not so at first. */
+void peer_set_paced(struct peer *peer, bool is_paced);
 /* The shell's own record of the peer. */
 void peer_set_data(struct peer *peer, void *data);
 void *peer_data(const struct peer *peer);

@@ -75,6 +75,7 @@ struct peer {
     struct list waiting; /* PEER_ACCEPTED: in a list of its origin */
     enum peer_stage stage;
     bool is_writing;     /* `write` is under way */
+    bool is_paced;       /* no reason to stay awake */
     bool is_named;       /* PEER_ACCEPTED: it waits with the named */
     const char *refusal; /* why the acceptor does not allow it */
     bool is_crossed;     /* PEER_ACCEPTED: nok, our own attempt goes on */
@@ -123,12 +124,12 @@ struct peers {
     void *arg;
     struct peers_counters counters;
     struct peers_timing timing;
-    uint64_t turn;        /* number of the loop's turn */
-    uint64_t frames_told; /* of counters.frames_in, to the loop */
-    struct inbox prober;  /* what probes come from: references of its own */
-    uint64_t swept_ms;    /* when the times were last looked at */
-    struct buf name;      /* own */
-    struct buf cookie;    /* wiped at the end */
+    uint64_t turn;       /* number of the loop's turn */
+    size_t turn_frames;  /* that came in it, of peers that are not paced */
+    struct inbox prober; /* what probes come from: references of its own */
+    uint64_t swept_ms;   /* when the times were last looked at */
+    struct buf name;     /* own */
+    struct buf cookie;   /* wiped at the end */
     struct bytes (*find_cookie)(void *arg, struct bytes peer_name);
     uint32_t creation;
     uint16_t port;

@@ -34,6 +34,7 @@ void links_member_up(struct node *node, struct link *link,
                      struct member *member)
 {
     link->member = member;
+    peer_set_paced(link->peer, true);
     members_set_up(&node->members, member, true, node->now_ms);
     dialling_note_link(node, member, true);
     partitions_link(node, member, true);
@@ -46,6 +47,7 @@ void links_member_gone(struct node *node, struct link *link)
     struct member *member = link->member;
 
     link->member = NULL;
+    peer_set_paced(link->peer, false);
     members_set_up(&node->members, member, false, node->now_ms);
     dialling_note_link(node, member, false);
     node_log_link_lost(node, member->id);

@@ -327,6 +327,7 @@ static void on_up(void *arg, struct peer *peer)
     link->id = (uint64_t)(peer_name(peer).data[1] - '0');
     ensure(link->id >= 1 && link->id <= MEMBERS);
     bench->links[link->id] = link;
+    peer_set_paced(peer, true); /* as node/links.c does */
     peer_set_data(peer, link);
 }
 

@@ -8,6 +8,7 @@ enum {
     BURST_FRAMES = 2000,
     BURST_FRAME_MAX = 100 * 1000,
     DRIBBLED_FRAMES = 30,
+    BOUNCES = 20,
 };
 
 static void dialling_makes_a_link_on_both_sides(void **state)
@@ -45,6 +46,35 @@ static void frames_go_both_ways(void **state)
     assert_int_equal(fixture->sides[1].frame_bytes, 5);
     assert_int_equal(fixture->sides[0].frame_bytes, 8);
     assert_int_equal(peers_counters(fixture->sides[0].peers)->frames_in, 1);
+}
+
+/* How often the loop stayed awake for frames that the two bounced. */
+static uint64_t awaits_of_bounces(struct fixture *fixture)
+{
+    uint64_t before = loop_await_count(fixture->loop);
+
+    for (int i = 0; i < BOUNCES; i++) {
+        fixture->sides[0].frames = 0;
+        fixture->sides[1].frames = 0;
+        send_frame(&fixture->sides[0], bytes_of_string("there"));
+        send_frame(&fixture->sides[1], bytes_of_string("and back"));
+        wait_for(fixture, both_have_a_frame);
+    }
+    return loop_await_count(fixture->loop) - before;
+}
+
+static void the_loop_stays_awake_for_callers_not_for_members(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+
+    link_two(fixture);
+    assert_true(awaits_of_bounces(fixture) >= BOUNCES);
+    peer_set_paced(fixture->sides[0].peer, true);
+    peer_set_paced(fixture->sides[1].peer, true);
+    assert_int_equal(awaits_of_bounces(fixture), 0);
+    /* One of them is a caller. */
+    peer_set_paced(fixture->sides[1].peer, false);
+    assert_true(awaits_of_bounces(fixture) >= BOUNCES);
 }
 
 static void a_frame_of_five_megabytes_arrives_whole(void **state)
@@ -468,6 +498,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(dialling_makes_a_link_on_both_sides),
         TEST(frames_go_both_ways),
+        TEST(the_loop_stays_awake_for_callers_not_for_members),
         TEST(a_frame_of_five_megabytes_arrives_whole),
         TEST(many_frames_of_all_sizes_keep_their_order),
         TEST(frames_may_arrive_byte_by_byte),
