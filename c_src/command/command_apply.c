@@ -5,6 +5,7 @@
 #include "base/ensure.h"
 #include "base/err.h"
 #include "command/apply.h"
+#include "registry/copies.h"
 
 #ifdef RAFT_MUTATIONS
 enum command_mutation command_mutation;
@@ -206,6 +207,10 @@ bool command_is_epoch_over(const struct command_machine *machine,
 
     if (sandbox != NULL) {
         return epoch < sandbox->birth;
+    }
+    /* Of a conflict copy, which no sandbox is; its number is no epoch. */
+    if (registry_id_is_reserved(id)) {
+        return false;
     }
     /* What was granted in the last entry, or is not applied yet, is not seen
      * to have ended. */

@@ -382,6 +382,19 @@ static void removal_ends_all_epochs_up_to_it(void **state)
     assert_false(command_is_epoch_over(&f->machine, text("x"), last));
 }
 
+static void states_of_copies_are_nobodys(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t key[REGISTRY_COPY_KEY_SIZE];
+
+    (void)given_worker(f, "a");
+    (void)given_worker(f, "b");
+    registry_copy_key(1, key);
+    assert_true(command_is_epoch_over(&f->machine, text("x"), 1));
+    assert_false(
+        command_is_epoch_over(&f->machine, bytes_of(key, sizeof(key)), 1));
+}
+
 static void moving_ends_no_epoch_for_replicas(void **state)
 {
     struct fixture *f = *state;
@@ -417,6 +430,7 @@ int main(void)
         MACHINE_TEST(other_ends_are_failures),
         MACHINE_TEST(reports_on_what_is_not_owned_are_stale),
         MACHINE_TEST(removal_ends_all_epochs_up_to_it),
+        MACHINE_TEST(states_of_copies_are_nobodys),
         MACHINE_TEST(moving_ends_no_epoch_for_replicas),
     };
 
