@@ -320,7 +320,7 @@ confirm(Id, Epoch, #state{roster = Roster} = State) ->
 
 %% Another one owns it: it ends here, and its last state is kept.
 ordered_surrender(Id, Epoch, Owner, #state{roster = Roster} = State) ->
-    case quorate_roster:stop(Id, Epoch, Roster) of
+    case quorate_roster:stop(Id, Epoch, quorate_os:clock(), Roster) of
         {stop, #{sandbox := Sandbox} = Box} ->
             ok = quorate_sandbox:surrender(Sandbox, Owner),
             _ = erlang:send_after(?STOP_MAX_MS, self(), {stop_overdue, Sandbox}),
