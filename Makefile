@@ -26,6 +26,8 @@ make sim        SEEDS random runs of clusters in virtual time, from SEED on;
                 SEED=n alone: that one again, and what of its faults it needs
 make sim-mutations  whether the simulator finds known faults of the log
 make fuzz       every fuzz target for SECS seconds (T=name: one of them)
+make chaos      SECS seconds of everything that goes wrong with five hosts,
+                from SEED; takes root
 make soak       SECS seconds or MESSAGES messages at full speed; memory stays
 make bench      measures, side by side with plain Erlang and Mnesia
 make interop    writes docs/interop.md from what its suite sees
@@ -256,14 +258,24 @@ $B/peer/quorate_peer: $(call objects,$(PEER_SOURCES)) $(SHELL_OBJECTS) \
 	@mkdir -p $(@D)
 	$(call link)
 
+# --- Chaos ---------------------------------------------------------------------
+
+CHAOS_PROGRAMS := $B/chaos/preload.so $B/chaos/delay
+$B/chaos/preload.so: test/chaos/preload.c $B/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 -O2 $(WARNINGS) -fPIC -shared -o $@ $< -ldl
+$B/chaos/delay: $B/test/chaos/delay.o $B/link
+	@mkdir -p $(@D)
+	$(call link)
+
 # --- Everything that must pass -----------------------------------------------
 
 # They use the same folders: asked for together, they run one after another.
-ifneq ($(word 2,$(filter test check demo demo-freeze bench fuzz erl instructions interop,$(MAKECMDGOALS))),)
+ifneq ($(word 2,$(filter test check demo demo-freeze bench chaos fuzz erl instructions interop,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
 
-.PHONY: test check demo soak bench analyzer core
+.PHONY: test check demo soak chaos bench analyzer core
 core: $B/libquorate_core.a
 analyzer: $(CORE_OBJECTS)
 test: deps-test all erl $B/peer/quorate_peer
@@ -280,6 +292,10 @@ soak: all erl deps-test
 	$(Q)$(if $(filter command line environment,$(origin SECS)),SECS='$(SECS)') \
 	    $(if $(MESSAGES),MESSAGES='$(MESSAGES)') \
 	    QUORATE_EBIN='$(CURDIR)/$(EBIN)' test/soak/run
+chaos: all erl deps-test $(CHAOS_PROGRAMS)
+	$(Q)$(if $(filter command line environment,$(origin SECS)),SECS='$(SECS)') \
+	    $(if $(SEED),SEED='$(SEED)') OPTIONAL='$(OPTIONAL)' QUORATE_EBIN='$(CURDIR)/$(EBIN)' \
+	    QUORATE_CHAOS_PROGRAMS='$(CURDIR)/$B/chaos' test/chaos/run
 bench: all erl deps-test $(BENCH_PROGRAMS)
 	$(Q)QUORATE_EBIN='$(CURDIR)/$(EBIN)' \
 	    QUORATE_BENCH_PROGRAMS='$(CURDIR)/$B/bench' test/bench/run
