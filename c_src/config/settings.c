@@ -61,7 +61,7 @@ static const struct setting schema[] = {
     {"snapshot_log_size", SETTING_SIZE, FIELD(snapshot_log_size), "64MiB",
      1 * MIB, 16384 * MIB, "so much log at least between two snapshots"},
     {"ownership_journal_size", SETTING_SIZE, FIELD(ownership_journal_size),
-     "64MiB", 0, 1024 * 1024 * MIB,
+     "64MiB", 0 * MIB, 16384 * MIB,
      "the most that the ownership journal takes; 0: off"},
     {"requests_max", SETTING_NUMBER, FIELD(requests_max), "65536", 1, 1000000,
      "the most requests in flight"},

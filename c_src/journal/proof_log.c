@@ -193,6 +193,10 @@ static int add_lease_end(struct proof *proof,
         return contradict(proof, "log", "one lease ended in two different ways",
                           bytes_of(NULL, 0), lease->place, place);
     }
+    /* Members whose settings differ: the longest one counted. */
+    if (record->until > lease->until) {
+        lease->until = record->until;
+    }
     return add_hearing(proof, lease, record->heard);
 }
 
