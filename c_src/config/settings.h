@@ -105,14 +105,14 @@ struct settings {
     enum settings_lease_profile lease_profile; /* for times not given */
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;
-    uint32_t ttl_owner_ms;      /* an owner may act after a renewal */
-    uint32_t stop_budget_ms;    /* to kill what runs without a lease */
-    uint32_t ttl_leader_ms;     /* the leader waits before it gives away */
-    bool kills_hung_worker;     /* one of this host that does not report */
-    uint64_t state_map_size;    /* bytes; a multiple of 4096 */
-    uint64_t snapshot_log_size; /* bytes between two snapshots, at least */
+    uint32_t ttl_owner_ms;           /* an owner may act after a renewal */
+    uint32_t stop_budget_ms;         /* to kill what runs without a lease */
+    uint32_t ttl_leader_ms;          /* the leader waits before it gives away */
+    bool kills_hung_worker;          /* one of this host that does not report */
+    uint64_t state_map_size;         /* bytes; a multiple of 4096 */
+    uint64_t snapshot_log_size;      /* bytes between two snapshots, at least */
     uint64_t ownership_journal_size; /* of all its files; 0: none is kept */
-    uint32_t requests_max;      /* in flight, then ERR_BUSY */
+    uint32_t requests_max;           /* in flight, then ERR_BUSY */
     uint8_t origins[SETTINGS_COUNT_MAX]; /* enum settings_origin, by setting */
 };
 

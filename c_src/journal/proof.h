@@ -70,12 +70,12 @@ struct proof_counts {
     uint64_t records;
     uint64_t runs;
     uint64_t sandboxes;
-    uint64_t claims;             /* ownerships granted */
-    uint64_t intervals;          /* of sandboxes on workers */
-    uint64_t writes;             /* of states, accepted or acknowledged */
-    uint64_t unseen;   /* claims from before the journals of their workers */
-    uint64_t unread;   /* intervals from before the journals of members */
-    uint64_t unclosed;           /* runs that ended without saying so */
+    uint64_t claims;    /* ownerships granted */
+    uint64_t intervals; /* of sandboxes on workers */
+    uint64_t writes;    /* of states, accepted or acknowledged */
+    uint64_t unseen;    /* claims from before the journals of their workers */
+    uint64_t unread;    /* intervals from before the journals of members */
+    uint64_t unclosed;  /* runs that ended without saying so */
     uint64_t bases[PROOF_BASES]; /* pairs of owners, by what proves them */
     uint64_t findings[PROOF_KINDS];
 };

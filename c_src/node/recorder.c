@@ -5,6 +5,7 @@
 #include "node/agents.h"
 #include "node/requests.h"
 #include "node/version.h"
+#include "registry/copies.h"
 #include "store/journal.h"
 
 #include <stdio.h>
@@ -134,28 +135,49 @@ static void add_sandbox(struct node *node, const struct command_event *event,
 
 void recorder_event(struct node *node, const struct command_event *event)
 {
-    static const enum journal_type types[] = {
-        [EVENT_LEASE_GRANTED] = JOURNAL_LEASE_GRANTED,
-        [EVENT_LEASE_ENDED] = JOURNAL_LEASE_ENDED,
-        [EVENT_CLAIMED] = JOURNAL_CLAIMED,
-        [EVENT_STARTED] = JOURNAL_STARTED,
-        [EVENT_START_FAILED] = JOURNAL_START_FAILED,
-        [EVENT_UNPLACED] = JOURNAL_UNPLACED,
-        [EVENT_STOPPING] = JOURNAL_STOPPING,
-        [EVENT_REMOVED] = JOURNAL_REMOVED,
-        [EVENT_MEMBERS_CHANGED] = 0,
-    };
     struct journal_record record = {.index = event->index};
 
-    record.type = types[event->type];
-    if (node->recorder.journal == NULL || record.type == 0) {
+    if (node->recorder.journal == NULL) {
         return;
     }
-    if (event->sandbox == NULL) {
+    switch (event->type) {
+    case EVENT_LEASE_GRANTED:
+        record.type = JOURNAL_LEASE_GRANTED;
         add_lease(node, event, &record);
-    } else {
-        add_sandbox(node, event, &record);
+        return;
+    case EVENT_LEASE_ENDED:
+        record.type = JOURNAL_LEASE_ENDED;
+        add_lease(node, event, &record);
+        return;
+    case EVENT_CLAIMED:
+        record.type = JOURNAL_CLAIMED;
+        break;
+    case EVENT_STARTED:
+        record.type = JOURNAL_STARTED;
+        break;
+    case EVENT_START_FAILED:
+        record.type = JOURNAL_START_FAILED;
+        break;
+    case EVENT_UNPLACED:
+        record.type = JOURNAL_UNPLACED;
+        break;
+    case EVENT_STOPPING:
+        record.type = JOURNAL_STOPPING;
+        break;
+    case EVENT_REMOVED:
+        record.type = JOURNAL_REMOVED;
+        break;
+    case EVENT_LEASE_RENEWED:
+    case EVENT_NAME_REGISTERED:
+    case EVENT_NAME_REMOVED:
+    case EVENT_WORKER_REMOVED:
+    case EVENT_MEMBERS_CHANGED:
+    case EVENT_YIELDING:
+    case EVENT_COPY_KEPT:
+    case EVENT_COPY_DROPPED:
+        return;
     }
+    add_sandbox(node, event, &record);
 }
 
 void recorder_restored(struct node *node, uint64_t index)
@@ -220,7 +242,10 @@ void recorder_stored(struct node *node, enum state_db_change change,
     const struct journal_record record = {
         .type = types[change], .id = id, .epoch = epoch, .seq = seq};
 
-    journal_add(node->recorder.journal, &record);
+    /* A conflict copy has no owner, and its number is no epoch. */
+    if (!registry_id_is_reserved(id)) {
+        journal_add(node->recorder.journal, &record);
+    }
 }
 
 void recorder_acknowledged(struct node *node, struct bytes id,
