@@ -176,7 +176,8 @@ static int add_lease_end(struct proof *proof,
                          const struct journal_record *record,
                          struct proof_place place)
 {
-    struct proof_lease *lease = proof_lease(proof, record->lease);
+    struct proof_lease *lease =
+        proof_lease(proof, record->worker, record->lease);
 
     if (lease == NULL) {
         return ERR_NOMEM;

@@ -97,7 +97,8 @@ static bool has_died_before(const struct proof *proof,
 static uint64_t lease_end(const struct proof *proof,
                           const struct proof_span *span)
 {
-    const struct proof_lease *lease = proof_find_lease(proof, span->lease);
+    const struct proof_lease *lease =
+        proof_find_lease(proof, span->run->name, span->lease);
     uint64_t until = span->has_end ? span->until : 0;
 
     return lease != NULL && lease->until > until ? lease->until : until;
@@ -112,7 +113,8 @@ static bool is_ordered_by_log(const struct proof *proof,
 {
     const struct proof_claim *claim =
         proof_find_claim(proof, before->subject, before->epoch);
-    const struct proof_lease *lease = proof_find_lease(proof, before->lease);
+    const struct proof_lease *lease =
+        proof_find_lease(proof, before->run->name, before->lease);
     const struct proof_run *next = before->run->gone_run;
 
     if (claim != NULL && claim->end_index != 0 &&
@@ -136,7 +138,8 @@ static bool is_ordered_by_lease(const struct proof *proof,
                                 const struct proof_span *before,
                                 const struct proof_span *after)
 {
-    const struct proof_lease *lease = proof_find_lease(proof, before->lease);
+    const struct proof_lease *lease =
+        proof_find_lease(proof, before->run->name, before->lease);
     const struct proof_claim *claim =
         proof_find_claim(proof, after->subject, after->epoch);
     uint64_t end;

@@ -110,8 +110,10 @@ struct proof_order {
     uint64_t clock;
 };
 
+enum { PROOF_LEASE_KEY_SIZE = 16 };
+
 struct proof_lease {
-    uint8_t key[8]; /* its number; the map's */
+    uint8_t key[PROOF_LEASE_KEY_SIZE]; /* number, worker; the map's */
     uint64_t worker_clock;
     uint64_t until;
     uint64_t end_index; /* 0: its end was not read */
@@ -185,7 +187,8 @@ struct proof_subject *proof_subject(struct proof *proof, struct bytes id);
 struct proof_claim *proof_claim(struct proof *proof,
                                 struct proof_subject *subject, uint64_t epoch,
                                 bool *ret_is_new);
-struct proof_lease *proof_lease(struct proof *proof, uint64_t number);
+struct proof_lease *proof_lease(struct proof *proof, struct bytes worker,
+                                uint64_t number);
 struct proof_life *proof_life(struct proof *proof, const uint8_t *key);
 struct proof_floor *proof_floor(struct proof *proof,
                                 const struct proof_subject *subject);
@@ -195,6 +198,7 @@ struct proof_claim *proof_find_claim(const struct proof *proof,
                                      const struct proof_subject *subject,
                                      uint64_t epoch);
 const struct proof_lease *proof_find_lease(const struct proof *proof,
+                                           const struct proof_name *worker,
                                            uint64_t number);
 const struct proof_life *proof_find_life(const struct proof *proof,
                                          const uint8_t *key);

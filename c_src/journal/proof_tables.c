@@ -102,21 +102,35 @@ struct proof_claim *proof_claim(struct proof *proof,
     return claim;
 }
 
+/* One entry of the log may grant leases to more than one worker. */
+static void put_lease_key(uint8_t key[PROOF_LEASE_KEY_SIZE],
+                          const struct proof_name *worker, uint64_t number)
+{
+    put_number(key, number);
+    put_number(key + 8, (uintptr_t)worker);
+}
+
 const struct proof_lease *proof_find_lease(const struct proof *proof,
+                                           const struct proof_name *worker,
                                            uint64_t number)
 {
-    uint8_t key[8];
+    uint8_t key[PROOF_LEASE_KEY_SIZE];
 
-    put_number(key, number);
+    put_lease_key(key, worker, number);
     return map_get(&proof->leases, bytes_of(key, sizeof(key)));
 }
 
-struct proof_lease *proof_lease(struct proof *proof, uint64_t number)
+struct proof_lease *proof_lease(struct proof *proof, struct bytes name,
+                                uint64_t number)
 {
-    uint8_t key[8];
+    const struct proof_name *worker = proof_name(proof, name);
+    uint8_t key[PROOF_LEASE_KEY_SIZE];
     struct proof_lease *lease;
 
-    put_number(key, number);
+    if (worker == NULL) {
+        return NULL;
+    }
+    put_lease_key(key, worker, number);
     lease = map_get(&proof->leases, bytes_of(key, sizeof(key)));
     if (lease != NULL) {
         return lease;
@@ -125,7 +139,7 @@ struct proof_lease *proof_lease(struct proof *proof, uint64_t number)
     if (lease == NULL) {
         return NULL;
     }
-    put_number(lease->key, number);
+    memcpy(lease->key, key, sizeof(key));
     list_init(&lease->hearings);
     return put(&proof->leases, bytes_of(lease->key, sizeof(lease->key)), lease);
 }

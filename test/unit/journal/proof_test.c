@@ -415,6 +415,24 @@ static void lease_that_ended_twice(void **state)
            "one lease ended in two different ways");
 }
 
+static void one_entry_grants_leases_to_two(void **state)
+{
+    struct world *world = *state;
+
+    file(world, M1, "m1", "host1");
+    lease_ended(world, 8, JOURNAL_CAUSE_EXPIRED, 3, 1000, 1010);
+    add(world, (struct journal_record){.type = JOURNAL_LEASE_ENDED,
+                                       .code = JOURNAL_CAUSE_RELEASED,
+                                       .clock = 90,
+                                       .index = 9,
+                                       .worker = bytes_of_string("w2"),
+                                       .lease = 3,
+                                       .worker_clock = 500,
+                                       .until = 500 + TTL_MS,
+                                       .heard = 510});
+    expect_nothing(world);
+}
+
 /* --- Not decided ---------------------------------------------------------- */
 
 static void unknown_end(void **state)
@@ -511,6 +529,7 @@ int main(void)
         TEST(epoch_that_does_not_grow),
         TEST(entries_out_of_order),
         TEST(lease_that_ended_twice),
+        TEST(one_entry_grants_leases_to_two),
         TEST(unknown_end),
         TEST(too_close_for_the_clock),
         TEST(replaced_run_is_no_dead_run),
