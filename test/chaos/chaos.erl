@@ -26,7 +26,8 @@ main([Top, Work, Secs, Seed]) ->
                        throw:unwell ->
                            1;
                        Class:Reason:Stack ->
-                           chaos_log:violation("the test itself: ~p ~p~n~p", [Class, Reason, Stack]),
+                           chaos_log:violation("the test itself: ~p ~p~n~p",
+                                               [Class, Reason, Stack]),
                            1
                    after
                        test_net:tear_down(Built)
@@ -68,7 +69,8 @@ start(Net, Top, Work) ->
     Context = #{top => Top, work => Work, disks => Disks, cookie => Cookie, journal => Journal,
                 sink => filename:join(Work, "sink"), record => filename:join(Work, "record")},
     Clocks = not Journal orelse os:getenv("CLOCKS") =:= "1",
-    Host = #{net => Net, clocks => Clocks, work => Work, preload => filename:join(Work, "preload.so"),
+    Host = #{net => Net, clocks => Clocks, work => Work,
+             preload => filename:join(Work, "preload.so"),
              commands => fun(H, Service) -> command(Service, H, Context) end},
     Whole = Context#{host => Host, client => client(Net, Context)},
     ok = chaos_faults:open(Whole),
@@ -257,7 +259,8 @@ recovers(Id, Ids, Context) ->
     case call(Context, ask, [state_replicator, recover_state, [Id]]) of
         {ok, Count, _} when Count >= Saved -> ok;
         {error, not_found} when Saved =:= 0 -> ok;
-        Other -> chaos_log:violation("~s: ~b was acknowledged, now there is ~0p", [Id, Saved, Other])
+        Other -> chaos_log:violation("~s: ~b was acknowledged, now there is ~0p",
+                                     [Id, Saved, Other])
     end.
 
 verify(#{journal := false}) ->

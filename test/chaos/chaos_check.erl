@@ -218,7 +218,8 @@ attached(_) -> none.
 sandboxes(Rows, Local) when is_list(Rows) ->
     Lost = [W || {W, Other} <- Local, not is_list(Other)],
     Runs = [{Id, Epoch, W} || {W, Own} <- Local, is_list(Own), {Id, Epoch} <- Own],
-    Should = [{Id, Epoch, W} || #{id := Id, epoch := Epoch, worker := W, status := running} <- Rows],
+    Should = [{Id, Epoch, W}
+              || #{id := Id, epoch := Epoch, worker := W, status := running} <- Rows],
     [{not_heard, Lost} || Lost =/= []]
         ++ [{not_running, [{Id, S} || #{id := Id, status := S} <- Rows, S =/= running]}
             || length(Should) =/= length(Rows)]

@@ -190,8 +190,8 @@ boot(#state{context = #{net := Net} = Context, host = Host} = State) ->
     Init = own_clock(Host, Context) ++ "echo up; trap : TERM; while :; do sleep 30 & wait $!; done",
     Port = open_port({spawn_executable, os:find_executable("setpriv")},
                      [{args, ["--pdeathsig", "KILL", "ip", "netns", "exec", test_net:ns(Net, Host),
-                              "/bin/sh", "-c", "exec unshare --pid --fork --kill-child --mount-proc "
-                              "/bin/sh -c \"$0\" 2>/dev/null", Init]},
+                              "/bin/sh", "-c", "exec unshare --pid --fork --kill-child "
+                              "--mount-proc /bin/sh -c \"$0\" 2>/dev/null", Init]},
                       {line, 80}, exit_status]),
     receive {Port, {data, {eol, "up"}}} -> ok end,
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),
@@ -238,7 +238,8 @@ launch(Service, #state{init = {_, Init}, host = Host, context = Context} = State
     {Command, Env} = Commands(Host, Service),
     Log = filename:join(Work, io_lib:format("~s~b.log", [Service, Host])),
     %% sh stays in our process namespace, so that what it says is the pid as we see it.
-    Script = "exec 2>/dev/null; LD_PRELOAD=\"$CHAOS_PRELOAD\" \"$0\" \"$@\" >>\"$CHAOS_LOG\" 2>&1 </dev/null & "
+    Script = "exec 2>/dev/null; LD_PRELOAD=\"$CHAOS_PRELOAD\" \"$0\" \"$@\" >>\"$CHAOS_LOG\" "
+             "2>&1 </dev/null & "
              "echo $!; wait $!",
     Port = open_port({spawn_executable, os:find_executable("setpriv")},
                      [{args, ["--pdeathsig", "KILL", "nsenter", "-F", "-t", integer_to_list(Init),

@@ -135,7 +135,8 @@ fault(flap, _, R) ->
     end);
 fault(loss, _, R) ->
     with([host, {5, 60}, long], R, fun([H, Percent, Ms]) -> {loss, H, Percent, Ms} end);
-fault(loss_all, _, R) -> with([{2, 30}, long], R, fun([Percent, Ms]) -> {loss, all, Percent, Ms} end);
+fault(loss_all, _, R) ->
+    with([{2, 30}, long], R, fun([Percent, Ms]) -> {loss, all, Percent, Ms} end);
 fault(delay, #{delay := true}, R) ->
     with([host, {20, 300}, long], R, fun([H, Delay, Ms]) -> {delay, H, Delay, Ms} end);
 fault(delay, Options, R) ->
@@ -146,7 +147,8 @@ fault(full_disk, Options, R) ->
     fault(slow_disk, Options, R);
 fault(slow_disk, _, R) ->
     with([host, {20, 800}, long], R, fun([H, Delay, Ms]) -> {slow_disk, H, Delay, Ms} end);
-fault(failing_disk, _, R) -> with([host, {200, 3000}], R, fun([H, Ms]) -> {failing_disk, H, Ms} end);
+fault(failing_disk, _, R) ->
+    with([host, {200, 3000}], R, fun([H, Ms]) -> {failing_disk, H, Ms} end);
 fault(clock, #{clocks := false} = Options, R) ->
     fault(transfer, Options, R);
 fault(clock, _, R) ->
