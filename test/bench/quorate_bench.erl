@@ -21,6 +21,11 @@ only("reads", State) ->
 only("failover", State) ->
     progress("starting three members"),
     bench_failover:measure(State);
+only("owners", State) ->
+    progress("starting three members, again and again"),
+    bench_owners:measure(State);
+only("mass", State) ->
+    bench_owners:mass(State);
 only(_, State) ->
     run(State).
 

@@ -44,7 +44,7 @@ story(#{how := How, record := Record, rounds := Count} = State) ->
         "written again", "stale writes", "of these"]),
     say("   ~5s ~-14s ~10s ~9s ~14s ~14s ~12s", ["", "", "", "", "after, ms", "tried",
         "accepted"]),
-    Rounds = rounds(Started, Workers, Count, []),
+    Rounds = rounds(Started#{offset => 0}, Workers, Count, []),
     verdict(Started, Rounds, test_sink:summary(Record)).
 
 start_sink(#{sink := Sink, record := Record} = State) ->
@@ -119,10 +119,11 @@ rounds(State, Workers, Left, Done) ->
     _ = owned(State, maps:from_list(Lost)),
     Next = again(State, Workers, Frozen),
     Firsts = firsts(State, Lost),
-    Rounds = [outcome(State, F, Firsts) || F <- Frozen],
+    {Tried, Offset} = tried(State, Frozen),
+    Rounds = [outcome(F, Firsts, Tried) || F <- Frozen],
     Numbered = lists:zip(lists:seq(length(Done) + 1, length(Done) + length(Rounds)), Rounds),
     lists:foreach(fun show/1, Numbered),
-    rounds(State, Next, Left - length(Rounds), Done ++ Rounds).
+    rounds(State#{offset := Offset}, Next, Left - length(Rounds), Done ++ Rounds).
 
 %% Those that own most.
 victims(Workers, Owned, Count) ->
@@ -174,10 +175,11 @@ again(State, Workers, Frozen) ->
     Next.
 
 %% When each sandbox was written under a later epoch.
-firsts(#{record := Record}, Lost) ->
+firsts(#{record := Record, offset := Offset}, Lost) ->
     Epochs = maps:from_list(Lost),
+    Note = fun(Event, Found) -> first(Event, Epochs, Found) end,
     await("the new owners to write", fun() ->
-        Firsts = test_sink:fold(fun(Event, Found) -> first(Event, Epochs, Found) end, #{}, Record),
+        {Firsts, _} = test_sink:fold_from(Offset, Note, #{}, Record),
         map_size(Firsts) =:= map_size(Epochs) andalso {true, Firsts}
     end).
 
@@ -189,16 +191,27 @@ first(#{kind := write, verdict := accepted, id := Id, epoch := Epoch, at := At},
 first(_, _, Found) ->
     Found.
 
-%% What the record says of one round. Stale is whoever writes after its lease has ended,
-%% whether somebody else has written yet or not.
-outcome(#{record := Record}, #{frozen_us := FrozenUs, woken_us := WokenUs, lost := Lost} = Frozen,
-        Firsts) ->
-    Tried = [E || Owner <- Lost,
-                  E <- test_sink:attempts(Record, Owner, FrozenUs + ?TTL_OWNER_US)],
+%% What was written by owners whose lease had ended, whether somebody else had written
+%% yet or not.
+tried(#{record := Record, offset := Offset}, Frozen) ->
+    Over = maps:from_list([{Owner, FrozenUs + ?TTL_OWNER_US}
+                           || #{frozen_us := FrozenUs, lost := Lost} <- Frozen, Owner <- Lost]),
+    test_sink:fold_from(Offset, fun(Event, Found) -> late(Event, Over, Found) end, [], Record).
+
+late(#{kind := write, id := Id, epoch := Epoch, at := At} = Event, Over, Found) ->
+    case Over of
+        #{{Id, Epoch} := EndUs} when At > EndUs -> [Event | Found];
+        #{} -> Found
+    end;
+late(_, _, Found) ->
+    Found.
+
+outcome(#{frozen_us := FrozenUs, woken_us := WokenUs, lost := Lost} = Frozen, Firsts, Tried) ->
+    Mine = [E || #{id := Id, epoch := Epoch} = E <- Tried, lists:member({Id, Epoch}, Lost)],
     Frozen#{again_ms => [(maps:get(Id, Firsts) - FrozenUs) div 1000 || {Id, _} <- Lost],
-            tried => length(Tried),
-            accepted => length([E || #{verdict := accepted} = E <- Tried]),
-            ended_ms => lists:max([0 | [(At - WokenUs) div 1000 || #{at := At} <- Tried]])}.
+            tried => length(Mine),
+            accepted => length([E || #{verdict := accepted} = E <- Mine]),
+            ended_ms => lists:max([0 | [(At - WokenUs) div 1000 || #{at := At} <- Mine]])}.
 
 show({Number, #{worker := {_, Name, _}, lost := Lost, again_ms := Again, tried := Tried,
                 accepted := Accepted, is_there := IsThere} = Round}) ->

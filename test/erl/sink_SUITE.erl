@@ -11,7 +11,7 @@ suite() ->
 
 all() ->
     [refuses_older_epochs, runs_in_a_process_of_its_own, clock_is_that_of_the_machine,
-     finds_what_is_wrong, leaves_out_half_a_line].
+     finds_what_is_wrong, leaves_out_half_a_line, reads_long_records].
 
 init_per_testcase(Case, Config) ->
     Dir = filename:join(?config(priv_dir, Config), Case),
@@ -100,4 +100,19 @@ finds_what_is_wrong(Config) ->
 leaves_out_half_a_line(Config) ->
     Record = ?config(record, Config),
     ok = file:write_file(Record, "100 write a 1 1 accepted\n110 write a 1"),
-    ?assertMatch(#{attempts := 1, out_of_order := []}, test_sink:summary(Record)).
+    ?assertMatch(#{attempts := 1, out_of_order := []}, test_sink:summary(Record)),
+    Count = fun(_, N) -> N + 1 end,
+    {1, Offset} = test_sink:fold_from(0, Count, 0, Record),
+    ok = file:write_file(Record, " 2 accepted\n", [append]),
+    {1, End} = test_sink:fold_from(Offset, Count, 0, Record),
+    ?assertEqual({0, End}, test_sink:fold_from(End, Count, 0, Record)).
+
+%% More than is read at once.
+reads_long_records(Config) ->
+    Record = ?config(record, Config),
+    Count = 100000,
+    ok = file:write_file(Record, [io_lib:format("~b write a ~b 1 accepted\n", [N, N])
+                                  || N <- lists:seq(1, Count)]),
+    #{attempts := Count, out_of_order := [], gaps := Gaps} = test_sink:summary(Record),
+    ?assertEqual([1], lists:usort([Us || {_, _, _, Us} <- Gaps])),
+    ?assertEqual(Count - 1, length(Gaps)).

@@ -6,7 +6,7 @@
 
 -export([start_members/2, start_member/4, start_erl/4, start_elixir/4, start_program/4]).
 -export([host/1, place/2]).
--export([main/2, main/3, kill/1, signal/2, is_running/1, await/3, free_ports/1]).
+-export([main/2, main/3, kill/1, signal/2, signal_all/2, is_running/1, await/3, free_ports/1]).
 -export([resident_kib/1, cpu_ms/1]).
 
 %% Without `pki' links are plain, and names end in 127.0.0.1. With it, it is a
@@ -209,23 +209,30 @@ main(Work, Say, Story) ->
     end.
 
 %% Ends every process that was started; those that are still there after all.
--spec finish(file:filename()) -> [binary()].
+-spec finish(file:filename()) -> [pos_integer()].
 finish(Work) ->
     Pids =
         case file:read_file(filename:join(Work, "pids")) of
-            {ok, Text} -> binary:split(Text, <<"\n">>, [global, trim_all]);
-            _ -> []
+            {ok, Text} ->
+                Lines = binary:split(Text, <<"\n">>, [global, trim_all]),
+                [binary_to_integer(Line) || Line <- Lines];
+            _ ->
+                []
         end,
-    signal_all("TERM", Pids),
+    ok = signal_all("TERM", Pids),
     Stubborn = left(Pids, 50),
-    signal_all("KILL", Stubborn),
+    ok = signal_all("KILL", Stubborn),
     left(Stubborn, 20).
 
+%% At once, as far as that can be; those that have ended are left out.
+-spec signal_all(string(), [pos_integer()]) -> ok.
 signal_all(Signal, Pids) ->
-    [os:cmd("kill -" ++ Signal ++ " " ++ binary_to_list(P) ++ " 2>/dev/null") || P <- Pids].
+    Words = [[" ", integer_to_list(Pid)] || Pid <- Pids],
+    _ = os:cmd(lists:flatten(["kill -", Signal, Words, " 2>/dev/null"])),
+    ok.
 
 left(Pids, Tries) ->
-    case [P || P <- Pids, is_running(binary_to_integer(P))] of
+    case [P || P <- Pids, is_running(P)] of
         [] ->
             [];
         Left when Tries =:= 0 -> Left;

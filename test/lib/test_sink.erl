@@ -19,13 +19,14 @@
 
 -export([main/1, start/2, stop/1, arguments/2, now_us/0]).
 -export([connect/2, close/1, write/4, started/4, saved/4]).
--export([fold/3, summary/1, acknowledged/1, attempts/3, percentile/2]).
+-export([fold/3, fold_from/4, summary/1, acknowledged/1, attempts/3, percentile/2]).
 
 -export_type([address/0, client/0, event/0, summary/0, gap/0]).
 
 -define(BACKLOG, 1024).
 -define(FRAME_MAX, 4096).
 -define(START_MS, 10000).
+-define(PIECE_SIZE, 1 bsl 20).
 
 -type address() :: inet:port_number() | file:filename().
 -type client() :: {gen_tcp:socket(), TimeoutMs :: pos_integer()}.
@@ -205,9 +206,32 @@ ask({Socket, TimeoutMs}, Request) ->
 %% Over all events, in their order; a line that is being written is left out.
 -spec fold(fun((event(), Acc) -> Acc), Acc, file:filename()) -> Acc.
 fold(Fun, Acc, Record) ->
-    {ok, Text} = file:read_file(Record),
-    Lines = lists:droplast(binary:split(Text, <<"\n">>, [global])),
-    lists:foldl(fun(Line, Before) -> Fun(event(Line), Before) end, Acc, Lines).
+    {Result, _} = fold_from(0, Fun, Acc, Record),
+    Result.
+
+%% From an offset on; with the one where the next events will be.
+-spec fold_from(non_neg_integer(), fun((event(), Acc) -> Acc), Acc, file:filename()) ->
+    {Acc, non_neg_integer()}.
+fold_from(Offset, Fun, Acc, Record) ->
+    {ok, File} = file:open(Record, [raw, read, binary]),
+    Result = pieces(File, Offset, Fun, Acc),
+    ok = file:close(File),
+    Result.
+
+pieces(File, Offset, Fun, Acc) ->
+    case file:pread(File, Offset, ?PIECE_SIZE) of
+        {ok, Piece} ->
+            Lines = binary:split(Piece, <<"\n">>, [global]),
+            Half = byte_size(lists:last(Lines)),
+            Next = lists:foldl(fun(Line, Before) -> Fun(event(Line), Before) end, Acc,
+                               lists:droplast(Lines)),
+            case byte_size(Piece) - Half of
+                0 -> {Next, Offset};
+                Size -> pieces(File, Offset + Size, Fun, Next)
+            end;
+        eof ->
+            {Acc, Offset}
+    end.
 
 event(Line) ->
     [At, Kind, Id, Epoch, Number | Verdict] = binary:split(Line, <<" ">>, [global]),
