@@ -8,9 +8,8 @@
 #include "node/requests.h"
 
 enum {
-    PLACES_IN_FLIGHT_MAX = 512, /* proposed and not applied */
-    MISFITS_A_TICK_MAX = 256,   /* that no worker could take */
-    BACKOFF_MS = 100,           /* after the first failed start; doubles */
+    MISFITS_A_TICK_MAX = 256, /* that no worker could take */
+    BACKOFF_MS = 100,         /* after the first failed start; doubles */
     BACKOFF_MAX_MS = 5000,
 };
 
@@ -128,9 +127,10 @@ static void describe(struct node *node, struct worker *worker,
     }
 }
 
-int controller_select(struct node *node,
-                      const struct placement_request *request,
-                      struct placement_view *ret_view)
+/* But not the worker that has this lease; 0: any. */
+static int select_other(struct node *node,
+                        const struct placement_request *request, uint64_t lease,
+                        struct placement_view *ret_view)
 {
     const struct map *workers = &node->machine.registry.workers;
     struct placement_view *view = &node->view;
@@ -144,6 +144,8 @@ int controller_select(struct node *node,
     view->count = 0;
     while ((worker = map_next(workers, &position)) != NULL) {
         describe(node, worker, &view->candidates[view->count]);
+        view->candidates[view->count].is_excluded =
+            lease != 0 && worker->lease == lease;
         view->names[view->count] = worker->name;
         view->workers[view->count] = worker;
         view->count++;
@@ -152,6 +154,13 @@ int controller_select(struct node *node,
                           &view->chosen);
     *ret_view = *view;
     return rv;
+}
+
+int controller_select(struct node *node,
+                      const struct placement_request *request,
+                      struct placement_view *ret_view)
+{
+    return select_other(node, request, 0, ret_view);
 }
 
 /* What a proposal to place needs when it comes back. */
@@ -229,32 +238,83 @@ static uint64_t backoff_ms(const struct sandbox *sandbox)
     return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
-static void place_unplaced(struct node *node)
+/* Elsewhere than where the last start failed, if anybody else can take it. */
+static int place(struct node *node, struct sandbox *sandbox,
+                 struct sandbox_note *note)
 {
-    uint32_t misfits = 0;
+    struct placement_request wanted = {.cpu = sandbox->need.cpu,
+                                       .memory = sandbox->need.memory,
+                                       .profile = PLACEMENT_SPREAD};
+    struct placement_view view;
+    int rv = select_other(node, &wanted, note->failed_lease, &view);
 
+    if (rv != 0 && note->failed_lease != 0) {
+        rv = controller_select(node, &wanted, &view);
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    if (propose_place(node, sandbox, view.workers[view.chosen]) == 0) {
+        note->placing_epoch = sandbox->epoch;
+    }
+    return 0;
+}
+
+static bool is_due(const struct node *node, const struct sandbox *sandbox)
+{
+    const struct sandbox_note *note =
+        (const struct sandbox_note *)sandbox->shell;
+
+    return note == NULL || (note->placing_epoch != sandbox->epoch &&
+                            note->place_after_ms <= node->now_ms);
+}
+
+/* Those of one priority; false: no more can be placed now. */
+static bool place_some(struct node *node, uint8_t priority, uint32_t *budget,
+                       uint32_t *misfits)
+{
     LIST_FOREACH (item, &node->machine.registry.unplaced) {
         struct sandbox *sandbox = LIST_ENTRY(item, struct sandbox, worker_link);
-        struct sandbox_note *note = sandbox_note(sandbox);
-        struct placement_request wanted = {.cpu = sandbox->need.cpu,
-                                           .memory = sandbox->need.memory,
-                                           .profile = PLACEMENT_SPREAD};
-        struct placement_view view;
+        struct sandbox_note *note;
 
-        if (node->places_in_flight >= PLACES_IN_FLIGHT_MAX ||
-            misfits >= MISFITS_A_TICK_MAX) {
-            return;
-        }
-        if (note == NULL || note->placing_epoch == sandbox->epoch ||
-            note->place_after_ms > node->now_ms) {
+        if (sandbox->priority != priority || !is_due(node, sandbox)) {
             continue;
         }
+        note = sandbox_note(sandbox);
+        if (note == NULL || *budget == 0 || *misfits >= MISFITS_A_TICK_MAX) {
+            return false;
+        }
         /* Those behind it may be smaller, so a misfit ends nothing. */
-        if (controller_select(node, &wanted, &view) != 0) {
-            misfits++;
-        } else if (propose_place(node, sandbox, view.workers[view.chosen]) ==
-                   0) {
-            note->placing_epoch = sandbox->epoch;
+        if (place(node, sandbox, note) != 0) {
+            *misfits += 1;
+        } else {
+            *budget -= 1;
+        }
+    }
+    return true;
+}
+
+/* The highest priority first; of one priority, who waits longest. */
+static void place_unplaced(struct node *node)
+{
+    uint32_t budget =
+        node->machine.registry.unplaced_count == 0 ? 0 : pacing_budget(node);
+    uint32_t priorities = 0;
+    uint32_t misfits = 0;
+
+    if (budget == 0) {
+        return;
+    }
+    LIST_FOREACH (item, &node->machine.registry.unplaced) {
+        const struct sandbox *sandbox =
+            LIST_ENTRY(item, struct sandbox, worker_link);
+
+        priorities |= is_due(node, sandbox) ? 1U << sandbox->priority : 0;
+    }
+    for (int i = REGISTRY_PRIORITY_MAX; i >= 0; i--) {
+        if ((priorities & 1U << i) != 0 &&
+            !place_some(node, (uint8_t)i, &budget, &misfits)) {
+            return;
         }
     }
 }
@@ -421,6 +481,8 @@ void controller_event(struct node *node, const struct command_event *event)
 
         if (failed != NULL) {
             failed->place_after_ms = node->now_ms + backoff_ms(event->sandbox);
+            failed->failed_lease =
+                event->worker != NULL ? event->worker->lease : 0;
         }
     }
 }

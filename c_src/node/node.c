@@ -42,6 +42,7 @@ static void command_event(void *arg, const struct command_event *event)
     node->has_new_members |= event->type == EVENT_MEMBERS_CHANGED;
     recorder_event(node, event);
     controller_event(node, event);
+    pacing_event(node, event);
     agents_event(node, event);
     orders_event(node, event);
     conflicts_event(node, event);
@@ -282,6 +283,7 @@ static int open_node(struct node *node, struct buf *error)
     partitions_init(node);
     agents_init(node);
     orders_init(node);
+    pacing_init(node);
     requests_init(node);
     rv = tls_open(node->settings, &node->tls, error);
     if (rv == 0) {

@@ -188,6 +188,14 @@ struct node {
     size_t view_capacity;       /* workers that its arrays have room for */
     uint32_t places_in_flight;  /* proposed and not applied */
     uint64_t resumed_epoch;     /* the recovery whose end was proposed */
+    struct pacing {
+        struct list fresh; /* of struct sandbox_note: young starts, the oldest
+                              first; of sandboxes that are new */
+        struct list moved; /* and of those that ran before */
+        uint32_t fresh_count;
+        uint32_t moved_count;
+        uint64_t created_ms; /* when the last one was created */
+    } pacing;
 
     /* agents.c, orders.c */
     struct map agents;       /* of struct agent, by worker name */
@@ -365,6 +373,13 @@ void controller_tick(struct node *node);
 void controller_event(struct node *node, const struct command_event *event);
 void controller_role_changed(struct node *node);
 void controller_restored(struct node *node); /* the state is another one */
+
+/* pacing.c: the leader's starts of sandboxes that ran before. How many more may
+ * be placed now. */
+uint32_t pacing_budget(struct node *node) MUST_USE;
+void pacing_init(struct node *node);
+void pacing_event(struct node *node, const struct command_event *event);
+void pacing_leave_all(struct node *node); /* before notes are freed unseen */
 
 /* states.c */
 /* `shared`: the bytes that the message is in, if others may hold them. */

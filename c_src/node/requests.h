@@ -234,10 +234,15 @@ struct sandbox_note {
                                 not */
     uint64_t placing_epoch;  /* leader: a PLACE of this epoch is proposed */
     uint64_t place_after_ms; /* leader: back-off after a failed start */
+    uint64_t failed_lease;   /* where that was; 0: nowhere */
+    struct list pace_link;   /* in a ring of node->pacing */
+    uint64_t paced_ms;       /* since when */
+    bool is_moved;           /* in which */
 };
 struct sandbox_note *
 sandbox_note(struct sandbox *sandbox); /* NULL: no memory */
 void sandbox_note_free(struct node *node, struct sandbox *sandbox);
+void pacing_leave(struct node *node, struct sandbox_note *note);
 
 /* What a member remembers of a worker beside the registry. */
 struct worker_note {

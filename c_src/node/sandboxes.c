@@ -18,6 +18,7 @@ struct sandbox_note *sandbox_note(struct sandbox *sandbox)
             note->sandbox = sandbox;
             list_init(&note->waiters);
             list_init(&note->order_link);
+            list_init(&note->pace_link);
             sandbox->shell = note;
         }
     }
@@ -36,6 +37,7 @@ void sandbox_note_free(struct node *node, struct sandbox *sandbox)
                          ERR_TIMEOUT);
         }
         list_remove(&note->order_link);
+        pacing_leave(node, note);
         mem_free(note);
         sandbox->shell = NULL;
     }
@@ -242,7 +244,8 @@ static void free_idle_note(struct sandbox *sandbox)
     struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
 
     if (note != NULL && list_is_empty(&note->waiters) &&
-        list_is_empty(&note->order_link) && note->sealing_epoch == 0) {
+        list_is_empty(&note->order_link) && list_is_empty(&note->pace_link) &&
+        note->sealing_epoch == 0) {
         mem_free(note);
         sandbox->shell = NULL;
     }

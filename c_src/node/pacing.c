@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How many sandboxes of lost workers are started at once. Agents and the log
+ * serve first what comes first, so whatever is under way is what a new request
+ * waits for: ten thousand at once would hold it up for seconds.
+ *
+ * Counted are starts that are young. One that takes longer is waiting for
+ * something of its own, and holds up nobody. While sandboxes are created, those
+ * that are to run again get about as much as the others; otherwise as much as
+ * keeps the workers busy. */
+#include "base/ensure.h"
+#include "node/requests.h"
+
+enum {
+    YOUNG_MS = 100,      /* a start counts for so long at most */
+    CREATING_MS = 1000,  /* since the last creation: others are expected */
+    BESIDE_CREATING = 6, /* at once, for each worker */
+    ALONE = 64,          /* the same, while nothing is created */
+    IN_ALL_MAX = 512,
+};
+
+void pacing_init(struct node *node)
+{
+    list_init(&node->pacing.fresh);
+    list_init(&node->pacing.moved);
+}
+
+static void leave(struct node *node, struct sandbox_note *note)
+{
+    uint32_t *count =
+        note->is_moved ? &node->pacing.moved_count : &node->pacing.fresh_count;
+
+    if (!list_is_empty(&note->pace_link)) {
+        list_remove(&note->pace_link);
+        ensure(*count > 0);
+        *count -= 1;
+    }
+}
+
+void pacing_leave(struct node *node, struct sandbox_note *note)
+{
+    leave(node, note);
+}
+
+static void leave_until(struct node *node, struct list *ring, uint64_t from_ms)
+{
+    while (!list_is_empty(ring)) {
+        struct sandbox_note *note =
+            LIST_ENTRY(ring->next, struct sandbox_note, pace_link);
+
+        if (note->paced_ms > from_ms) {
+            return; /* the oldest are first */
+        }
+        leave(node, note);
+    }
+}
+
+void pacing_leave_all(struct node *node)
+{
+    leave_until(node, &node->pacing.fresh, UINT64_MAX);
+    leave_until(node, &node->pacing.moved, UINT64_MAX);
+}
+
+static void join(struct node *node, struct sandbox *sandbox)
+{
+    struct sandbox_note *note = sandbox_note(sandbox);
+    struct pacing *pacing = &node->pacing;
+
+    if (note == NULL) {
+        return; /* then one more is started at once */
+    }
+    leave(node, note);
+    note->paced_ms = node->now_ms;
+    note->is_moved = sandbox->birth != sandbox->epoch;
+    if (note->is_moved) {
+        pacing->moved_count++;
+        list_append(&pacing->moved, &note->pace_link);
+    } else {
+        pacing->fresh_count++;
+        pacing->created_ms = node->now_ms;
+        list_append(&pacing->fresh, &note->pace_link);
+    }
+}
+
+void pacing_event(struct node *node, const struct command_event *event)
+{
+    struct sandbox *sandbox = event->sandbox;
+
+    if (sandbox == NULL) {
+        return;
+    }
+    if (event->type == EVENT_CLAIMED) {
+        if (node_log_is_leader(node)) {
+            join(node, sandbox);
+        }
+    } else if (sandbox->shell != NULL) {
+        leave(node, (struct sandbox_note *)sandbox->shell);
+    }
+}
+
+static uint32_t ready_workers(const struct node *node)
+{
+    const struct map *workers = &node->machine.registry.workers;
+    const struct worker *worker;
+    size_t position = 0;
+    uint32_t count = 0;
+
+    while ((worker = map_next(workers, &position)) != NULL) {
+        count += worker->lease != 0;
+    }
+    return count;
+}
+
+uint32_t pacing_budget(struct node *node)
+{
+    struct pacing *pacing = &node->pacing;
+    uint32_t under_way;
+    uint32_t limit;
+
+    if (node->now_ms > YOUNG_MS) {
+        leave_until(node, &pacing->fresh, node->now_ms - YOUNG_MS);
+        leave_until(node, &pacing->moved, node->now_ms - YOUNG_MS);
+    }
+    limit = ready_workers(node) *
+            (node->now_ms - pacing->created_ms < CREATING_MS ? BESIDE_CREATING
+                                                             : ALONE);
+    if (limit < pacing->fresh_count * 3 / 4) {
+        limit = pacing->fresh_count * 3 / 4;
+    }
+    limit = limit < IN_ALL_MAX ? limit : IN_ALL_MAX;
+    under_way = node->places_in_flight + pacing->moved_count;
+    return limit > under_way ? limit - under_way : 0;
+}
