@@ -132,7 +132,7 @@ handle_info({timeout, Timer, tick}, #state{timer = Timer} = State) ->
     {noreply, step(tick, State#state{timer = undefined, due = undefined})};
 handle_info({quorate, ?VERSION, start,
              #{id := _, epoch := _, spec := _, options := _, state := _} = Order}, State) ->
-    {noreply, ordered_start(Order, State)};
+    {noreply, ordered_start(Order, on_time(State))};
 handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch, reason := not_owner,
                                         owner_epoch := Owner}}, State)
   when is_integer(Owner) ->
@@ -268,6 +268,22 @@ unwatch(#state{watched = undefined}) ->
 unwatch(#state{watched = {Ref, _}}) ->
     true = erlang:demonitor(Ref, [flush]),
     ok.
+
+%% Thousands of orders may have come at once, and the lease is not to wait behind them.
+on_time(#state{due = Due} = State) when is_integer(Due) ->
+    case quorate_os:clock() >= Due of
+        true -> step(tick, renewals(State));
+        false -> State
+    end;
+on_time(State) ->
+    State.
+
+renewals(State) ->
+    receive
+        {quorate, ?VERSION, renewed, Body} -> renewals(step({renewed, Body}, State))
+    after 0 ->
+        State
+    end.
 
 %% Internals: orders and reports
 

@@ -18,7 +18,8 @@
          writes_are_numbered/1, stale_checkpoint_kills/1, planned_stop_hands_over/1,
          name_is_freed_when_its_process_ends/1, name_dies_with_the_lease/1,
          call_goes_to_another_member/1, unknown_messages_change_nothing/1,
-         agent_that_crashed_leaves_nothing_running/1]).
+         agent_that_crashed_leaves_nothing_running/1,
+         orders_do_not_hold_up_the_lease/1]).
 -export([start_link/2, start_tree/1, slow/2, hang/1, fail/1, elsewhere/1, child/3]).
 
 -define(ID, <<"alice">>).
@@ -391,3 +392,22 @@ agent_that_crashed_leaves_nothing_running(Config) ->
     exit(whereis(quorate_agent), kill),
     lists:foreach(fun await_end/1, Pids),
     new_incarnation(Config, Old).
+
+%% They all are there before it is time to ask for the lease again.
+orders_do_not_hold_up_the_lease(Config) ->
+    _ = start(Config),
+    _ = quorate_member_double:attached(double(Config)),
+    _ = running(Config, order(11)),
+    Count = 300,
+    ok = sys:suspend(quorate_agent),
+    lists:foreach(fun(N) ->
+        quorate_agent ! {quorate, 1, start, (order(12))#{id => integer_to_binary(N)}}
+    end, lists:seq(1, Count)),
+    true = quorate_ct:await(orders_and_tick, fun() ->
+        {message_queue_len, Length} = process_info(whereis(quorate_agent), message_queue_len),
+        Length > Count
+    end),
+    ok = quorate_member_double:set(double(Config), #{tells_keepalives => true}),
+    ok = sys:resume(quorate_agent),
+    #{load := #{sandboxes := Running}} = report(Config, keepalive),
+    ?assert(Running < Count).

@@ -24,7 +24,7 @@ stop(#{peer := Peer}) -> peer:stop(Peer).
 %% Sends an order to the agent that attached last.
 order(#{pid := Pid}, Kind, Body) -> Pid ! {order, Kind, Body}, ok.
 
-%% renew, attach: true or false; answer: fun(M, F, Args); lease: a number.
+%% renew, attach, tells_keepalives: true or false; answer: fun(M, F, Args); lease: a number.
 set(#{pid := Pid}, Settings) -> Pid ! {set, self(), Settings}, receive {set, Pid} -> ok end.
 
 attached(#{node := Node}) ->
@@ -34,13 +34,14 @@ init(Test, Node) ->
     true = register(quorate, self()),
     Test ! {double, Node, ready},
     loop(#{test => Test, node => Node, renew => true, attach => true, lease => 10,
+           tells_keepalives => false,
            answer => fun(_, _, _) -> {error, not_found} end, agent => undefined}).
 
-loop(#{test := Test, node := Node} = State) ->
+loop(#{test := Test, node := Node, tells_keepalives := Tells} = State) ->
     receive
         {quorate, 1, Kind, Body} ->
             case Kind of
-                keepalive -> ok;
+                keepalive when not Tells -> ok;
                 _ -> Test ! {double, Node, {Kind, Body}}
             end,
             loop(received(Kind, Body, State));
