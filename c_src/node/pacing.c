@@ -3,7 +3,7 @@
  * serve first what comes first, so whatever is under way is what a new request
  * waits for: ten thousand at once would hold it up for seconds.
  *
- * Counted are starts that are young. One that takes longer is waiting for
+ * Counted are starts that are young: one that takes longer is waiting for
  * something of its own, and holds up nobody. While sandboxes are created, those
  * that are to run again get about as much as the others; otherwise as much as
  * keeps the workers busy. */
@@ -11,8 +11,9 @@
 #include "node/requests.h"
 
 enum {
-    YOUNG_MS = 100,      /* a start counts for so long at most */
+    YOUNG_MS = 200,      /* a start counts for so long at most */
     CREATING_MS = 1000,  /* since the last creation: others are expected */
+    SLOW_MS = 10000,     /* a creation counts for so long at most */
     BESIDE_CREATING = 6, /* at once, for each worker */
     ALONE = 64,          /* the same, while nothing is created */
     IN_ALL_MAX = 512,
@@ -110,19 +111,23 @@ static uint32_t ready_workers(const struct node *node)
     return count;
 }
 
+static uint64_t before(const struct node *node, uint64_t ms)
+{
+    return node->now_ms > ms ? node->now_ms - ms : 0;
+}
+
 uint32_t pacing_budget(struct node *node)
 {
     struct pacing *pacing = &node->pacing;
     uint32_t under_way;
     uint32_t limit;
+    bool is_alone;
 
-    if (node->now_ms > YOUNG_MS) {
-        leave_until(node, &pacing->fresh, node->now_ms - YOUNG_MS);
-        leave_until(node, &pacing->moved, node->now_ms - YOUNG_MS);
-    }
-    limit = ready_workers(node) *
-            (node->now_ms - pacing->created_ms < CREATING_MS ? BESIDE_CREATING
-                                                             : ALONE);
+    leave_until(node, &pacing->fresh, before(node, SLOW_MS));
+    leave_until(node, &pacing->moved, before(node, YOUNG_MS));
+    is_alone = pacing->fresh_count == 0 &&
+               pacing->created_ms <= before(node, CREATING_MS);
+    limit = ready_workers(node) * (is_alone ? ALONE : BESIDE_CREATING);
     if (limit < pacing->fresh_count * 3 / 4) {
         limit = pacing->fresh_count * 3 / 4;
     }
