@@ -87,6 +87,10 @@ refuses 'folders of c_src: the documents do not have: io 5' \
     c_src/layers.txt 's,^io  *4,io 5,'
 refuses 'folders of test: the documents do not have: test/sim' \
     docs/architecture.md 's,`test/sim/`,sim,'
+refuses 'proofs: the sources do not have: fencing_SUITE:frozen_walker' \
+    docs/guarantees.md 's/`fencing_SUITE:frozen_worker_is_killed`/`fencing_SUITE:frozen_walker`/'
+refuses 'proofs: the sources do not have: state_SUITE:kill_nine_fifty' \
+    test/erl/state_SUITE.erl 's/^kill_nine_fifty(/kill_ten_fifty(/'
 refuses 'architecture.md: there is no node/nose.c' \
     docs/architecture.md 's,`node/node\.c`,`node/nose.c`,'
 refuses 'glossary.md: there is no raft/rift.h' \

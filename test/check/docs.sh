@@ -259,6 +259,26 @@ same "folders of test" \
     "$(find test -mindepth 1 -maxdepth 1 -type d)" \
     "$(grep -h -o -E '`test/[a-z0-9]+/?`' $architecture | tr -d '`' | sed 's,/$,,')"
 
+# What proves a promise: SUITE:case and name_test:test, which exist.
+proofs() {
+    local name file
+    while IFS=: read -r file name; do
+        case $file in
+        *_SUITE) file=test/erl/$file.erl ;;
+        *) file=$(find test/unit -name "$file.c") ;;
+        esac
+        [ -f "$file" ] || continue
+        if grep -q -E "^(static void )?$name\(" "$file" &&
+            [ "$(grep -c -w "$name" "$file")" -ge 2 ]; then
+            echo "$(basename "${file%.*}"):$name"
+        fi
+    done
+}
+
+promised=$(grep -o -E '`[a-zA-Z0-9_]+_(SUITE|test):[a-z0-9_]+`' docs/guarantees.md |
+    tr -d '`')
+same proofs "$(proofs <<<"$promised")" "$promised"
+
 # Code in the text that looks like a path below the top, c_src, or docs. Paths
 # of a data directory are not ours.
 while IFS=: read -r document path; do
