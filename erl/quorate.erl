@@ -267,18 +267,33 @@ send(Name, Message) ->
 
 %% @doc Registers a process; the epoch is its fencing token. The process must
 %% live on a worker node, whose lease it depends on.
--spec register(name(), pid(), map()) -> result(epoch()) | {error, {badarg, not_a_worker}}.
-register(Name, Pid, Meta) ->
-    case once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS) of
-        {ok, Epoch} -> keep_name(Name, Epoch, Pid);
-        {error, Reason} -> {error, Reason}
-    end.
+-spec register(name(), pid(), map()) ->
+          result(epoch()) | {error, {badarg, not_a_worker | not_alive}}.
+register(Name, Pid, Meta) when node(Pid) =:= node() ->
+    case quorate_agent:expect_name(Name, Pid) of
+        ok ->
+            registered(once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS),
+                       Name, Pid);
+        {error, Reason} ->
+            {error, Reason}
+    end;
+register(Name, Pid, Meta) when is_pid(Pid) ->
+    registered(once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS), Name, Pid);
+register(_, _, _) ->
+    {error, {badarg, pid}}.
 
 %% @doc Frees a name, if this process has it.
 -spec unregister(name(), pid()) -> ok | {error, reason()}.
-unregister(Name, Pid) ->
-    _ = quorate_agent:forget_name(Name, Pid),
-    repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS).
+unregister(Name, Pid) when is_pid(Pid) ->
+    case repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS) of
+        {error, Reason} when Reason =/= not_found ->
+            {error, Reason};
+        Answer ->
+            ok = quorate_agent:forget_name(Name, Pid),
+            Answer
+    end;
+unregister(_, _) ->
+    {error, {badarg, pid}}.
 
 %% @doc The process under a name and its epoch.
 -spec whereis(name()) -> {ok, pid(), epoch()} | {error, reason()}.
@@ -478,6 +493,15 @@ next_seq(Id, Epoch) ->
         Binary when is_binary(Binary) -> quorate_local:next_seq(Binary, Epoch);
         _ -> error
     end.
+
+%% After a timeout the name may come yet: its process is watched on.
+registered({ok, Epoch}, Name, Pid) ->
+    keep_name(Name, Epoch, Pid);
+registered({error, timeout}, _, _) ->
+    {error, timeout};
+registered({error, Reason}, Name, Pid) ->
+    ok = quorate_agent:drop_name(Name, Pid),
+    {error, Reason}.
 
 %% A name that the agent of its node does not know would not be freed when the
 %% process ends, nor the process killed when the lease does.

@@ -17,7 +17,8 @@
 -module(quorate_agent).
 -behaviour(gen_server).
 
--export([start_link/1, member_ready/1, await_attached/1, keep_name/3, forget_name/2]).
+-export([start_link/1, member_ready/1, await_attached/1]).
+-export([expect_name/2, keep_name/3, drop_name/2, forget_name/2, names_of/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -export([mouth/0]).
 
@@ -28,15 +29,14 @@
 -define(STOP_MAX_MS, 40000).
 -define(HANDOVER_MS, 12000).
 -define(KILL_MS, 500).
--define(UNREGISTER_RETRY_MS, 1000).
--define(UNREGISTER_TRIES, 60).
 
 -type arguments() :: #{own := node() | undefined, others := [node()], capacity := map()}.
 
 -record(state,
         {lease :: quorate_lease:lease(),
          roster = quorate_roster:new() :: quorate_roster:roster(),
-         names = #{} :: #{reference() => {quorate:name(), quorate:epoch(), pid()}},
+         names = quorate_names:new() :: quorate_names:names(),
+         undertaker :: pid(),
          capacity :: map(),
          os :: quorate_os:identity(),
          cpu :: quorate_os:cpu_sample(),
@@ -69,18 +69,34 @@ await_attached(Timeout) ->
                           "it goes on trying (members ~0tp)", [quorate_local:members()])
     end.
 
-%% @doc The node of this process is to watch over a name that it has.
+%% @doc A process of this node is about to be registered: from now on, its end
+%% frees the name, whoever asked for it and whatever becomes of them.
+-spec expect_name(quorate:name(), pid()) -> ok | {error, term()}.
+expect_name(Name, Pid) ->
+    call(node(), {expect_name, Name, Pid}).
+
+%% @doc The process has the name.
 -spec keep_name(quorate:name(), quorate:epoch(), pid()) -> ok | {error, term()}.
 keep_name(Name, Epoch, Pid) ->
-    try
-        gen_server:call({?MODULE, node(Pid)}, {keep_name, Name, Epoch, Pid}, ?NAME_CALL_MS)
-    catch
-        exit:_ -> {error, {badarg, not_a_worker}}
-    end.
+    call(node(Pid), {keep_name, Name, Epoch, Pid}).
 
+%% @doc What was expected did not come about.
+-spec drop_name(quorate:name(), pid()) -> ok.
+drop_name(Name, Pid) ->
+    gen_server:cast(?MODULE, {drop_name, Name, Pid}).
+
+%% @doc The process has the name no more.
 -spec forget_name(quorate:name(), pid()) -> ok.
 forget_name(Name, Pid) when is_pid(Pid) ->
     gen_server:cast({?MODULE, node(Pid)}, {forget_name, Name, Pid}).
+
+%% @doc The names of a process, as its node knows them.
+-spec names_of(pid()) -> [quorate:name()].
+names_of(Pid) ->
+    case call(node(Pid), {names_of, Pid}) of
+        Names when is_list(Names) -> Names;
+        {error, _} -> []
+    end.
 
 %% @doc What an agent before this one left behind has no lease any more.
 -spec init(arguments()) -> {ok, #state{}}.
@@ -95,6 +111,7 @@ init(#{own := Own, others := Others, capacity := Capacity}) ->
     {ok, arm(#state{lease = Lease, capacity = Capacity, os = quorate_os:identity(),
                     cpu = quorate_os:cpu_sample(),
                     fence = quorate_fence:start_link(),
+                    undertaker = quorate_undertaker:start_link(),
                     mouth = proc_lib:spawn_opt(?MODULE, mouth, [], [link, {priority, high}])})}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
@@ -104,15 +121,19 @@ handle_call(await_attached, From, #state{lease = Lease, waiting = Waiting} = Sta
         undefined -> {noreply, State#state{waiting = [From | Waiting]}};
         _ -> {reply, ok, State}
     end;
-handle_call({keep_name, Name, Epoch, Pid}, _, #state{lease = Lease, names = Names} = State) ->
-    case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease) of
-        true ->
-            Ref = erlang:monitor(process, Pid),
-            ok = quorate_fence:name(State#state.fence, Pid),
-            {reply, ok, State#state{names = Names#{Ref => {Name, Epoch, Pid}}}};
-        false ->
-            {reply, {error, {badarg, not_a_worker}}, State}
+handle_call({expect_name, Name, Pid}, _, State) ->
+    case is_process_alive(Pid) of
+        true -> {reply, ok, put_name(Name, expected, Pid, State)};
+        false -> {reply, {error, {badarg, not_alive}}, State}
     end;
+handle_call({keep_name, Name, Epoch, Pid}, _, #state{lease = Lease} = State) ->
+    case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease) of
+        true -> {reply, ok, put_name(Name, Epoch, Pid, State)};
+        false -> {reply, {error, {badarg, not_a_worker}}, State}
+    end;
+handle_call({names_of, Pid}, _, #state{names = Names} = State) ->
+    {reply, [Name || {Name, Epoch} <- quorate_names:of_process(Pid, Names), Epoch =/= expected],
+     State};
 handle_call(_, _, State) ->
     {reply, {error, unknown}, State}.
 
@@ -120,10 +141,9 @@ handle_call(_, _, State) ->
 handle_cast({member_ready, Member}, State) ->
     {noreply, step({member_ready, Member}, State)};
 handle_cast({forget_name, Name, Pid}, #state{names = Names} = State) ->
-    Gone = [Ref || {Ref, {N, _, P}} <- maps:to_list(Names), N =:= Name, P =:= Pid],
-    lists:foreach(fun(Ref) -> true = erlang:demonitor(Ref, [flush]) end, Gone),
-    ok = quorate_fence:release(State#state.fence, Pid),
-    {noreply, State#state{names = maps:without(Gone, Names)}};
+    {noreply, let_go(Pid, quorate_names:remove(Name, Pid, Names), State)};
+handle_cast({drop_name, Name, Pid}, #state{names = Names} = State) ->
+    {noreply, let_go(Pid, quorate_names:drop_expected(Name, Pid, Names), State)};
 handle_cast(_, State) ->
     {noreply, State}.
 
@@ -156,12 +176,12 @@ handle_info({sandbox, Sandbox, {started, Child}}, State) ->
 handle_info({'DOWN', Ref, process, _, _}, #state{watched = {Ref, Member}} = State) ->
     {noreply, step({down, Member}, State#state{watched = undefined})};
 handle_info({'DOWN', Ref, process, Pid, Reason}, #state{names = Names} = State) ->
-    case Names of
-        #{Ref := {Name, _, Pid}} ->
+    case quorate_names:ended(Pid, Ref, Names) of
+        {Own, Names1} ->
             ok = quorate_fence:release(State#state.fence, Pid),
-            _ = spawn(fun() -> free_name(Name, Pid, ?UNREGISTER_TRIES) end),
-            {noreply, State#state{names = maps:remove(Ref, Names)}};
-        #{} ->
+            ok = quorate_undertaker:free(State#state.undertaker, Pid, Own),
+            {noreply, State#state{names = Names1}};
+        error ->
             {noreply, ended(Pid, Reason, State)}
     end;
 handle_info({stop_overdue, Sandbox}, #state{roster = Roster} = State) ->
@@ -176,6 +196,8 @@ handle_info({'EXIT', Mouth, Reason}, #state{mouth = Mouth} = State) ->
     {stop, {mouth, Reason}, State};
 handle_info({'EXIT', Fence, Reason}, #state{fence = Fence} = State) ->
     {stop, {fence, Reason}, State};
+handle_info({'EXIT', Undertaker, Reason}, #state{undertaker = Undertaker} = State) ->
+    {stop, {undertaker, Reason}, State};
 handle_info({fenced, Incarnation}, State) ->
     {noreply, step({lease_lost, #{incarnation => Incarnation}}, State)};
 handle_info(_, State) ->
@@ -217,8 +239,7 @@ effect({monitor, Member}, State) ->
 effect({attach, Member, Incarnation, Clock}, #state{roster = Roster} = State) ->
     Body = #{pid => self(), incarnation => Incarnation, clock => Clock,
              capacity => State#state.capacity, os => State#state.os,
-             running => quorate_roster:running(Roster),
-             names => maps:values(State#state.names)},
+             running => quorate_roster:running(Roster)},
     say(Member, attach, Body, State);
 effect({keepalive, Member, Incarnation, Clock}, #state{roster = Roster} = State) ->
     Cpu = quorate_os:cpu_sample(),
@@ -235,7 +256,7 @@ effect({kill_all, Why}, #state{roster = Roster} = State) ->
     {Boxes, Roster1} = quorate_roster:take_all(Roster),
     ok = end_all(Boxes, State),
     logger:warning("quorate: lease over (~0tp), ~b sandboxes killed", [Why, length(Boxes)]),
-    State#state{roster = Roster1, names = #{}};
+    State#state{roster = Roster1, names = quorate_names:new()};
 effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
     ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
     lists:foreach(fun(From) -> gen_server:reply(From, ok) end, Waiting),
@@ -444,22 +465,37 @@ delete(Boxes) ->
 
 %% Everything that depends on the lease, by the fence, which sees it end.
 end_all(Boxes, #state{fence = Fence, names = Names}) ->
-    lists:foreach(fun(Ref) -> true = erlang:demonitor(Ref, [flush]) end, maps:keys(Names)),
+    lists:foreach(fun(Ref) -> true = erlang:demonitor(Ref, [flush]) end,
+                  quorate_names:monitors(Names)),
     _ = quorate_fence:end_all(Fence),
     delete(Boxes).
 
-free_name(_, _, 0) ->
-    ok;
-free_name(Name, Pid, Tries) ->
-    case quorate_call:repeatable(consistency_manager, unregister, [Name, Pid], ?NAME_CALL_MS) of
-        ok ->
-            ok;
-        {error, not_found} ->
-            ok;
-        {error, _} ->
-            ok = timer:sleep(?UNREGISTER_RETRY_MS),
-            free_name(Name, Pid, Tries - 1)
+%% Internals: names
+
+call(Node, Request) ->
+    try
+        gen_server:call({?MODULE, Node}, Request, ?NAME_CALL_MS)
+    catch
+        exit:_ -> {error, {badarg, not_a_worker}}
     end.
+
+%% The fence knows of the process before anybody can find it.
+put_name(Name, Epoch, Pid, #state{names = Names} = State) ->
+    case quorate_names:is_watched(Pid, Names) of
+        true ->
+            State#state{names = quorate_names:put(Name, Epoch, Pid, Names)};
+        false ->
+            ok = quorate_fence:name(State#state.fence, Pid),
+            Watched = quorate_names:watch(Pid, erlang:monitor(process, Pid), Names),
+            State#state{names = quorate_names:put(Name, Epoch, Pid, Watched)}
+    end.
+
+let_go(_, {used, Names}, State) ->
+    State#state{names = Names};
+let_go(Pid, {unused, Monitor, Names}, State) ->
+    true = erlang:demonitor(Monitor, [flush]),
+    ok = quorate_fence:release(State#state.fence, Pid),
+    State#state{names = Names}.
 
 %% Internals: leaving
 

@@ -17,6 +17,10 @@
          greater_epoch_replaces_what_runs/1, claim_of_an_older_lease_is_not_started/1,
          writes_are_numbered/1, stale_checkpoint_kills/1, planned_stop_hands_over/1,
          name_is_freed_when_its_process_ends/1, name_dies_with_the_lease/1,
+         one_name_less_is_not_the_last/1, names_of_one_process_are_all_freed/1,
+         caller_that_ends_leaves_no_name/1, name_that_comes_late_is_freed/1,
+         name_that_was_not_given_is_not_watched/1, name_that_is_not_free_yet_is_watched/1,
+         dead_processes_get_no_name/1,
          call_goes_to_another_member/1, unknown_messages_change_nothing/1,
          agent_that_crashed_leaves_nothing_running/1,
          orders_do_not_hold_up_the_lease/1]).
@@ -146,7 +150,7 @@ attach_describes_this_node(Config) ->
     _ = start(Config),
     Body = quorate_member_double:attached(double(Config)),
     OsPid = list_to_integer(os:getpid()),
-    ?assertMatch(#{running := [], names := [], incarnation := <<_:128>>,
+    ?assertMatch(#{running := [], incarnation := <<_:128>>,
                    os := #{pid := OsPid, start_time := _, boot_id := <<_:36/binary>>,
                            pid_namespace := <<"pid:[", _/binary>>},
                    capacity := #{cpu := _, memory := _, sandboxes := _}}, Body),
@@ -357,6 +361,99 @@ name_dies_with_the_lease(Config) ->
     ?assertEqual(yes, quorate:register_name(my_name, Pid)),
     ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
     await_end(Pid).
+
+%% It must not outlive the lease with the other one.
+one_name_less_is_not_the_last(Config) ->
+    _ = start(Config),
+    ok = answer(Config, fun(consistency_manager, register, _) -> {ok, 30};
+                           (_, _, _) -> ok end),
+    Pid = spawn(fun() -> timer:sleep(infinity) end),
+    [?assertEqual({ok, 30}, quorate:register(Name, Pid, #{})) || Name <- [one, two]],
+    ?assertEqual(ok, quorate:unregister(one, Pid)),
+    ?assertEqual([two], quorate_agent:names_of(Pid)),
+    ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
+    await_end(Pid).
+
+names_of_one_process_are_all_freed(Config) ->
+    _ = start(Config),
+    Test = self(),
+    ok = answer(Config, fun(consistency_manager, register, _) -> {ok, 30};
+                           (_, F, Args) -> Test ! {F, Args}, ok end),
+    Pid = spawn(fun() -> receive stop -> ok end end),
+    [?assertEqual({ok, 30}, quorate:register(N, Pid, #{})) || N <- lists:seq(1, 200)],
+    ?assertEqual(200, length(quorate_agent:names_of(Pid))),
+    Pid ! stop,
+    [receive {unregister, [N, Pid]} -> ok after ?WAIT_MS -> ct:fail({not_freed, N}) end
+     || N <- lists:seq(1, 200)],
+    ?assertEqual([], quorate_agent:names_of(Pid)).
+
+%% It was registered when nobody was there any more to say so.
+caller_that_ends_leaves_no_name(Config) ->
+    _ = start(Config),
+    Test = self(),
+    ok = answer(Config, fun(consistency_manager, register, _) ->
+                                Test ! {asked, self()},
+                                receive go_on -> {ok, 30} end;
+                           (_, F, Args) -> Test ! {F, Args}, ok end),
+    Pid = spawn(fun() -> quorate:register(name, self(), #{}) end),
+    Double = receive {asked, From} -> From after ?WAIT_MS -> ct:fail(not_asked) end,
+    true = exit(Pid, kill),
+    await_end(Pid),
+    Double ! go_on,
+    receive {unregister, [name, Pid]} -> ok after ?WAIT_MS -> ct:fail(not_freed) end.
+
+%% A registration may still be under way when the name is freed for the first time.
+name_that_comes_late_is_freed(Config) ->
+    _ = start(Config),
+    Test = self(),
+    ok = answer(Config, fun(consistency_manager, register, _) -> {error, timeout};
+                           (_, F, Args) ->
+                                Test ! {F, Args},
+                                case put(asked, true) of
+                                    undefined -> {error, not_found};
+                                    true -> ok
+                                end
+                        end),
+    Pid = spawn(fun() -> receive stop -> ok end end),
+    ?assertEqual({error, timeout}, quorate:register(late, Pid, #{})),
+    Pid ! stop,
+    [receive {unregister, [late, Pid]} -> ok after ?WAIT_MS -> ct:fail(not_freed) end
+     || _ <- [first, second]].
+
+name_that_was_not_given_is_not_watched(Config) ->
+    _ = start(Config),
+    #{incarnation := Old} = quorate_member_double:attached(double(Config)),
+    Test = self(),
+    ok = answer(Config, fun(consistency_manager, register, _) -> {error, {already_exists, Test}};
+                           (_, F, Args) -> Test ! {F, Args}, ok end),
+    Pid = spawn(fun() -> timer:sleep(infinity) end),
+    ?assertEqual(no, quorate:register_name(taken, Pid)),
+    _ = sys:get_state(quorate_agent),
+    ?assertEqual({monitored_by, []}, process_info(Pid, monitored_by)),
+    ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
+    new_incarnation(Config, Old),
+    ?assert(is_process_alive(Pid)),
+    exit(Pid, kill).
+
+name_that_is_not_free_yet_is_watched(Config) ->
+    _ = start(Config),
+    ok = answer(Config, fun(consistency_manager, register, _) -> {ok, 30};
+                           (_, _, _) -> {error, no_quorum} end),
+    Pid = spawn(fun() -> timer:sleep(infinity) end),
+    ?assertEqual(yes, quorate:register_name(kept, Pid)),
+    ?assertEqual({error, no_quorum}, quorate:unregister(kept, Pid)),
+    ?assertEqual([kept], quorate_agent:names_of(Pid)),
+    ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
+    await_end(Pid).
+
+dead_processes_get_no_name(Config) ->
+    _ = start(Config),
+    Pid = spawn(fun() -> ok end),
+    await_end(Pid),
+    ?assertEqual({error, {badarg, not_alive}}, quorate:register(name, Pid, #{})),
+    ?assertEqual(no, quorate:register_name(name, Pid)),
+    ?assertEqual({error, {badarg, pid}}, quorate:register(name, not_a_pid, #{})),
+    ?assertEqual({error, {badarg, pid}}, quorate:unregister(name, not_a_pid)).
 
 call_goes_to_another_member(Config) ->
     Other = quorate_member_double:start(peer:random_name(other)),
