@@ -67,7 +67,10 @@
                      priority => 0..9, timeout => pos_integer(),
                      conflict => quorate_conflict:policy(),
                      checkpoint => #{interval => pos_integer(),
-                                     callback => {module(), atom()}}}.
+                                     callback => {module(), atom()}},
+                     restarts => #{max => non_neg_integer(), period => pos_integer()}}.
+%% `restarts': how often within `period' ms a child that fails is started again
+%% where it is, before another worker gets it; 3 in 5000 if not given.
 -type spec() :: supervisor:child_spec() | #{start := mfargs(), _ => _} | mfargs().
 -type mfargs() :: {module(), atom(), [term()]}.
 -type conflict() :: #{copy := pos_integer(), id := id(), epoch := epoch(),

@@ -26,9 +26,6 @@
                    state := none | {quorate:version(), binary()},
                    restore => none | {pos_integer(), take | resolve}}.
 
-%% Failures of a child that are mended here; then it is the cluster's turn.
--define(RESTARTS_MAX, 3).
--define(RESTARTS_PERIOD_MS, 5000).
 -define(RECOVER_MS, 2000).
 -define(RECOVER_RETRY_MS, 500).
 -define(CHECKPOINT_MS, 5000).
@@ -45,6 +42,7 @@
          child :: quorate_spec:child() | undefined,
          pid :: pid() | undefined,
          last = [] :: [pid()],                  % the child, also when it has ended
+         limit :: quorate_spec:restarts() | undefined, % then it is the cluster's turn
          restarts = [] :: [integer()],          % when, newest first
          checkpoint = none :: quorate_spec:checkpoint() | none,
          saver :: {pid(), reference()} | undefined,
@@ -139,16 +137,15 @@ recovered(none) -> {undefined, undefined};
 recovered({Version, Value}) -> {{ok, binary_to_term(Value)}, Version}.
 
 start(Spec, Options, From, State) ->
-    case {quorate_spec:parse(Spec), quorate_spec:checkpoint(Options)} of
-        {{ok, Child}, {ok, Checkpoint}} ->
-            State1 = schedule(State#state{child = Child, checkpoint = Checkpoint,
-                                          options = Options}),
-            start_from(From, State1);
-        {{error, Reason}, _} ->
-            {stop, {shutdown, {failed, Reason}}, State};
-        {_, {error, Reason}} ->
-            {stop, {shutdown, {failed, Reason}}, State}
-    end.
+    start(quorate_spec:parse(Spec), quorate_spec:checkpoint(Options),
+          quorate_spec:restarts(Options), From, State#state{options = Options}).
+
+start({ok, Child}, {ok, Checkpoint}, {ok, Limit}, From, State) ->
+    start_from(From, schedule(State#state{child = Child, checkpoint = Checkpoint,
+                                          limit = Limit}));
+start(Child, Checkpoint, Limit, _, State) ->
+    [Reason | _] = [Reason || {error, Reason} <- [Child, Checkpoint, Limit]],
+    {stop, {shutdown, {failed, Reason}}, State}.
 
 start_from({none, Recovered}, State) ->
     start_child(Recovered, State);
@@ -181,28 +178,51 @@ started(Pid, #state{agent = Agent} = State) ->
     Agent ! {sandbox, self(), {started, Pid}},
     {noreply, State#state{pid = Pid, last = [Pid]}, hibernate}.
 
-failed(Reason, #state{leader = Leader, last = Last} = State) ->
-    ok = quorate_sandbox_io:sweep(Leader, Last),
+failed(Reason, State) ->
+    _ = sweep(State),
     {stop, {shutdown, {failed, Reason}}, State}.
 
-ended(Reason, #state{child = #{restart := Restart}} = State) ->
+ended(Reason, #state{child = #{restart := Restart}, limit = {Max, Period}} = State) ->
     Now = erlang:monotonic_time(millisecond),
-    Recent = [At || At <- State#state.restarts, Now - At < ?RESTARTS_PERIOD_MS],
-    case {quorate_spec:restarts(Restart, Reason), length(Recent)} of
+    Recent = [At || At <- State#state.restarts, Now - At < Period],
+    case {quorate_spec:restarts(Restart, Reason), length(Recent) < Max} of
         {false, _} ->
+            _ = sweep(State),
             {stop, {shutdown, {stopped, final(Restart, Reason)}}, State};
-        {true, ?RESTARTS_MAX} ->
-            failed(Reason, State);
-        {true, _} ->
-            restart(State#state{restarts = [Now | Recent]})
+        {true, true} ->
+            restart(State#state{restarts = [Now | Recent]});
+        {true, false} ->
+            failed(Reason, State)
     end.
+
+%% What is left of a run: a child that ended leaves those behind that it was not
+%% linked with.
+sweep(#state{leader = Leader, last = Last}) ->
+    quorate_sweeper:sweep(Leader, Last).
 
 %% A temporary child is not wanted anywhere after it has ended.
 final(temporary, normal) -> normal;
 final(temporary, Reason) -> {shutdown, Reason};
 final(transient, Reason) -> Reason.
 
-restart(#state{id = Id} = State) ->
+%% Not before the last process of the run before has ended: they would be two.
+restart(State) ->
+    State1 = without_saver(State),
+    case sweep(State1) of
+        ok ->
+            recover(State1);
+        left ->
+            _ = erlang:send_after(?RECOVER_RETRY_MS, self(), restart),
+            {noreply, complain({restart, processes_left}, State1)}
+    end.
+
+without_saver(#state{saver = undefined} = State) ->
+    State;
+without_saver(#state{saver = {_, Ref}} = State) ->
+    true = erlang:demonitor(Ref, [flush]),
+    State#state{saver = undefined}.
+
+recover(#state{id = Id} = State) ->
     case quorate:recover_state(Id, ?RECOVER_MS) of
         {ok, Value, Version} ->
             start_child({{ok, Value}, Version}, State);
@@ -213,20 +233,21 @@ restart(#state{id = Id} = State) ->
             {noreply, complain({recovery, Reason}, State)}
     end.
 
-stop_child(#state{pid = undefined}) ->
-    ok;
-stop_child(#state{pid = Pid, child = #{shutdown := brutal_kill}, leader = Leader}) ->
-    kill(Pid, Leader);
-stop_child(#state{pid = Pid, child = #{shutdown := Shutdown}, leader = Leader}) ->
+stop_child(#state{pid = Pid, child = #{shutdown := Shutdown}} = State)
+  when is_pid(Pid), Shutdown =/= brutal_kill ->
     true = exit(Pid, shutdown),
     receive
         {'EXIT', Pid, _} -> ok
     after min(Shutdown, ?SHUTDOWN_MAX_MS) ->
-        kill(Pid, Leader)
-    end.
+        ok
+    end,
+    kill(State);
+stop_child(State) ->
+    kill(State).
 
-kill(Pid, Leader) ->
-    quorate_sandbox_io:sweep(Leader, [Pid]).
+kill(State) ->
+    _ = sweep(State),
+    ok.
 
 %% Internals: checkpoints
 
@@ -267,8 +288,8 @@ saved(unchanged, State) ->
     {noreply, State#state{complaint = undefined}};
 saved({saved, Digest}, State) ->
     {noreply, State#state{saved = Digest, complaint = undefined}};
-saved({error, {stale_epoch, _}}, #state{pid = Pid, leader = Leader} = State) when is_pid(Pid) ->
-    ok = kill(Pid, Leader),
+saved({error, {stale_epoch, _}}, #state{pid = Pid} = State) when is_pid(Pid) ->
+    ok = kill(State),
     {stop, {shutdown, {stopped, stale_epoch}}, State};
 saved({error, Reason}, State) ->
     {noreply, complain({checkpoint, Reason}, State)};

@@ -6,9 +6,9 @@
 %% more argument at the end: the context of the sandbox.
 -module(quorate_spec).
 
--export([parse/1, checkpoint/1, restarts/2]).
+-export([parse/1, checkpoint/1, restarts/1, restarts/2]).
 
--export_type([child/0, checkpoint/0, reason/0]).
+-export_type([child/0, checkpoint/0, restarts/0, reason/0]).
 
 -type child() :: #{start := {module(), atom(), [term()]},
                    restart := permanent | transient | temporary,
@@ -16,10 +16,14 @@
                    type := worker | supervisor}.
 -type checkpoint() :: #{interval := pos_integer(),
                         callback := {module(), atom()} | get_state}.
+-type restarts() :: {Max :: non_neg_integer(), PeriodMs :: pos_integer()}.
 -type reason() :: {bad_spec, term()}.
 
 -define(CHECKPOINT_INTERVAL_MS, 30000).
 -define(WORKER_SHUTDOWN_MS, 5000).
+-define(RESTARTS_MAX, 3).
+-define(RESTARTS_PERIOD_MS, 5000).
+-define(RESTARTS_MAX_MAX, 1000).
 
 %% @doc The parts of a specification. Unless it says otherwise a child is
 %% `transient': one that ends normally has done its work.
@@ -46,6 +50,22 @@ checkpoint(#{checkpoint := Other}) ->
     {error, {bad_spec, {checkpoint, Other}}};
 checkpoint(_) ->
     {ok, none}.
+
+%% @doc How often, in what time, a child that fails is started again where it is.
+-spec restarts(term()) -> {ok, restarts()} | {error, reason()}.
+restarts(#{restarts := Given}) when is_map(Given) ->
+    case maps:merge(#{max => ?RESTARTS_MAX, period => ?RESTARTS_PERIOD_MS}, Given) of
+        #{max := Max, period := Period} = All
+          when map_size(All) =:= 2, is_integer(Max), Max >= 0, Max =< ?RESTARTS_MAX_MAX,
+               is_integer(Period), Period > 0 ->
+            {ok, {Max, Period}};
+        _ ->
+            {error, {bad_spec, {restarts, Given}}}
+    end;
+restarts(#{restarts := Given}) ->
+    {error, {bad_spec, {restarts, Given}}};
+restarts(_) ->
+    {ok, {?RESTARTS_MAX, ?RESTARTS_PERIOD_MS}}.
 
 %% @doc Whether a child that ended with this reason is to be started again.
 -spec restarts(permanent | transient | temporary, term()) -> boolean().

@@ -40,6 +40,7 @@ init(#{own := Own, others := Others, capacity := Capacity, journal := Journal}) 
           [#{id => quorate_member, start => {quorate_member, start_link, [Own]}, shutdown => 10000}
            || Own =/= none]
           ++ [#{id => quorate_journal, start => {quorate_journal, start_link, [Journal]}},
+              #{id => quorate_sweeper, start => {quorate_sweeper, start_link, []}},
               #{id => quorate_sandbox_sup, type => supervisor, shutdown => infinity,
                 start => {quorate_sandbox_sup, start_link, []}},
               #{id => quorate_agent, start => {quorate_agent, start_link, [Agent]},

@@ -104,6 +104,7 @@ enum api_option {
     API_OPTION_NODE = 1 << 15,
     API_OPTION_CONFLICT = 1 << 16,
     API_OPTION_HOW = 1 << 17,
+    API_OPTION_RESTARTS = 1 << 18,
 };
 
 struct api_function {

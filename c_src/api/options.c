@@ -117,7 +117,7 @@ static int read_profile(struct bytes raw, struct api_request *request)
 }
 
 /* The agent's business; carried in `options`. */
-static int read_checkpoint(struct bytes raw, struct api_request *request)
+static int read_agents_own(struct bytes raw, struct api_request *request)
 {
     struct etf_reader reader = etf_reader_of(raw);
     uint32_t pairs;
@@ -199,7 +199,8 @@ static const struct option {
     {"durability", API_OPTION_DURABILITY, read_durability},
     {"profile", API_OPTION_PROFILE, read_profile},
     {"priority", API_OPTION_PRIORITY, read_priority},
-    {"checkpoint", API_OPTION_CHECKPOINT, read_checkpoint},
+    {"checkpoint", API_OPTION_CHECKPOINT, read_agents_own},
+    {"restarts", API_OPTION_RESTARTS, read_agents_own},
     {"consistency", API_OPTION_CONSISTENCY, read_consistency},
     {"limit", API_OPTION_LIMIT, read_limit},
     {"after", API_OPTION_AFTER, NULL},

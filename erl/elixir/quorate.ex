@@ -136,7 +136,9 @@ defmodule Quorate do
 
   Options: `:resources` (`%{cpu: millicores, memory: mib}`), `:rf`, `:priority`,
   `:timeout`, and `:checkpoint` (`%{interval: ms, callback: {module, function}}`,
-  both optional), with which its state is saved by itself whenever it changed.
+  both optional), with which its state is saved by itself whenever it changed, and
+  `:restarts` (`%{max: n, period: ms}`, 3 in 5000): so often a child that fails is
+  started again where it is, before another worker gets it.
 
       iex> {:ok, sandbox} = Quorate.create_sandbox("bob", {MyApp.Counter, 0}, timeout: 2000)
       iex> {sandbox.id, sandbox.status, sandbox.worker == node()}

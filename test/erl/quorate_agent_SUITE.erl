@@ -12,7 +12,10 @@
          a_child_elsewhere_is_no_child/1,
          stop_order_ends_the_child/1, stop_of_a_hanging_start_kills_it/1,
          normal_end_is_stopped/1, crash_restarts_with_recovered_state/1,
-         too_many_crashes_fail/1, end_of_lease_kills_every_process/1,
+         too_many_crashes_fail/1, restarts_have_limits_of_the_sandbox/1,
+         wrong_limits_are_refused/1, restart_waits_for_the_last_process/1,
+         end_of_the_child_is_the_end_of_all/1, stop_is_the_end_of_all/1,
+         many_that_end_at_once/1, end_of_lease_kills_every_process/1,
          lost_member_keeps_sandboxes/1, lease_lost_kills_and_attaches_anew/1,
          greater_epoch_replaces_what_runs/1, claim_of_an_older_lease_is_not_started/1,
          writes_are_numbered/1, stale_checkpoint_kills/1, planned_stop_hands_over/1,
@@ -24,14 +27,14 @@
          call_goes_to_another_member/1, unknown_messages_change_nothing/1,
          agent_that_crashed_leaves_nothing_running/1,
          orders_do_not_hold_up_the_lease/1]).
--export([start_link/2, start_tree/1, slow/2, hang/1, fail/1, elsewhere/1, child/3]).
+-export([start_loose/1, start_link/2, start_tree/1, slow/2, hang/1, fail/1, elsewhere/1, child/3]).
 
 -define(ID, <<"alice">>).
 -define(WAIT_MS, 5000).
 
 all() ->
     [Name || {Name, 1} <- ?MODULE:module_info(exports),
-             lists:member(Name, [module_info, start_tree, hang, fail, elsewhere]) =:= false].
+             lists:member(Name, [module_info, start_tree, hang, fail, elsewhere, start_loose]) =:= false].
 
 init_per_testcase(Case, Config) ->
     Double = quorate_member_double:start(peer:random_name(Case)),
@@ -107,6 +110,14 @@ start_link(Test, Context) -> {ok, proc_lib:spawn_link(?MODULE, child, [Test, Con
 start_tree(#{} = Context) ->
     Test = whereis(?MODULE),
     Pid = proc_lib:spawn_link(?MODULE, child, [Test, Context, true]),
+    Loose = spawn(fun() -> process_flag(trap_exit, true), timer:sleep(infinity) end),
+    Test ! {tree, [Pid, Loose]},
+    {ok, Pid}.
+
+%% The same with a child that may end.
+start_loose(#{} = Context) ->
+    Test = whereis(?MODULE),
+    Pid = proc_lib:spawn_link(?MODULE, child, [Test, Context, false]),
     Loose = spawn(fun() -> process_flag(trap_exit, true), timer:sleep(infinity) end),
     Test ! {tree, [Pid, Loose]},
     {ok, Pid}.
@@ -251,6 +262,90 @@ too_many_crashes_fail(Config) ->
                        end, running(Config, order(11)), [1, 2, 3]),
     Last ! {exit, crash},
     ?assertEqual({?ID, 11, crash}, report(Config, failed)).
+
+with_options(Epoch, Options) -> (order(Epoch))#{options := term_to_binary(Options)}.
+
+restarts_have_limits_of_the_sandbox(Config) ->
+    _ = start(Config),
+    Never = running(Config, with_options(11, #{restarts => #{max => 0}})),
+    Never ! {exit, crash},
+    ?assertEqual({?ID, 11, crash}, report(Config, failed)),
+    Last = lists:foldl(fun(_, Pid) ->
+                               Pid ! {exit, crash},
+                               {?ID, 12, Again} = report(Config, started),
+                               Again
+                       end, running(Config, with_options(12, #{restarts => #{max => 20}})),
+                       lists:seq(1, 20)),
+    Last ! {exit, crash},
+    ?assertEqual({?ID, 12, crash}, report(Config, failed)),
+    %% What was longer ago than the period does not count.
+    Short = #{restarts => #{max => 1, period => 1}},
+    _ = lists:foldl(fun(_, Pid) ->
+                            timer:sleep(3),
+                            Pid ! {exit, crash},
+                            {?ID, 13, Again} = report(Config, started),
+                            Again
+                    end, running(Config, with_options(13, Short)), lists:seq(1, 5)).
+
+wrong_limits_are_refused(Config) ->
+    _ = start(Config),
+    [begin
+         ok = send_start(Config, with_options(Epoch, #{restarts => Wrong})),
+         ?assertEqual({?ID, Epoch, {bad_spec, {restarts, Wrong}}}, report(Config, failed))
+     end || {Epoch, Wrong} <- [{11, x}, {12, #{max => -1}}, {13, #{max => 1001}},
+                               {14, #{period => 0}}, {15, #{max => 1, colour => red}}]].
+
+%% Nobody is linked to it, and it would go on beside its successor.
+restart_waits_for_the_last_process(Config) ->
+    true = register(?MODULE, self()),
+    _ = start(Config),
+    Test = self(),
+    Pid = running(Config, order(11, {?MODULE, start_loose, []})),
+    [Pid, Loose] = receive {tree, Tree} -> Tree end,
+    ok = answer(Config, fun(state_replicator, recover_state, [?ID]) ->
+                                Test ! {recovers, erpc:call(node(Loose), erlang,
+                                                            is_process_alive, [Loose])},
+                                {error, not_found}
+                        end),
+    Pid ! {exit, crash},
+    receive {recovers, IsAlive} -> ?assertNot(IsAlive) after ?WAIT_MS -> ct:fail(no_restart) end,
+    {?ID, 11, _} = report(Config, started).
+
+end_of_the_child_is_the_end_of_all(Config) ->
+    true = register(?MODULE, self()),
+    _ = start(Config),
+    Pid = running(Config, order(11, {?MODULE, start_loose, []})),
+    [Pid, Loose] = receive {tree, Tree} -> Tree end,
+    Pid ! {exit, normal},
+    ?assertEqual({?ID, 11, normal}, report(Config, stopped)),
+    ?assertNot(is_process_alive(Loose)).
+
+stop_is_the_end_of_all(Config) ->
+    true = register(?MODULE, self()),
+    _ = start(Config),
+    Pid = running(Config, order(11, {?MODULE, start_loose, []})),
+    [Pid, Loose] = receive {tree, Tree} -> Tree end,
+    ok = send_stop(Config, 11),
+    ?assertEqual({?ID, 11, shutdown}, report(Config, stopped)),
+    ?assertNot(is_process_alive(Loose)).
+
+%% One look at all processes for each of them would take minutes.
+many_that_end_at_once(Config) ->
+    _ = start(Config),
+    Count = 1000,
+    Idle = [spawn(fun() -> timer:sleep(infinity) end) || _ <- lists:seq(1, 20000)],
+    Pids = [begin
+                ok = send_start(Config, (order(N))#{id := <<N:32>>}),
+                {<<N:32>>, N, Pid} = report(Config, started),
+                Pid
+            end || N <- lists:seq(11, 10 + Count)],
+    {Took, ok} = timer:tc(fun() ->
+        lists:foreach(fun(Pid) -> Pid ! {exit, normal} end, Pids),
+        lists:foreach(fun(_) -> {_, _, normal} = report(Config, stopped) end, Pids)
+    end),
+    lists:foreach(fun(Pid) -> exit(Pid, kill) end, Idle),
+    ct:log("~b sandboxes among 20,000 processes ended in ~b ms", [Count, Took div 1000]),
+    ?assert(Took < 20000000).
 
 end_of_lease_kills_every_process(Config) ->
     true = register(?MODULE, self()),

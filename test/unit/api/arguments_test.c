@@ -263,6 +263,8 @@ static void options_have_bounds(void **state)
         {"how", "w\4take", 6, true},
         {"how", "w\7resolve", 9, true},
         {"how", "w\5maybe", 7, false},
+        {"restarts", "t\0\0\0\0", 5, true},
+        {"restarts", "a\1", 2, false},
         {"consistency", "w\5local", 7, true},
         {"consistency", "w\14linearizable", 14, true},
         {"consistency", "w\4some", 6, false},
