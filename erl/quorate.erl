@@ -273,7 +273,7 @@ send(Name, Message) ->
 -spec register(name(), pid(), map()) ->
           result(epoch()) | {error, {badarg, not_a_worker | not_alive}}.
 register(Name, Pid, Meta) when node(Pid) =:= node() ->
-    case quorate_agent:expect_name(Name, Pid) of
+    case quorate_namekeeper:expect(Name, Pid) of
         ok ->
             registered(once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS),
                        Name, Pid);
@@ -292,7 +292,7 @@ unregister(Name, Pid) when is_pid(Pid) ->
         {error, Reason} when Reason =/= not_found ->
             {error, Reason};
         Answer ->
-            ok = quorate_agent:forget_name(Name, Pid),
+            ok = quorate_namekeeper:forget(Name, Pid),
             Answer
     end;
 unregister(_, _) ->
@@ -503,13 +503,13 @@ registered({ok, Epoch}, Name, Pid) ->
 registered({error, timeout}, _, _) ->
     {error, timeout};
 registered({error, Reason}, Name, Pid) ->
-    ok = quorate_agent:drop_name(Name, Pid),
+    ok = quorate_namekeeper:drop(Name, Pid),
     {error, Reason}.
 
 %% A name that the agent of its node does not know would not be freed when the
 %% process ends, nor the process killed when the lease does.
 keep_name(Name, Epoch, Pid) ->
-    case quorate_agent:keep_name(Name, Epoch, Pid) of
+    case quorate_namekeeper:keep(Name, Epoch, Pid) of
         ok ->
             {ok, Epoch};
         {error, Reason} ->

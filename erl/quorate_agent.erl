@@ -18,12 +18,12 @@
 -behaviour(gen_server).
 
 -export([start_link/1, member_ready/1, await_attached/1]).
--export([expect_name/2, keep_name/3, drop_name/2, forget_name/2, names_of/1]).
+-export([may_act/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -export([mouth/0]).
 
 -define(VERSION, 1).
--define(NAME_CALL_MS, 5000).
+-define(CALL_MS, 5000).
 -define(FORGET_MS, 60000).
 %% Longer than any sandbox takes to stop in order.
 -define(STOP_MAX_MS, 40000).
@@ -35,8 +35,7 @@
 -record(state,
         {lease :: quorate_lease:lease(),
          roster = quorate_roster:new() :: quorate_roster:roster(),
-         names = quorate_names:new() :: quorate_names:names(),
-         undertaker :: pid(),
+         namekeeper :: pid(),
          capacity :: map(),
          os :: quorate_os:identity(),
          cpu :: quorate_os:cpu_sample(),
@@ -69,33 +68,13 @@ await_attached(Timeout) ->
                           "it goes on trying (members ~0tp)", [quorate_local:members()])
     end.
 
-%% @doc A process of this node is about to be registered: from now on, its end
-%% frees the name, whoever asked for it and whatever becomes of them.
--spec expect_name(quorate:name(), pid()) -> ok | {error, term()}.
-expect_name(Name, Pid) ->
-    call(node(), {expect_name, Name, Pid}).
-
-%% @doc The process has the name.
--spec keep_name(quorate:name(), quorate:epoch(), pid()) -> ok | {error, term()}.
-keep_name(Name, Epoch, Pid) ->
-    call(node(Pid), {keep_name, Name, Epoch, Pid}).
-
-%% @doc What was expected did not come about.
--spec drop_name(quorate:name(), pid()) -> ok.
-drop_name(Name, Pid) ->
-    gen_server:cast(?MODULE, {drop_name, Name, Pid}).
-
-%% @doc The process has the name no more.
--spec forget_name(quorate:name(), pid()) -> ok.
-forget_name(Name, Pid) when is_pid(Pid) ->
-    gen_server:cast({?MODULE, node(Pid)}, {forget_name, Name, Pid}).
-
-%% @doc The names of a process, as its node knows them.
--spec names_of(pid()) -> [quorate:name()].
-names_of(Pid) ->
-    case call(node(Pid), {names_of, Pid}) of
-        Names when is_list(Names) -> Names;
-        {error, _} -> []
+%% @doc Whether the agent of a node holds the lease that this epoch was granted to.
+-spec may_act(node(), quorate:epoch()) -> boolean().
+may_act(Node, Epoch) ->
+    try
+        gen_server:call({?MODULE, Node}, {may_act, Epoch}, ?CALL_MS)
+    catch
+        exit:_ -> false
     end.
 
 %% @doc What an agent before this one left behind has no lease any more.
@@ -108,10 +87,11 @@ init(#{own := Own, others := Others, capacity := Capacity}) ->
     Lease = quorate_lease:new(Own, Others, quorate_os:clock()),
     ok = quorate_local:put_members(quorate_lease:members(Lease)),
     _ = erlang:send_after(?FORGET_MS, self(), forget),
+    Fence = quorate_fence:start_link(),
     {ok, arm(#state{lease = Lease, capacity = Capacity, os = quorate_os:identity(),
                     cpu = quorate_os:cpu_sample(),
-                    fence = quorate_fence:start_link(),
-                    undertaker = quorate_undertaker:start_link(),
+                    fence = Fence,
+                    namekeeper = quorate_namekeeper:start_link(Fence),
                     mouth = proc_lib:spawn_opt(?MODULE, mouth, [], [link, {priority, high}])})}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
@@ -121,29 +101,14 @@ handle_call(await_attached, From, #state{lease = Lease, waiting = Waiting} = Sta
         undefined -> {noreply, State#state{waiting = [From | Waiting]}};
         _ -> {reply, ok, State}
     end;
-handle_call({expect_name, Name, Pid}, _, State) ->
-    case is_process_alive(Pid) of
-        true -> {reply, ok, put_name(Name, expected, Pid, State)};
-        false -> {reply, {error, {badarg, not_alive}}, State}
-    end;
-handle_call({keep_name, Name, Epoch, Pid}, _, #state{lease = Lease} = State) ->
-    case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease) of
-        true -> {reply, ok, put_name(Name, Epoch, Pid, State)};
-        false -> {reply, {error, {badarg, not_a_worker}}, State}
-    end;
-handle_call({names_of, Pid}, _, #state{names = Names} = State) ->
-    {reply, [Name || {Name, Epoch} <- quorate_names:of_process(Pid, Names), Epoch =/= expected],
-     State};
+handle_call({may_act, Epoch}, _, #state{lease = Lease} = State) ->
+    {reply, quorate_lease:may_act(Epoch, quorate_os:clock(), Lease), State};
 handle_call(_, _, State) ->
     {reply, {error, unknown}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({member_ready, Member}, State) ->
     {noreply, step({member_ready, Member}, State)};
-handle_cast({forget_name, Name, Pid}, #state{names = Names} = State) ->
-    {noreply, let_go(Pid, quorate_names:remove(Name, Pid, Names), State)};
-handle_cast({drop_name, Name, Pid}, #state{names = Names} = State) ->
-    {noreply, let_go(Pid, quorate_names:drop_expected(Name, Pid, Names), State)};
 handle_cast(_, State) ->
     {noreply, State}.
 
@@ -175,15 +140,8 @@ handle_info({sandbox, Sandbox, {started, Child}}, State) ->
     {noreply, started(Sandbox, Child, State)};
 handle_info({'DOWN', Ref, process, _, _}, #state{watched = {Ref, Member}} = State) ->
     {noreply, step({down, Member}, State#state{watched = undefined})};
-handle_info({'DOWN', Ref, process, Pid, Reason}, #state{names = Names} = State) ->
-    case quorate_names:ended(Pid, Ref, Names) of
-        {Own, Names1} ->
-            ok = quorate_fence:release(State#state.fence, Pid),
-            ok = quorate_undertaker:free(State#state.undertaker, Pid, Own),
-            {noreply, State#state{names = Names1}};
-        error ->
-            {noreply, ended(Pid, Reason, State)}
-    end;
+handle_info({'DOWN', _, process, Pid, Reason}, State) ->
+    {noreply, ended(Pid, Reason, State)};
 handle_info({stop_overdue, Sandbox}, #state{roster = Roster} = State) ->
     case quorate_roster:find(Sandbox, Roster) of
         {ok, Box} -> {noreply, kill_box(Box, killed, State)};
@@ -196,8 +154,8 @@ handle_info({'EXIT', Mouth, Reason}, #state{mouth = Mouth} = State) ->
     {stop, {mouth, Reason}, State};
 handle_info({'EXIT', Fence, Reason}, #state{fence = Fence} = State) ->
     {stop, {fence, Reason}, State};
-handle_info({'EXIT', Undertaker, Reason}, #state{undertaker = Undertaker} = State) ->
-    {stop, {undertaker, Reason}, State};
+handle_info({'EXIT', Keeper, Reason}, #state{namekeeper = Keeper} = State) ->
+    {stop, {namekeeper, Reason}, State};
 handle_info({fenced, Incarnation}, State) ->
     {noreply, step({lease_lost, #{incarnation => Incarnation}}, State)};
 handle_info(_, State) ->
@@ -256,7 +214,7 @@ effect({kill_all, Why}, #state{roster = Roster} = State) ->
     {Boxes, Roster1} = quorate_roster:take_all(Roster),
     ok = end_all(Boxes, State),
     logger:warning("quorate: lease over (~0tp), ~b sandboxes killed", [Why, length(Boxes)]),
-    State#state{roster = Roster1, names = quorate_names:new()};
+    State#state{roster = Roster1};
 effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
     ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
     lists:foreach(fun(From) -> gen_server:reply(From, ok) end, Waiting),
@@ -464,38 +422,9 @@ delete(Boxes) ->
                   end, Boxes).
 
 %% Everything that depends on the lease, by the fence, which sees it end.
-end_all(Boxes, #state{fence = Fence, names = Names}) ->
-    lists:foreach(fun(Ref) -> true = erlang:demonitor(Ref, [flush]) end,
-                  quorate_names:monitors(Names)),
+end_all(Boxes, #state{fence = Fence}) ->
     _ = quorate_fence:end_all(Fence),
     delete(Boxes).
-
-%% Internals: names
-
-call(Node, Request) ->
-    try
-        gen_server:call({?MODULE, Node}, Request, ?NAME_CALL_MS)
-    catch
-        exit:_ -> {error, {badarg, not_a_worker}}
-    end.
-
-%% The fence knows of the process before anybody can find it.
-put_name(Name, Epoch, Pid, #state{names = Names} = State) ->
-    case quorate_names:is_watched(Pid, Names) of
-        true ->
-            State#state{names = quorate_names:put(Name, Epoch, Pid, Names)};
-        false ->
-            ok = quorate_fence:name(State#state.fence, Pid),
-            Watched = quorate_names:watch(Pid, erlang:monitor(process, Pid), Names),
-            State#state{names = quorate_names:put(Name, Epoch, Pid, Watched)}
-    end.
-
-let_go(_, {used, Names}, State) ->
-    State#state{names = Names};
-let_go(Pid, {unused, Monitor, Names}, State) ->
-    true = erlang:demonitor(Monitor, [flush]),
-    ok = quorate_fence:release(State#state.fence, Pid),
-    State#state{names = Names}.
 
 %% Internals: leaving
 

@@ -7,8 +7,7 @@
 %% with the last of them it is let go.
 -module(quorate_names).
 
--export([new/0, is_watched/2, watch/3, put/4, drop_expected/3, remove/3, ended/3, of_process/2,
-         monitors/1]).
+-export([new/0, is_watched/2, watch/3, put/4, drop_expected/3, remove/3, ended/3, of_process/2]).
 
 -export_type([names/0, epoch/0]).
 
@@ -70,6 +69,3 @@ of_process(Pid, Names) ->
         #{Pid := {_, Own}} -> maps:to_list(Own);
         #{} -> []
     end.
-
--spec monitors(names()) -> [reference()].
-monitors(Names) -> [Monitor || {Monitor, _} <- maps:values(Names)].

@@ -70,7 +70,7 @@ names_of_any_bytes_but_not_more(Config) ->
          ?assertEqual(undefined, quorate_ct:call(W1, quorate, whereis_name, [Long])),
          ?assertEqual(ok, quorate_ct:call(W1, quorate, unregister_name, [Long]))
      end || Long <- [<<Most/binary, 0>>, lists:seq(1, 300), binary:copy(<<0>>, 1000000)]],
-    ?assertEqual([Most], quorate_ct:call(W1, quorate_agent, names_of, [Pid])).
+    ?assertEqual([Most], quorate_ct:call(W1, quorate_namekeeper, names_of, [Pid])).
 
 raced_from_two_nodes(Config) ->
     Workers = ?config(workers, Config),
@@ -102,7 +102,7 @@ a_name_is_for_an_own_process(Config) ->
     {ok, _} = quorate_ct:call(W1, quorate, register, [theirs, Pid, #{}]),
     ok = quorate_ct:call(W2, quorate, unregister, [theirs, Pid]),
     true = quorate_ct:await(known, fun() ->
-        quorate_ct:call(W1, quorate_agent, names_of, [Pid]) =:= []
+        quorate_ct:call(W1, quorate_namekeeper, names_of, [Pid]) =:= []
     end).
 
 %% What breaks

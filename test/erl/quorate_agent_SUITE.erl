@@ -465,7 +465,7 @@ one_name_less_is_not_the_last(Config) ->
     Pid = spawn(fun() -> timer:sleep(infinity) end),
     [?assertEqual({ok, 30}, quorate:register(Name, Pid, #{})) || Name <- [one, two]],
     ?assertEqual(ok, quorate:unregister(one, Pid)),
-    ?assertEqual([two], quorate_agent:names_of(Pid)),
+    ?assertEqual([two], quorate_namekeeper:names_of(Pid)),
     ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
     await_end(Pid).
 
@@ -476,11 +476,11 @@ names_of_one_process_are_all_freed(Config) ->
                            (_, F, Args) -> Test ! {F, Args}, ok end),
     Pid = spawn(fun() -> receive stop -> ok end end),
     [?assertEqual({ok, 30}, quorate:register(N, Pid, #{})) || N <- lists:seq(1, 200)],
-    ?assertEqual(200, length(quorate_agent:names_of(Pid))),
+    ?assertEqual(200, length(quorate_namekeeper:names_of(Pid))),
     Pid ! stop,
     [receive {unregister, [N, Pid]} -> ok after ?WAIT_MS -> ct:fail({not_freed, N}) end
      || N <- lists:seq(1, 200)],
-    ?assertEqual([], quorate_agent:names_of(Pid)).
+    ?assertEqual([], quorate_namekeeper:names_of(Pid)).
 
 %% It was registered when nobody was there any more to say so.
 caller_that_ends_leaves_no_name(Config) ->
@@ -523,7 +523,7 @@ name_that_was_not_given_is_not_watched(Config) ->
                            (_, F, Args) -> Test ! {F, Args}, ok end),
     Pid = spawn(fun() -> timer:sleep(infinity) end),
     ?assertEqual(no, quorate:register_name(taken, Pid)),
-    _ = sys:get_state(quorate_agent),
+    _ = sys:get_state(quorate_namekeeper),
     ?assertEqual({monitored_by, []}, process_info(Pid, monitored_by)),
     ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
     new_incarnation(Config, Old),
@@ -537,7 +537,7 @@ name_that_is_not_free_yet_is_watched(Config) ->
     Pid = spawn(fun() -> timer:sleep(infinity) end),
     ?assertEqual(yes, quorate:register_name(kept, Pid)),
     ?assertEqual({error, no_quorum}, quorate:unregister(kept, Pid)),
-    ?assertEqual([kept], quorate_agent:names_of(Pid)),
+    ?assertEqual([kept], quorate_namekeeper:names_of(Pid)),
     ok = quorate_member_double:set(double(Config), #{renew => false, attach => false}),
     await_end(Pid).
 

@@ -33,8 +33,7 @@ expected_is_not_registered(_) ->
     ?assertEqual({unused, Ref, quorate_names:new()},
                  quorate_names:drop_expected(a, self(), Names)),
     Kept = quorate_names:put(a, 7, self(), Names),
-    ?assertEqual([{a, 7}], quorate_names:of_process(self(), Kept)),
-    ?assertEqual([Ref], quorate_names:monitors(Kept)).
+    ?assertEqual([{a, 7}], quorate_names:of_process(self(), Kept)).
 
 %% The same name is asked for once more, which fails.
 what_is_registered_is_not_dropped(_) ->
@@ -53,5 +52,4 @@ strangers_are_nothing(_) ->
     Names = quorate_names:new(),
     ?assertEqual({used, Names}, quorate_names:remove(a, self(), Names)),
     ?assertEqual({used, Names}, quorate_names:drop_expected(a, self(), Names)),
-    ?assertEqual([], quorate_names:of_process(self(), Names)),
-    ?assertEqual([], quorate_names:monitors(Names)).
+    ?assertEqual([], quorate_names:of_process(self(), Names)).
