@@ -321,14 +321,11 @@ last_checkpoint(State) ->
 
 give_up(OwnerEpoch, #state{id = Id, epoch = Epoch, agent = Agent, options = Options} = State) ->
     Given = given(State),
-    ok = stop_now(State),
+    ok = kill(State),
     {group_leader, Leader} = process_info(Agent, group_leader),
     quorate_conflict:surrender(
       maps:merge(#{id => Id, epoch => Epoch, owner_epoch => OwnerEpoch,
                    policy => quorate_conflict:policy(Options)}, Given), Leader).
-
-stop_now(#state{pid = undefined}) -> ok;
-stop_now(#state{pid = Pid, leader = Leader}) -> kill(Pid, Leader).
 
 given(#state{checkpoint = none}) ->
     #{state => undefined, why => no_checkpoint};
