@@ -121,10 +121,11 @@ ended(#{id := Id, epoch := Epoch, sandbox := Sandbox}, Kind, Reason, Now, Roster
      Roster#roster{boxes = maps:remove(Id, Boxes), ids = maps:remove(Sandbox, Ids),
                    ends = last(Id, {Epoch, Kind, Reason, Now}, Ends)}}.
 
-%% Of two epochs that have ended the later one is remembered.
+%% Of two epochs that have ended the later one is remembered, and how it ended: not
+%% that it was ordered to stop once more.
 last(Id, {Epoch, _, _, _} = End, Ends) ->
     case Ends of
-        #{Id := {Later, _, _, _}} when Later > Epoch -> Ends;
+        #{Id := {Later, _, _, _}} when Later >= Epoch -> Ends;
         #{} -> Ends#{Id => End}
     end.
 
