@@ -17,9 +17,9 @@
 #define SELECTOR   NAME("node_selector")
 #define RESOLVER   NAME("conflict_resolver")
 
-#define CREATE_OPTIONS                                              \
-    (API_OPTION_TIMEOUT | API_OPTION_RESOURCES | API_OPTION_RF |    \
-     API_OPTION_MODE | API_OPTION_DURABILITY | API_OPTION_PROFILE | \
+#define CREATE_OPTIONS                                                   \
+    (API_OPTION_TIMEOUT | API_OPTION_RESOURCES | API_OPTION_RF |         \
+     API_OPTION_MODE | API_OPTION_DURABILITY | API_OPTION_PROFILE |      \
      API_OPTION_PRIORITY | API_OPTION_CHECKPOINT | API_OPTION_CONFLICT | \
      API_OPTION_RESTARTS)
 #define READ_OPTIONS  (API_OPTION_TIMEOUT | API_OPTION_CONSISTENCY)
