@@ -74,7 +74,8 @@ record(Type, Fields) ->
 -spec encode(type(), integer(), map()) -> iodata().
 encode(Type, Clock, Fields) ->
     {Number, Form} = form(Type),
-    Body = << <<(field(Kind, maps:get(Name, Fields, undefined)))/binary>> || {Kind, Name} <- Form >>,
+    Body = << <<(field(Kind, maps:get(Name, Fields, undefined)))/binary>>
+              || {Kind, Name} <- Form >>,
     Rest = <<(byte_size(Body)):16, Number:8, Clock:64, Body/binary>>,
     [<<(crc32c(Rest)):32>>, Rest].
 
