@@ -104,6 +104,14 @@ static int recover(struct node *node, struct raft_snapshot *ret_snapshot,
     return rv;
 }
 
+static void tell_if_cached(const struct node *node)
+{
+    if (!wal_is_direct(node->wal)) {
+        log_line(LOG_INFO, "log_not_direct", "dir=%s",
+                 node->settings->data_dir);
+    }
+}
+
 int node_log_open(struct node *node, struct buf *error)
 {
     struct raft_snapshot snapshot;
@@ -135,6 +143,7 @@ int node_log_open(struct node *node, struct buf *error)
                  (unsigned long long)snapshot.index, recovery.entry_count,
                  (unsigned long long)recovery.term,
                  (unsigned long long)recovery.torn_bytes);
+        tell_if_cached(node);
     }
     wal_recovery_close(&recovery);
     return rv == 0 ? node_snapshot_open(node, error) : rv;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *   wal_submit ──> queue ──swap──> writing ──> pwrite, fdatasync ──> done
+ *   wal_submit ──> queue ──swap──> writing ──> disk ──> done
  *   (any thread)    mutex          (writer thread)
  *
  * What is queued while a flush is under way goes out with the next one. */
@@ -189,6 +189,7 @@ static struct wal *new_wal(const struct wal_config *config)
     if (wal->config.segment_size < WAL_SEGMENT_SIZE_MIN) {
         wal->config.segment_size = WAL_SEGMENT_SIZE_MIN;
     }
+    wal->config.segment_size = wal_segment_round(wal->config.segment_size);
     if (wal->config.retry_ms == 0) {
         wal->config.retry_ms = WAL_RETRY_MS;
     }
@@ -292,4 +293,9 @@ void wal_counters(const struct wal *wal, uint64_t *ret_flushes,
 {
     *ret_flushes = atomic_load(&wal->writer.flush_count);
     *ret_records = atomic_load(&wal->writer.record_count);
+}
+
+bool wal_is_direct(const struct wal *wal)
+{
+    return wal->writer.is_direct;
 }

@@ -85,4 +85,8 @@ void wal_close(struct wal *wal);
 void wal_counters(const struct wal *wal, uint64_t *ret_flushes,
                   uint64_t *ret_records);
 
+/* Whether it writes past the page cache (O_DIRECT), as it found out when it was
+ * opened. If not, a flush takes one call more, and longer. */
+bool wal_is_direct(const struct wal *wal);
+
 #endif

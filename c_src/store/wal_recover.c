@@ -182,6 +182,7 @@ static int open_tail(const struct recovery *recovery,
     if (rv == 0) {
         rv = flush_unproven(walk, segment);
     }
+    size = size > walk->last_size ? size : wal_segment_round(walk->last_size);
     if (size > walk->last_size) {
         wal_segment_extend(segment, size);
     }

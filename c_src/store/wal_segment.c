@@ -76,6 +76,14 @@ uint64_t wal_segment_number(const char *name)
     return number;
 }
 
+size_t wal_segment_round(size_t size)
+{
+    size_t blocks = size / WAL_SEGMENT_BLOCK_SIZE;
+
+    return (blocks + (size % WAL_SEGMENT_BLOCK_SIZE == 0 ? 0 : 1)) *
+           WAL_SEGMENT_BLOCK_SIZE;
+}
+
 void wal_segment_init(struct wal_segment *segment)
 {
     *segment = (struct wal_segment){.fd = -1};

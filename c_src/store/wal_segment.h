@@ -26,7 +26,8 @@
 enum {
     WAL_SEGMENT_HEADER_SIZE = 64,
     WAL_SEGMENT_SIZE_MIN = 4096,
-    WAL_SEGMENT_NAME_SIZE = 21, /* with the terminating zero */
+    WAL_SEGMENT_BLOCK_SIZE = 4096, /* a file has whole ones */
+    WAL_SEGMENT_NAME_SIZE = 21,    /* with the terminating zero */
     WAL_VERSION = 2,
     WAL_VERSION_MIN = 1 /* that is still read */
 };
@@ -54,6 +55,9 @@ struct wal_segment_header {
 int wal_segment_status(int number_of_error);
 
 void wal_segment_name(uint64_t number, char ret_name[WAL_SEGMENT_NAME_SIZE]);
+
+/* So many bytes in whole blocks. */
+size_t wal_segment_round(size_t size);
 
 /* The number of a file of this name, or 0. */
 uint64_t wal_segment_number(const char *name);

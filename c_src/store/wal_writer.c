@@ -76,10 +76,18 @@ static int begin_next(struct wal_writer *writer)
     return rv;
 }
 
+/* A file that cannot be opened once more is written through the cache. */
+static void open_direct(struct wal_writer *writer)
+{
+    int rv = wal_direct_open(&writer->direct, writer->dir_fd, &writer->segment);
+
+    ensure(rv == 0 || writer->direct.fd < 0);
+}
+
 /* Goes on in the next file, which has room for `size` bytes of records. */
 static int change_segment(struct wal_writer *writer, size_t size)
 {
-    size_t wanted = WAL_SEGMENT_HEADER_SIZE + size;
+    size_t wanted = wal_segment_round(WAL_SEGMENT_HEADER_SIZE + size);
     int rv = 0;
 
     if (writer->next.fd < 0) {
@@ -101,6 +109,9 @@ static int change_segment(struct wal_writer *writer, size_t size)
     writer->segment = writer->next;
     wal_segment_init(&writer->next);
     writer->is_next_failing = false;
+    if (writer->is_direct) {
+        open_direct(writer);
+    }
     return 0;
 }
 
@@ -191,19 +202,40 @@ static int insist_on_segment(struct wal_writer *writer, size_t size)
 /* Bytes that found no room are written again, to the same place. A flush that
  * failed is not repeated: the kernel may have dropped what it could not write,
  * and a second flush would not say so. */
-static int write_part(struct wal_writer *writer, struct bytes bytes)
+static int write_cached(struct wal_writer *writer, struct bytes bytes)
 {
     int rv;
 
     do {
         rv = wal_segment_write(&writer->segment, bytes, writer->segment.offset);
     } while (rv == ERR_NO_SPACE && wait_for_room(writer));
+    if (rv == 0 && wal_segment_flush(&writer->segment) != 0 &&
+        !WAL_IS_MUTATED(FLUSH_IGNORED)) {
+        rv = ERR_IO;
+    }
+    return rv;
+}
+
+/* Nothing is kept in a cache that could be dropped: what found no room is
+ * written again, and on disk when that succeeds. */
+static int write_direct(struct wal_writer *writer, struct bytes bytes)
+{
+    size_t done = 0;
+    int rv;
+
+    do {
+        rv = wal_direct_write(&writer->direct, bytes, &done);
+    } while (rv == ERR_NO_SPACE && wait_for_room(writer));
+    return rv;
+}
+
+static int write_part(struct wal_writer *writer, struct bytes bytes)
+{
+    int rv = writer->direct.fd >= 0 ? write_direct(writer, bytes)
+                                    : write_cached(writer, bytes);
+
     if (rv != 0) {
         return rv;
-    }
-    if (wal_segment_flush(&writer->segment) != 0 &&
-        !WAL_IS_MUTATED(FLUSH_IGNORED)) {
-        return ERR_IO;
     }
     tell_full(writer, false);
     writer->segment.offset += bytes.size;
@@ -247,6 +279,7 @@ void wal_writer_init(struct wal_writer *writer, const struct wal_config *config)
 {
     *writer = (struct wal_writer){.config = config, .dir_fd = -1};
     wal_segment_init(&writer->segment);
+    wal_direct_init(&writer->direct);
     wal_segment_init(&writer->next);
     wal_files_init(&writer->files);
 }
@@ -254,6 +287,7 @@ void wal_writer_init(struct wal_writer *writer, const struct wal_config *config)
 void wal_writer_close(struct wal_writer *writer)
 {
     wal_segment_close(&writer->segment);
+    wal_direct_close(&writer->direct);
     wal_segment_close(&writer->next);
     wal_files_close(&writer->files);
     if (writer->dir_fd >= 0) {
@@ -261,10 +295,24 @@ void wal_writer_close(struct wal_writer *writer)
     }
 }
 
+/* Whether this file system does it only a write can tell. */
+static int start_direct(struct wal_writer *writer)
+{
+    int rv = wal_direct_open(&writer->direct, writer->dir_fd, &writer->segment);
+
+    if (rv == 0) {
+        rv = wal_direct_probe(&writer->direct);
+    }
+    writer->is_direct = rv == 0;
+    return rv == ERR_UNSUPPORTED || rv == ERR_NOMEM ? 0 : rv;
+}
+
 int wal_writer_start(struct wal_writer *writer,
                      const struct wal_recovery *recovery,
                      const struct wal_tail *tail)
 {
+    int rv;
+
     writer->segment = tail->segment;
     writer->files = tail->files;
     writer->written_sequence = tail->sequence - 1;
@@ -273,10 +321,13 @@ int wal_writer_start(struct wal_writer *writer,
                                     .voted_for = recovery->voted_for,
                                     .last_index = recovery->last_index};
     if (writer->segment.fd < 0) {
-        return change_segment(writer, 0);
+        rv = change_segment(writer, 0);
+    } else {
+        /* Mark and names may not have been flushed when the last process
+         * ended. */
+        rv = fsync(writer->dir_fd) != 0
+                 ? ERR_IO
+                 : wal_mark_put(writer->dir_fd, writer->segment.number);
     }
-    /* Mark and names may not have been flushed when the last process ended. */
-    return fsync(writer->dir_fd) != 0
-               ? ERR_IO
-               : wal_mark_put(writer->dir_fd, writer->segment.number);
+    return rv == 0 ? start_direct(writer) : rv;
 }

@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "store/wal.h"
+#include "store/wal_direct.h"
 #include "store/wal_files.h"
 #include "store/wal_recover.h"
 #include "store/wal_segment.h"
@@ -28,7 +29,9 @@ struct wal_writer {
     struct wal_segment_header position; /* hard state and end of the log */
     struct wal_files files;             /* the present one is the last */
     struct wal_segment segment;
-    struct wal_segment next; /* fd -1: not needed yet */
+    struct wal_direct direct; /* of `segment`; nothing open: by its fd */
+    bool is_direct;           /* as it was found at the start */
+    struct wal_segment next;  /* fd -1: not needed yet */
     bool is_next_failing;
     bool is_cutting_failed; /* no more files are removed */
     bool is_full;           /* the shell was told so */

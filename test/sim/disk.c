@@ -168,7 +168,11 @@ static void set_faults(struct disk *disk, uint64_t now_ms)
         .read_permille = permille,
         .short_permille = permille * 10,
         .is_full = is_full,
-        .is_full_in_place = is_full && disk->node->id % 2 == 0};
+        .is_full_in_place = is_full && disk->node->id % 2 == 0,
+        .has_no_direct = (disk->cluster->seed / 4 + disk->node->id +
+                          disk->node->incarnation) %
+                             2 ==
+                         0};
 }
 
 /* Virtual time passes for the writer alone. */

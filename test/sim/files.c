@@ -11,7 +11,7 @@
 
 static struct files_open opens[FILES_OPEN_MAX];
 
-int files_add(struct storage *storage, int file)
+int files_add(struct storage *storage, int file, int flags)
 {
     int place = 0;
 
@@ -19,13 +19,14 @@ int files_add(struct storage *storage, int file)
         place++;
     }
     ensure(place < FILES_OPEN_MAX);
-    opens[place] = (struct files_open){.storage = storage, .file = file};
+    opens[place] =
+        (struct files_open){.storage = storage, .file = file, .flags = flags};
     return FILES_FD_FIRST + place;
 }
 
 int files_open_dir(struct storage *storage, char ret_path[FILES_PATH_SIZE])
 {
-    int fd = files_add(storage, -1);
+    int fd = files_add(storage, -1, 0);
 
     (void)snprintf(ret_path, FILES_PATH_SIZE, PATH_BEGIN "%d", fd);
     return fd;

@@ -28,7 +28,7 @@ names+=([101]=dedup_lost [102]=apply_twice [103]=expire_blind
     [104]=stale_report [105]=attach_late
     [201]=lease_uncommitted [202]=lease_short [203]=deadline_late
     [301]=torn_tail [302]=flush_ignored [303]=unproven
-    [304]=marked_removed [305]=name_unflushed)
+    [304]=marked_removed [305]=name_unflushed [306]=direct_unflushed)
 failed=0
 for number in "${!names[@]}"; do
     name=${names[$number]}

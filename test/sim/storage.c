@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "base/ensure.h"
 #include "sim/cluster_internal.h"
+#include "sim/storage_image.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,37 +46,6 @@ static bool fails(struct storage *storage, uint32_t permille)
     return permille > 0 && rng_below(storage->rng, 1000) < permille;
 }
 
-/* --- Images -------------------------------------------------------------- */
-
-static void resize(struct storage_image *image, size_t size)
-{
-    if (size > image->size) {
-        image->data = cluster_must(realloc(image->data, size));
-        memset(image->data + image->size, 0, size - image->size);
-    }
-    image->size = size;
-}
-
-static void copy_image(struct storage_image *to,
-                       const struct storage_image *from)
-{
-    resize(to, from->size);
-    if (from->size > 0) {
-        memcpy(to->data, from->data, from->size);
-    }
-}
-
-static void put(struct storage_image *image, size_t offset, const uint8_t *data,
-                size_t size)
-{
-    if (offset + size > image->size) {
-        resize(image, offset + size);
-    }
-    if (size > 0) {
-        memcpy(image->data + offset, data, size);
-    }
-}
-
 /* --- Notes --------------------------------------------------------------- */
 
 static struct storage_call *note(struct storage *storage,
@@ -107,7 +77,7 @@ static struct storage_call *note_sectors(struct storage *storage,
 
     call->size_before = cache->size;
     if (end > cache->size) {
-        resize(cache, end);
+        storage_resize(cache, end);
     }
     last = last < cache->size ? last : cache->size;
     call->offset = first;
@@ -123,8 +93,8 @@ static void undo(struct storage *storage, const struct storage_call *call)
     switch (call->type) {
     case STORAGE_WRITE:
     case STORAGE_FORGET:
-        put(&file->cache, call->offset, call->before, call->size);
-        resize(&file->cache, call->size_before);
+        storage_put(&file->cache, call->offset, call->before, call->size);
+        storage_resize(&file->cache, call->size_before);
         return;
     case STORAGE_CREATE:
         file->is_named = false;
@@ -236,7 +206,7 @@ int storage_write(struct storage *storage, int file, struct bytes bytes,
     }
     call =
         note_sectors(storage, STORAGE_WRITE, file, offset, offset + bytes.size);
-    put(cache, offset, bytes.data, bytes.size);
+    storage_put(cache, offset, bytes.data, bytes.size);
     call->after =
         cluster_copy(bytes_of(cache->data + call->offset, call->size));
     return (int)bytes.size;
@@ -294,8 +264,8 @@ static void forget(struct storage *storage, int file)
                            old->offset + old->size);
         old = &storage->calls[i - 1]; /* the list may have moved */
         if (!is_kept) {
-            put(&storage->files[file].cache, old->offset, old->before,
-                old->size);
+            storage_put(&storage->files[file].cache, old->offset, old->before,
+                        old->size);
         }
     }
 }
@@ -308,6 +278,25 @@ int storage_flush(struct storage *storage, int file)
     }
     (void)note(storage, STORAGE_FLUSH, file);
     return 0;
+}
+
+int storage_write_through(struct storage *storage, int file, struct bytes bytes,
+                          size_t offset)
+{
+    int written = storage_write(storage, file, bytes, offset);
+    struct storage_call *flush;
+
+    if (written <= 0) {
+        return written;
+    }
+    if (fails(storage, storage->faults.flush_permille)) {
+        forget(storage, file);
+        return -EIO;
+    }
+    flush = note(storage, STORAGE_FLUSH, file);
+    flush->offset = offset;
+    flush->size = (size_t)written;
+    return written;
 }
 
 int storage_flush_dir(struct storage *storage)
@@ -345,27 +334,39 @@ static bool is_dropped(const struct storage_call *call)
     return call->type == STORAGE_FLUSH && call->file < 0;
 }
 
-/* What waited before `end` and belongs to the file (-1: to the directory) is on
- * disk. */
-static void settle(struct storage *storage, int file, size_t end,
-                   bool is_written)
+static bool is_settled_by(const struct storage_call *call,
+                          const struct storage_call *end)
 {
-    for (size_t i = 0; i < end; i++) {
+    if (end->type == STORAGE_FLUSH_DIR) {
+        return call->type == STORAGE_CREATE || call->type == STORAGE_REMOVE;
+    }
+    return call->type == STORAGE_WRITE && call->file == end->file &&
+           (end->type != STORAGE_FLUSH || end->size == 0 ||
+            (call->offset >= end->offset &&
+             call->offset + call->size <= end->offset + end->size));
+}
+
+/* What waited before this call, and is its business, is on disk, or forgotten.
+ */
+static void settle(struct storage *storage, size_t number)
+{
+    struct storage_call *end = &storage->calls[number];
+
+    for (size_t i = 0; i < number; i++) {
         struct storage_call *call = &storage->calls[i];
 
-        if (file < 0 &&
-            (call->type == STORAGE_CREATE || call->type == STORAGE_REMOVE)) {
-            name_on_disk(storage, call->file, call->type == STORAGE_CREATE);
-            drop(call);
-        } else if (file >= 0 && call->type == STORAGE_WRITE &&
-                   call->file == file) {
-            if (is_written) {
-                put(&storage->files[file].disk, call->offset, call->after,
-                    call->size);
-            }
-            drop(call);
+        if (!is_settled_by(call, end)) {
+            continue;
         }
+        if (end->type == STORAGE_FLUSH_DIR) {
+            name_on_disk(storage, call->file, call->type == STORAGE_CREATE);
+        } else if (end->type == STORAGE_FLUSH) {
+            storage_put(&storage->files[call->file].disk, call->offset,
+                        call->after, call->size);
+        }
+        drop(call);
     }
+    drop(end);
 }
 
 static void free_unused(struct storage *storage)
@@ -392,14 +393,11 @@ void storage_pass(struct storage *storage)
     size_t kept = 0;
 
     for (size_t i = storage->done_count; i < storage->call_count; i++) {
-        struct storage_call *call = &storage->calls[i];
+        enum storage_call_type type = storage->calls[i].type;
 
-        if (call->type == STORAGE_FLUSH || call->type == STORAGE_FORGET) {
-            settle(storage, call->file, i, call->type == STORAGE_FLUSH);
-            drop(call);
-        } else if (call->type == STORAGE_FLUSH_DIR) {
-            settle(storage, -1, i, true);
-            drop(call);
+        if (type == STORAGE_FLUSH || type == STORAGE_FORGET ||
+            type == STORAGE_FLUSH_DIR) {
+            settle(storage, i);
         }
     }
     for (size_t i = 0; i < storage->call_count; i++) {
@@ -440,8 +438,9 @@ static void put_some_sectors(struct storage *storage,
         size_t left = call->size - at;
 
         if (rng_below(storage->rng, 100) < percent) {
-            put(disk, call->offset + at, call->after + at,
-                left < STORAGE_SECTOR_SIZE ? left : STORAGE_SECTOR_SIZE);
+            storage_put(disk, call->offset + at, call->after + at,
+                        left < STORAGE_SECTOR_SIZE ? left
+                                                   : STORAGE_SECTOR_SIZE);
         }
     }
 }
@@ -468,7 +467,7 @@ void storage_cut_power(struct storage *storage)
         struct storage_file *file = &storage->files[i];
 
         file->is_named = file->is_named_on_disk;
-        copy_image(&file->cache, &file->disk);
+        storage_copy(&file->cache, &file->disk);
     }
     free_unused(storage);
 }

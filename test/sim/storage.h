@@ -46,7 +46,7 @@ struct storage_file {
 enum storage_call_type {
     STORAGE_WRITE,  /* of whole sectors */
     STORAGE_FORGET, /* the sectors of a flush that failed */
-    STORAGE_FLUSH,  /* of a file */
+    STORAGE_FLUSH,  /* of a file, or of a part of it (`size` is not 0) */
     STORAGE_CREATE,
     STORAGE_REMOVE,
     STORAGE_FLUSH_DIR
@@ -71,6 +71,7 @@ struct storage_faults {
     uint32_t short_permille; /* writes one sector */
     bool is_full;            /* no file grows */
     bool is_full_in_place;   /* nor is one written over (copy on write) */
+    bool has_no_direct;      /* O_DIRECT is refused */
 };
 
 struct storage {
@@ -95,6 +96,10 @@ void storage_release(struct storage *storage, int file);
 int storage_remove(struct storage *storage, const char *name);
 int storage_write(struct storage *storage, int file, struct bytes bytes,
                   size_t offset);
+/* The same, and it is on disk when it returns (O_DSYNC): this, and nothing that
+ * was written before. */
+int storage_write_through(struct storage *storage, int file, struct bytes bytes,
+                          size_t offset);
 int storage_read(struct storage *storage, int file, uint8_t *data, size_t size,
                  size_t offset);
 int storage_grow(struct storage *storage, int file, size_t size);

@@ -19,6 +19,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+enum { BLOCK_SIZE = 4096 }; /* of direct writes, as some disks have it */
+
 /* Its declaration would go by another name than the one that is called. */
 static int answer(int rv)
 {
@@ -45,8 +47,11 @@ int openat(int dir_fd, const char *name, int flags, ...)
     if (dir == NULL) {
         return (int)syscall(SYS_openat, dir_fd, name, flags, mode);
     }
+    if ((flags & O_DIRECT) != 0 && dir->storage->faults.has_no_direct) {
+        return answer(-EINVAL);
+    }
     file = storage_open(dir->storage, name, (flags & O_CREAT) != 0);
-    return file < 0 ? answer(file) : files_add(dir->storage, file);
+    return file < 0 ? answer(file) : files_add(dir->storage, file, flags);
 }
 
 int close(int fd)
@@ -63,6 +68,19 @@ int close(int fd)
     return 0;
 }
 
+static int write_at(const struct files_open *open, struct bytes bytes,
+                    size_t offset)
+{
+    if ((open->flags & O_DIRECT) != 0) {
+        ensure((uintptr_t)bytes.data % BLOCK_SIZE == 0);
+        ensure(bytes.size % BLOCK_SIZE == 0);
+        ensure(offset % BLOCK_SIZE == 0);
+    }
+    return (open->flags & O_DSYNC) != 0
+               ? storage_write_through(open->storage, open->file, bytes, offset)
+               : storage_write(open->storage, open->file, bytes, offset);
+}
+
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
     const struct files_open *open = files_find(fd);
@@ -70,8 +88,7 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
     if (open == NULL) {
         return syscall(SYS_pwrite64, fd, data, size, offset);
     }
-    return answer(storage_write(open->storage, open->file, bytes_of(data, size),
-                                (size_t)offset));
+    return answer(write_at(open, bytes_of(data, size), (size_t)offset));
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
