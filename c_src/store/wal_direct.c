@@ -148,8 +148,6 @@ static void keep_tail(struct wal_direct *direct, size_t end)
 int wal_direct_write(struct wal_direct *direct, struct bytes bytes,
                      size_t *done)
 {
-    int rv;
-
     ensure(direct->fd >= 0);
     while (*done < bytes.size) {
         size_t used = direct->offset % BLOCK;
@@ -157,6 +155,7 @@ int wal_direct_write(struct wal_direct *direct, struct bytes bytes,
         size_t size = WAL_DIRECT_SIZE_MAX - used;
         size_t end;
         size_t padded;
+        int rv;
 
         size = size < left ? size : left;
         end = used + size;
