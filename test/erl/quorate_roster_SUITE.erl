@@ -11,7 +11,8 @@
          what_is_not_there_yet_does_not_replace_what_is/1, what_runs_is_confirmed/1,
          older_order_is_ignored/1, greater_epoch_replaces/1,
          stop_of_a_running_one_is_done_once/1, stop_of_a_starting_one_kills/1,
-         stop_of_nothing_is_answered/1, start_behind_its_stop_is_none/1, stop_of_an_older_epoch_spares_a_newer_one/1,
+         stop_of_nothing_is_answered/1, start_behind_its_stop_is_none/1,
+         stop_of_an_older_epoch_spares_a_newer_one/1,
          running_lists_what_has_a_pid/1, ends_are_forgotten_after_a_while/1,
          specifications_are_taken_apart/1, wrong_specifications_are_refused/1,
          checkpoint_options_are_checked/1, restart_follows_the_type/1]).
