@@ -202,7 +202,6 @@ static int open_stores(struct node *node, struct buf *error)
 
     if (rv == 0) {
         node->is_locked = true;
-        recorder_open(node);
         rv = identity_open(node, error);
     }
     if (rv == 0) {
@@ -223,6 +222,10 @@ static int open_stores(struct node *node, struct buf *error)
     if (rv == 0) {
         rv = state_table_new(node->self->id, rng_next(&node->rng),
                              &node->states);
+    }
+    if (rv == 0) {
+        /* Last: a start that is refused changes nothing. */
+        recorder_open(node);
     }
     return rv;
 }
