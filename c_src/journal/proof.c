@@ -381,7 +381,8 @@ int proof_add(struct proof *proof, const struct journal_record *record,
     struct proof_place place;
     int rv = 0;
 
-    ensure(run != NULL && proof->file_count > 0);
+    ensure(run != NULL);
+    ensure(proof->file_count > 0);
     place = (struct proof_place){proof->file_count - 1, offset};
     if (run->is_closing) {
         return ERR_MALFORMED;

@@ -22,14 +22,15 @@ struct proof_name *proof_name(struct proof *proof, struct bytes text)
         return name;
     }
     name = mem_alloc(sizeof(*name) + text.size);
-    if (name != NULL && text.size > 0) {
+    if (name == NULL) {
+        return NULL;
+    }
+    if (text.size > 0) {
         memcpy(name + 1, text.data, text.size);
     }
-    if (name != NULL) {
-        name->text = bytes_of(name + 1, text.size);
-        name->index_from = UINT64_MAX;
-    }
-    return put(&proof->names, bytes_of(name + 1, text.size), name);
+    name->text = bytes_of(name + 1, text.size);
+    name->index_from = UINT64_MAX;
+    return put(&proof->names, name->text, name);
 }
 
 struct proof_subject *proof_subject(struct proof *proof, struct bytes id)

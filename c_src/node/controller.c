@@ -239,8 +239,8 @@ static uint64_t backoff_ms(const struct sandbox *sandbox)
 }
 
 /* Elsewhere than where the last start failed, if anybody else can take it. */
-static int place(struct node *node, struct sandbox *sandbox,
-                 struct sandbox_note *note)
+static int place_one(struct node *node, struct sandbox *sandbox,
+                     struct sandbox_note *note)
 {
     struct placement_request wanted = {.cpu = sandbox->need.cpu,
                                        .memory = sandbox->need.memory,
@@ -285,7 +285,7 @@ static bool place_some(struct node *node, uint8_t priority, uint32_t *budget,
             return false;
         }
         /* Those behind it may be smaller, so a misfit ends nothing. */
-        if (place(node, sandbox, note) != 0) {
+        if (place_one(node, sandbox, note) != 0) {
             *misfits += 1;
         } else {
             *budget -= 1;

@@ -131,7 +131,9 @@ uint32_t pacing_budget(struct node *node)
     if (limit < pacing->fresh_count * 3 / 4) {
         limit = pacing->fresh_count * 3 / 4;
     }
-    limit = limit < IN_ALL_MAX ? limit : IN_ALL_MAX;
+    if (limit > IN_ALL_MAX) {
+        limit = IN_ALL_MAX;
+    }
     under_way = node->places_in_flight + pacing->moved_count;
     return limit > under_way ? limit - under_way : 0;
 }
