@@ -308,7 +308,7 @@ static int check(const struct options *options, struct verify *verify,
     struct proof_counts counts;
     int rv;
 
-    buf_init(&show.findings, SETTINGS_FILE_SIZE_MAX * 64);
+    buf_init(&show.findings, (size_t)SETTINGS_FILE_SIZE_MAX * 64);
     rv = proof_check(proof, verify_show_finding, &show);
     if (rv == 0) {
         proof_counts(proof, &counts);

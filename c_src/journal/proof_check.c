@@ -75,9 +75,9 @@ static int sort(const struct proof_subject *subject, struct sorted *sorted)
         sorted->claims[sorted->claim_count++] =
             LIST_ENTRY(item, struct proof_claim, link);
     }
-    qsort(sorted->spans, sorted->span_count, sizeof(sorted->spans[0]),
+    qsort(sorted->spans, sorted->span_count, sizeof(struct proof_span *),
           compare_spans);
-    qsort(sorted->claims, sorted->claim_count, sizeof(sorted->claims[0]),
+    qsort(sorted->claims, sorted->claim_count, sizeof(struct proof_claim *),
           compare_claims);
     return 0;
 }

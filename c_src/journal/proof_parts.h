@@ -187,7 +187,7 @@ struct proof_subject *proof_subject(struct proof *proof, struct bytes id);
 struct proof_claim *proof_claim(struct proof *proof,
                                 struct proof_subject *subject, uint64_t epoch,
                                 bool *ret_is_new);
-struct proof_lease *proof_lease(struct proof *proof, struct bytes worker,
+struct proof_lease *proof_lease(struct proof *proof, struct bytes name,
                                 uint64_t number);
 struct proof_life *proof_life(struct proof *proof, const uint8_t *key);
 struct proof_floor *proof_floor(struct proof *proof,
