@@ -11,6 +11,7 @@
          addresses_are_written_as_the_member_reads_them/1, mistakes_are_one_line/1]).
 
 -define(NODE, 'w1@127.0.0.1').
+-define(JOURNAL, #{dir => {dir_of, ?NODE}, size => 16777216}).
 
 all() ->
     [Name || {Name, 1} <- ?MODULE:module_info(exports), Name =/= module_info].
@@ -23,11 +24,12 @@ nothing_set_gives_an_embedded_member(_) ->
     ?assertEqual({ok, #{own => #{name => 'quorate-w1@127.0.0.1', data_dir => {dir_of, ?NODE},
                                  listen => {"127.0.0.1", 0}, members => [], join => [],
                                  daemon_path => undefined, tls => none},
-                        others => [], capacity => #{}}},
+                        others => [], capacity => #{}, journal => ?JOURNAL}},
                  read([])).
 
 existing_members_start_no_program(_) ->
-    ?assertEqual({ok, #{own => none, others => ['q1@h', 'q2@h'], capacity => #{cpu => 1}}},
+    ?assertEqual({ok, #{own => none, others => ['q1@h', 'q2@h'], capacity => #{cpu => 1},
+                        journal => ?JOURNAL}},
                  read([{member, {existing, ['q1@h', 'q2@h']}}, {capacity, #{cpu => 1}}])).
 
 supervised_settings_go_before_the_others(_) ->
