@@ -320,15 +320,18 @@ inherit(Runs, #state{open = #{pid := Pid, start_time := Start} = Open0} = State)
     end.
 
 files(Dir) ->
-    Names = filelib:wildcard("worker-*.ownership", Dir),
+    %% A directory may be a binary, which filelib:wildcard/2 does not take.
+    {ok, Names} = file:list_dir(Dir),
     lists:sort([{N, Path, filelib:file_size(Path)}
                 || Name <- Names, N <- number_in(Name), Path <- [filename:join(Dir, Name)]]).
 
-number_in(Name) ->
-    case string:to_integer(lists:nthtail(length("worker-"), Name)) of
+number_in("worker-" ++ Rest) ->
+    case string:to_integer(Rest) of
         {N, ".ownership"} when is_integer(N), N > 0 -> [N];
         _ -> []
-    end.
+    end;
+number_in(_) ->
+    [].
 
 %% The runs that the files are of, each by its last file.
 runs(Files) ->
