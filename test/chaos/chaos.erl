@@ -275,9 +275,9 @@ verify(#{top := Top} = Context) ->
                                          | [L || L <- string:lexemes(Text, "\n"),
                                                  string:prefix(L, "verdict") =/= nomatch]])]),
     %% Late is a worker that its member could not kill; incomplete are journals that had
-    %% no room, or a disk that failed.
-    Clocks = maps:get(clocks, maps:get(plan, Context)),
-    Good = ["ok", "late", "incomplete"] ++ ["undecided" || Clocks],
+    %% no room, or a disk that failed. Undecided is what the journals do not show: the clocks
+    %% of workers tick 10 ms apart. None of these is a proof, so all are printed.
+    Good = ["ok", "late", "incomplete", "undecided"],
     _ = lists:any(fun(Verdict) -> string:find(Text, "verdict: " ++ Verdict) =/= nomatch end, Good)
         orelse chaos_log:violation("the journals are not accepted", []),
     ok.
