@@ -97,16 +97,22 @@ static int add_placed(struct proof *proof, const struct journal_record *record)
     return 0;
 }
 
-static int add_ordered(struct proof *proof, const struct journal_record *record)
+/* The ownership that the record is about; NULL: no memory. */
+static struct proof_claim *claim_of(struct proof *proof,
+                                    const struct journal_record *record)
 {
     struct proof_subject *subject = proof_subject(proof, record->id);
-    struct proof_claim *claim;
     bool is_new;
 
-    if (subject == NULL) {
-        return ERR_NOMEM;
-    }
-    claim = proof_claim(proof, subject, record->epoch, &is_new);
+    return subject == NULL
+               ? NULL
+               : proof_claim(proof, subject, record->epoch, &is_new);
+}
+
+static int add_ordered(struct proof *proof, const struct journal_record *record)
+{
+    struct proof_claim *claim = claim_of(proof, record);
+
     return claim == NULL ? ERR_NOMEM
                          : add_order(claim, proof->run, record->clock);
 }
@@ -114,14 +120,8 @@ static int add_ordered(struct proof *proof, const struct journal_record *record)
 static int add_started(struct proof *proof, const struct journal_record *record,
                        struct proof_place place)
 {
-    struct proof_subject *subject = proof_subject(proof, record->id);
-    struct proof_claim *claim;
-    bool is_new;
+    struct proof_claim *claim = claim_of(proof, record);
 
-    if (subject == NULL) {
-        return ERR_NOMEM;
-    }
-    claim = proof_claim(proof, subject, record->epoch, &is_new);
     if (claim == NULL) {
         return ERR_NOMEM;
     }
@@ -133,14 +133,8 @@ static int add_started(struct proof *proof, const struct journal_record *record,
 /* The first end of an ownership; what follows is of one that has none. */
 static int add_end(struct proof *proof, const struct journal_record *record)
 {
-    struct proof_subject *subject = proof_subject(proof, record->id);
-    struct proof_claim *claim;
-    bool is_new;
+    struct proof_claim *claim = claim_of(proof, record);
 
-    if (subject == NULL) {
-        return ERR_NOMEM;
-    }
-    claim = proof_claim(proof, subject, record->epoch, &is_new);
     if (claim == NULL) {
         return ERR_NOMEM;
     }
