@@ -20,7 +20,6 @@
 -export([start_link/1, member_ready/1, await_attached/1]).
 -export([may_act/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
--export([mouth/0]).
 
 -define(VERSION, 1).
 -define(CALL_MS, 5000).
@@ -28,7 +27,7 @@
 %% Longer than any sandbox takes to stop in order.
 -define(STOP_MAX_MS, 40000).
 -define(HANDOVER_MS, 12000).
--define(KILL_MS, 500).
+-define(KILL_MS, 100).
 
 -type arguments() :: #{own := node() | undefined, others := [node()], capacity := map()}.
 
@@ -92,7 +91,7 @@ init(#{own := Own, others := Others, capacity := Capacity}) ->
                     cpu = quorate_os:cpu_sample(),
                     fence = Fence,
                     namekeeper = quorate_namekeeper:start_link(Fence),
-                    mouth = proc_lib:spawn_opt(?MODULE, mouth, [], [link, {priority, high}])})}.
+                    mouth = quorate_mouth:start_link()})}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
           {reply, term(), #state{}} | {noreply, #state{}}.
@@ -144,7 +143,12 @@ handle_info({'DOWN', _, process, Pid, Reason}, State) ->
     {noreply, ended(Pid, Reason, State)};
 handle_info({stop_overdue, Sandbox}, #state{roster = Roster} = State) ->
     case quorate_roster:find(Sandbox, Roster) of
-        {ok, Box} -> {noreply, kill_box(Box, killed, State)};
+        {ok, #{lingers := false} = Box} -> {noreply, kill_box(Box, killed, State)};
+        _ -> {noreply, State}
+    end;
+handle_info({buried, Sandbox, Cause, End}, #state{roster = Roster} = State) ->
+    case quorate_roster:find(Sandbox, Roster) of
+        {ok, Box} -> {noreply, gone(Box, Cause, End, State)};
         error -> {noreply, State}
     end;
 handle_info(forget, #state{roster = Roster} = State) ->
@@ -275,21 +279,36 @@ ordered_start(#{id := Id, epoch := Epoch} = Order, State) ->
         false -> State;
         nothing -> State;
         {report, Report} -> report(Report, State);
-        {replace, Box} -> start(Order, kill_box(Box, superseded, State));
+        {replace, Box} -> replace(Order, kill_box(Box, superseded, State));
         start -> start(Order, State)
     end.
 
-start(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster, lease = Lease} = State) ->
+%% If the old one lingers, the order is dropped: it comes again.
+replace(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
+    case quorate_roster:start(Id, Epoch, Roster) of
+        start -> start(Order, State);
+        nothing -> State
+    end.
+
+start(Order, #state{fence = Fence} = State) ->
+    Leader = quorate_sandbox_io:start(),
+    case quorate_fence:guard(Fence, Leader) of
+        ok ->
+            start(Order, Leader, State);
+        over ->
+            true = exit(Leader, kill),
+            State
+    end.
+
+start(#{id := Id, epoch := Epoch} = Order, Leader, #state{roster = Roster, lease = Lease} = State) ->
     ok = quorate_journal:record(starting, #{id => Id, epoch => Epoch,
                                             run => quorate_lease:incarnation(Lease),
                                             lease => quorate_lease:id(Lease),
                                             until => quorate_lease:until(Lease)}),
-    Leader = quorate_sandbox_io:start(),
-    ok = quorate_fence:guard(State#state.fence, Leader, undefined),
     {ok, Sandbox} = quorate_sandbox_sup:start_sandbox(
                       #{id => Id, epoch => Epoch, agent => self(), leader => Leader}),
     _ = erlang:monitor(process, Sandbox),
-    ok = quorate_fence:guard(State#state.fence, Leader, Sandbox),
+    ok = quorate_fence:sandbox(State#state.fence, Leader, Sandbox),
     ok = quorate_sandbox:start(Sandbox, maps:with([spec, options, state, restore], Order)),
     State#state{roster = quorate_roster:add(Id, Epoch, {Sandbox, Leader}, Roster)}.
 
@@ -347,29 +366,54 @@ started(Sandbox, Child, #state{roster = Roster} = State) ->
 %% The process of a sandbox has ended, or a monitor that nobody needs any more.
 ended(Sandbox, Reason, #state{roster = Roster} = State) ->
     case quorate_roster:find(Sandbox, Roster) of
-        {ok, Box} -> ended_box(Box, Reason, State);
-        error -> State
+        {ok, #{lingers := false} = Box} -> ended_box(Box, Reason, State);
+        _ -> State
     end.
 
-%% What is handed over is not reported: the detach speaks for all of it, and
-%% `stopped' would mean that it is not wanted any more.
-ended_box(Box, {shutdown, handed_over}, State) ->
-    ok = record_end(Box, handed_over, State),
-    {_, State1} = remove(Box, stopped, handed_over, State),
-    State1;
-ended_box(Box, {shutdown, {Kind, Reason}}, State) when Kind =:= failed; Kind =:= stopped ->
-    ok = record_end(Box, Kind, State),
-    {Report, State1} = remove(Box, Kind, Reason, State),
-    report(Report, State1);
+ended_box(Box, {shutdown, {left, End}}, State) ->
+    bury(Box, cause(End), End, State);
+ended_box(Box, {shutdown, {Kind, _} = End}, State) when Kind =:= failed; Kind =:= stopped ->
+    gone(Box, cause(End), End, State);
 ended_box(Box, Crash, State) ->
-    ok = kill_one(Box, failed, State),
-    {Report, State1} = remove(Box, failed, Crash, State),
-    report(Report, State1).
+    kill_box(Box, failed, {failed, Crash}, State).
+
+cause({stopped, handed_over}) -> handed_over;
+cause({Kind, _}) -> Kind.
 
 kill_box(Box, Reason, State) ->
-    ok = kill_one(Box, killed, State),
-    {Report, State1} = remove(Box, stopped, Reason, State),
-    report(Report, State1).
+    kill_box(Box, killed, {stopped, Reason}, State).
+
+%% The lease must be kept: one that hangs in native code is not waited for here.
+kill_box(Box, Cause, End, State) ->
+    case quorate_reaper:reap([target(Box)], [], ?KILL_MS) of
+        ok -> gone(Box, Cause, End, State);
+        left -> bury(Box, Cause, End, State)
+    end.
+
+%% All of it has ended. What is handed over is not reported: the detach speaks for
+%% all of it, and `stopped' would mean that it is not wanted any more.
+gone(#{leader := Leader} = Box, Cause, {Kind, Reason}, State) ->
+    ok = record_end(Box, Cause, State),
+    ok = quorate_fence:release(State#state.fence, Leader),
+    ok = delete([Box]),
+    {Report, Roster} = quorate_roster:ended(Box, Kind, Reason, quorate_os:clock(),
+                                            State#state.roster),
+    State1 = State#state{roster = Roster},
+    case Reason of
+        handed_over -> State1;
+        _ -> report(Report, State1)
+    end.
+
+%% Until its last process has ended it is a sandbox of this node, which nothing
+%% takes the place of, and the fence does not say that all has ended.
+bury(#{id := Id, epoch := Epoch, sandbox := Sandbox} = Box, Cause, End, State) ->
+    logger:warning("quorate: sandbox ~ts, epoch ~b: killed, and a process of it runs on in "
+                   "native code", [Id, Epoch]),
+    _ = quorate_reaper:bury(target(Box), {buried, Sandbox, Cause, End}),
+    State#state{roster = quorate_roster:lingering(Box, State#state.roster)}.
+
+target(#{sandbox := Sandbox, child := Child, leader := Leader}) ->
+    {[Pid || Pid <- [Sandbox, Child], is_pid(Pid)], Leader}.
 
 record_lease(Member, Lease) ->
     quorate_journal:record(lease, #{worker => atom_to_binary(Member),
@@ -378,16 +422,9 @@ record_lease(Member, Lease) ->
                                     worker_clock => quorate_os:clock(),
                                     until => quorate_lease:until(Lease)}).
 
-record_end(#{id := Id, epoch := Epoch}, Why, #state{lease = Lease}) ->
-    quorate_journal:record(ended, #{id => Id, epoch => Epoch, code => Why,
+record_end(#{id := Id, epoch := Epoch}, Cause, #state{lease = Lease}) ->
+    quorate_journal:record(ended, #{id => Id, epoch => Epoch, code => Cause,
                                     until => quorate_lease:until(Lease)}).
-
-remove(#{id := Id, leader := Leader} = Box, Kind, Reason, #state{roster = Roster} = State) ->
-    ok = quorate_local:delete(Id, Leader),
-    ok = quorate_fence:release(State#state.fence, Leader),
-    true = exit(Leader, kill),
-    {Report, Roster1} = quorate_roster:ended(Box, Kind, Reason, quorate_os:clock(), Roster),
-    {Report, State#state{roster = Roster1}}.
 
 %% Between two members there is nobody to tell; the next attach says what runs,
 %% and orders that come again are answered again.
@@ -398,16 +435,6 @@ report({Kind, Body}, #state{lease = Lease} = State) ->
     end.
 
 %% Internals: killing
-
-%% One that hangs in native code is not waited for: the lease must be kept. That
-%% it has ended is not known then, and not recorded.
-kill_one(#{sandbox := Sandbox, child := Child, leader := Leader} = Box, Why, State) ->
-    Pids = [Pid || Pid <- [Sandbox, Child], is_pid(Pid)],
-    ok = case quorate_reaper:reap([{Pids, Leader}], [], ?KILL_MS) of
-             ok -> record_end(Box, Why, State);
-             left -> ok
-         end,
-    delete([Box]).
 
 %% What the table still has when an agent begins.
 end_rest(Rows) ->
@@ -462,37 +489,11 @@ detach(#state{lease = Lease, mouth = Mouth} = State) ->
             ok;
         Member ->
             _ = say(Member, detach, #{incarnation => quorate_lease:incarnation(Lease)}, State),
-            flush(Mouth)
+            quorate_mouth:flush(Mouth)
     end.
 
 %% Internals: speaking
 
-%% A sender to a busy connection has to wait. This process must not, so another
-%% one does; what is late then is harmless, because it carries its clock.
 say(Member, Kind, Body, #state{mouth = Mouth} = State) ->
-    Mouth ! {to, {quorate, Member}, {quorate, ?VERSION, Kind, Body}},
+    ok = quorate_mouth:say(Mouth, {quorate, Member}, {quorate, ?VERSION, Kind, Body}),
     State.
-
-flush(Mouth) ->
-    Ref = erlang:monitor(process, Mouth),
-    Mouth ! {flush, self(), Ref},
-    receive
-        {flushed, Ref} -> ok;
-        {'DOWN', Ref, process, Mouth, _} -> ok
-    after 1000 ->
-        ok
-    end.
-
-%% @private
--spec mouth() -> no_return().
-mouth() ->
-    receive
-        {to, Destination, Message} ->
-            _ = erlang:send(Destination, Message),
-            ?MODULE:mouth();
-        {flush, From, Ref} ->
-            From ! {flushed, Ref},
-            ?MODULE:mouth();
-        _ ->
-            ?MODULE:mouth()
-    end.

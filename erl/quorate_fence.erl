@@ -7,9 +7,9 @@
 %% told by messages what runs and until when, and has a timer of its own.
 %%
 %% ```
-%%   agent --- guard, child, release, lease ---> fence --- exit kill ---> all
-%%     |  <----------- fenced ---------------------|
-%%     +-- end_all (waits) ----------------------->|--- detach ---> member
+%%   agent --- guard, end_all (wait) ----------> fence --- exit kill ---> all
+%%     |  ---- sandbox, child, release, lease ---> |
+%%     |  <----------- fenced ---------------------+--- detach ---> member
 %% '''
 %%
 %% Once it has seen the last of them end, it tells the member itself (`detach'),
@@ -23,7 +23,7 @@
 %% suspended; the agent's next look at the clock of leases makes good for that.
 -module(quorate_fence).
 
--export([start_link/0, guard/3, child/3, name/2, release/2, lease/3, end_all/1]).
+-export([start_link/0, guard/2, sandbox/3, child/3, name/2, release/2, lease/3, end_all/1]).
 -export([init/1]).
 
 -define(VERSION, 1).
@@ -52,9 +52,14 @@ start_link() ->
                        [link, {priority, max}, {message_queue_data, off_heap}]).
 
 %% @doc Before the first process of a sandbox is there: only its group leader
-%% is. Once it is, with it.
--spec guard(pid(), pid(), pid() | undefined) -> ok.
-guard(Fence, Leader, Sandbox) -> tell(Fence, {guard, Leader, Sandbox}).
+%% is. `over': the lease has ended, and none may come. What is recorded as begun
+%% after this is so known here before the record of a fence that comes later.
+-spec guard(pid(), pid()) -> ok | over.
+guard(Fence, Leader) -> ask(Fence, {guard, Leader}).
+
+%% @doc Its first process is there.
+-spec sandbox(pid(), pid(), pid()) -> ok.
+sandbox(Fence, Leader, Sandbox) -> tell(Fence, {sandbox, Leader, Sandbox}).
 
 -spec child(pid(), pid(), pid()) -> ok.
 child(Fence, Leader, Child) -> tell(Fence, {child, Leader, Child}).
@@ -77,16 +82,7 @@ lease(Fence, Lease, Left) ->
 
 %% @doc Ends all of it now, and returns when it has ended: how many there were.
 -spec end_all(pid()) -> non_neg_integer().
-end_all(Fence) ->
-    Ref = erlang:monitor(process, Fence),
-    tell(Fence, {end_all, self(), Ref}),
-    receive
-        {Ref, Count} ->
-            true = erlang:demonitor(Ref, [flush]),
-            Count;
-        {'DOWN', Ref, process, Fence, Reason} ->
-            exit({fence, Reason})
-    end.
+end_all(Fence) -> ask(Fence, end_all).
 
 %% @private
 -spec init(pid()) -> no_return().
@@ -100,6 +96,17 @@ tell(Fence, Message) ->
     Fence ! {?MODULE, Message},
     ok.
 
+ask(Fence, Request) ->
+    Ref = erlang:monitor(process, Fence),
+    ok = tell(Fence, {Request, self(), Ref}),
+    receive
+        {Ref, Answer} ->
+            true = erlang:demonitor(Ref, [flush]),
+            Answer;
+        {'DOWN', Ref, process, Fence, Reason} ->
+            exit({fence, Reason})
+    end.
+
 loop(#state{timer = Timer, agent = Agent} = State) ->
     receive
         {timeout, Timer, over} -> loop(over(State#state{timer = undefined}));
@@ -108,7 +115,13 @@ loop(#state{timer = Timer, agent = Agent} = State) ->
         _ -> loop(State)
     end.
 
-on({guard, Leader, Sandbox}, #state{boxes = Boxes} = State) ->
+on({{guard, Leader}, From, Ref}, #state{boxes = Boxes, over = undefined} = State) ->
+    From ! {Ref, ok},
+    State#state{boxes = Boxes#{Leader => {undefined, undefined}}};
+on({{guard, _}, From, Ref}, State) ->
+    From ! {Ref, over},
+    State;
+on({sandbox, Leader, Sandbox}, #state{boxes = Boxes} = State) ->
     late(State#state{boxes = Boxes#{Leader => {Sandbox, undefined}}});
 on({child, Leader, Child}, #state{boxes = Boxes} = State) ->
     case Boxes of
@@ -146,9 +159,10 @@ arm(Until, #state{timer = Timer} = State) ->
 
 %% The end of the lease has come, and the agent has not seen to it yet.
 over(#state{lease = {Incarnation, Home}, agent = Agent} = State) ->
+    %% First, so that it does not take what is killed now for crashes.
+    Agent ! {fenced, Incarnation},
     {_, State1} = finish(expired, State#state{over = Incarnation}),
     _ = Home =:= undefined orelse detach(Home, Incarnation, ?SAY_TRIES),
-    Agent ! {fenced, Incarnation},
     State1.
 
 finish(Why, #state{boxes = Boxes, names = Names} = State) ->

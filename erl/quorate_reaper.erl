@@ -13,8 +13,8 @@
 %% it can.
 -module(quorate_reaper).
 
--export([reap/2, reap/3]).
--export([look/4]).
+-export([reap/2, reap/3, bury/2]).
+-export([bury/3, look/4]).
 
 -export_type([target/0]).
 
@@ -26,6 +26,7 @@
 -define(STUCK_MS, 20).
 %% New processes can appear while the old ones are being killed.
 -define(ROUNDS_MAX, 100).
+-define(AGAIN_MS, 500).
 
 %% What the lookers share: how far one is, whether it is to end.
 -define(PLACE, 1).
@@ -48,6 +49,23 @@ reap(Targets, Spare, Patience) ->
     Roots = [Root || {Some, _} <- Targets, Root <- Some, not is_map_key(Root, Spared)],
     Known = kill(Roots, #{}),
     rounds(Leaders, Spared, Known, until(Patience), ?ROUNDS_MAX).
+
+%% @doc Ends it, however long that takes, in a process of its own, linked to the
+%% calling one, which is sent `Message' once all have ended.
+-spec bury(target(), term()) -> pid().
+bury(Target, Message) ->
+    proc_lib:spawn_link(?MODULE, bury, [self(), Target, Message]).
+
+%% @private
+-spec bury(pid(), target(), term()) -> ok.
+bury(Caller, Target, Message) ->
+    case reap([Target], []) of
+        ok ->
+            Caller ! Message,
+            ok;
+        left ->
+            receive after ?AGAIN_MS -> bury(Caller, Target, Message) end
+    end.
 
 %% Internals
 

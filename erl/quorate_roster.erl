@@ -7,15 +7,16 @@
 %% longer than an order can be on its way.
 -module(quorate_roster).
 
--export([new/0, size/1, start/3, confirm/4, stop/4, add/4, started/3, stopping/2, ended/5, find/2,
-         take_all/1, running/1, forget/2]).
+-export([new/0, size/1, start/3, confirm/4, stop/4, add/4, started/3, stopping/2, lingering/2,
+         ended/5, find/2, take_all/1, running/1, forget/2]).
 
 -export_type([roster/0, box/0, report/0]).
 
 -define(REMEMBER_MS, 600000).
 
 -type box() :: #{id := quorate:id(), epoch := quorate:epoch(), sandbox := pid(),
-                 leader := pid(), child := pid() | undefined, stopping := boolean()}.
+                 leader := pid(), child := pid() | undefined, stopping := boolean(),
+                 lingers := boolean()}.
 -type report() :: {started | failed | stopped, {quorate:id(), quorate:epoch(), term()}}.
 
 -record(roster,
@@ -47,6 +48,8 @@ start(Id, Epoch, #roster{boxes = Boxes, ends = Ends}) ->
         {_, #{Id := {Epoch, Kind, Reason, _}}} ->
             {report, {Kind, {Id, Epoch, Reason}}};
         {_, #{Id := {Last, _, _, _}}} when Last > Epoch ->
+            nothing;
+        {#{Id := #{lingers := true}}, _} ->
             nothing;
         {#{Id := Box}, _} ->
             {replace, Box};
@@ -95,7 +98,7 @@ stop(Id, Epoch, Now, #roster{boxes = Boxes, ends = Ends} = Roster) ->
 -spec add(quorate:id(), quorate:epoch(), {Sandbox :: pid(), Leader :: pid()}, roster()) -> roster().
 add(Id, Epoch, {Sandbox, Leader}, #roster{boxes = Boxes, ids = Ids} = Roster) ->
     Box = #{id => Id, epoch => Epoch, sandbox => Sandbox, leader => Leader,
-            child => undefined, stopping => false},
+            child => undefined, stopping => false, lingers => false},
     Roster#roster{boxes = Boxes#{Id => Box}, ids = Ids#{Sandbox => Id}}.
 
 %% @doc The sandbox says that its child runs.
@@ -112,6 +115,13 @@ started(Sandbox, Child, #roster{boxes = Boxes} = Roster) ->
 -spec stopping(box(), roster()) -> roster().
 stopping(#{id := Id} = Box, #roster{boxes = Boxes} = Roster) ->
     Roster#roster{boxes = Boxes#{Id := Box#{stopping := true}}}.
+
+%% @doc It was killed, and some of its processes have not ended yet. It is not
+%% said to run, nor to have ended, and nothing starts in its place.
+-spec lingering(box(), roster()) -> roster().
+lingering(#{id := Id} = Box, #roster{boxes = Boxes} = Roster) ->
+    Roster#roster{boxes = Boxes#{Id := Box#{stopping := true, lingers := true,
+                                            child := undefined}}}.
 
 %% @doc The sandbox is gone; the end is remembered, to be reported (again).
 -spec ended(box(), failed | stopped, term(), integer(), roster()) -> {report(), roster()}.

@@ -3,8 +3,8 @@
 %% starts it again a few times if it fails, takes checkpoints, stops it.
 %%
 %% It tells its agent `{sandbox, self(), {started, Child}}', also when the child
-%% was started again, and how it ended by its own exit reason:
-%% `{shutdown, {failed | stopped, Reason}}' or `{shutdown, handed_over}'.
+%% was started again, and how it ended by its own exit reason: `{shutdown, End}',
+%% or `{shutdown, {left, End}}' if some of its processes have not ended yet.
 %%
 %% A child that is started again under the same epoch gets the newest
 %% acknowledged state, like one that is started elsewhere. As long as that
@@ -17,7 +17,7 @@
 -export([save/2, give/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
--export_type([arguments/0, order/0]).
+-export_type([arguments/0, order/0, ending/0]).
 
 -type arguments() :: #{id := quorate:id(), epoch := quorate:epoch(), agent := pid(),
                        leader := pid()}.
@@ -25,6 +25,8 @@
 -type order() :: #{spec := binary(), options := binary(),
                    state := none | {quorate:version(), binary()},
                    restore => none | {pos_integer(), take | resolve}}.
+
+-type ending() :: {failed | stopped, Reason :: term()}.
 
 -define(RECOVER_MS, 2000).
 -define(RECOVER_RETRY_MS, 500).
@@ -99,17 +101,16 @@ handle_cast({start, Order}, State) ->
 handle_cast({stop, restore}, State) ->
     ok = last_checkpoint(State),
     ok = stop_child(State),
-    {stop, {shutdown, {stopped, restore}}, State};
+    finish({stopped, restore}, State);
 handle_cast({surrender, OwnerEpoch}, State) ->
-    ok = give_up(OwnerEpoch, State),
-    {stop, {shutdown, {stopped, not_owner}}, State};
+    give_up(OwnerEpoch, State);
 handle_cast({stop, Reason}, State) ->
     ok = stop_child(State),
-    {stop, {shutdown, {stopped, Reason}}, State};
+    finish({stopped, Reason}, State);
 handle_cast(hand_over, State) ->
     ok = last_checkpoint(State),
     ok = stop_child(State),
-    {stop, {shutdown, handed_over}, State};
+    finish({stopped, handed_over}, State);
 handle_cast(_, State) ->
     {noreply, State}.
 
@@ -179,20 +180,25 @@ started(Pid, #state{agent = Agent} = State) ->
     {noreply, State#state{pid = Pid, last = [Pid]}, hibernate}.
 
 failed(Reason, State) ->
-    _ = sweep(State),
-    {stop, {shutdown, {failed, Reason}}, State}.
+    finish({failed, Reason}, State).
 
 ended(Reason, #state{child = #{restart := Restart}, limit = {Max, Period}} = State) ->
     Now = erlang:monotonic_time(millisecond),
     Recent = [At || At <- State#state.restarts, Now - At < Period],
     case {quorate_spec:restarts(Restart, Reason), length(Recent) < Max} of
         {false, _} ->
-            _ = sweep(State),
-            {stop, {shutdown, {stopped, final(Restart, Reason)}}, State};
+            finish({stopped, final(Restart, Reason)}, State);
         {true, true} ->
             restart(State#state{restarts = [Now | Recent]});
         {true, false} ->
             failed(Reason, State)
+    end.
+
+%% What still hangs after that is the agent's to wait for.
+finish(End, State) ->
+    case sweep(State) of
+        ok -> {stop, {shutdown, End}, State};
+        left -> {stop, {shutdown, {left, End}}, State}
     end.
 
 %% What is left of a run: a child that ended leaves those behind that it was not
@@ -233,20 +239,15 @@ recover(#state{id = Id} = State) ->
             {noreply, complain({recovery, Reason}, State)}
     end.
 
-stop_child(#state{pid = Pid, child = #{shutdown := Shutdown}} = State)
+stop_child(#state{pid = Pid, child = #{shutdown := Shutdown}})
   when is_pid(Pid), Shutdown =/= brutal_kill ->
     true = exit(Pid, shutdown),
     receive
         {'EXIT', Pid, _} -> ok
     after min(Shutdown, ?SHUTDOWN_MAX_MS) ->
         ok
-    end,
-    kill(State);
-stop_child(State) ->
-    kill(State).
-
-kill(State) ->
-    _ = sweep(State),
+    end;
+stop_child(_) ->
     ok.
 
 %% Internals: checkpoints
@@ -289,8 +290,7 @@ saved(unchanged, State) ->
 saved({saved, Digest}, State) ->
     {noreply, State#state{saved = Digest, complaint = undefined}};
 saved({error, {stale_epoch, _}}, #state{pid = Pid} = State) when is_pid(Pid) ->
-    ok = kill(State),
-    {stop, {shutdown, {stopped, stale_epoch}}, State};
+    finish({stopped, stale_epoch}, State);
 saved({error, Reason}, State) ->
     {noreply, complain({checkpoint, Reason}, State)};
 saved(_, #state{pid = undefined} = State) ->
@@ -321,11 +321,12 @@ last_checkpoint(State) ->
 
 give_up(OwnerEpoch, #state{id = Id, epoch = Epoch, agent = Agent, options = Options} = State) ->
     Given = given(State),
-    ok = kill(State),
+    Finished = finish({stopped, not_owner}, State),
     {group_leader, Leader} = process_info(Agent, group_leader),
-    quorate_conflict:surrender(
-      maps:merge(#{id => Id, epoch => Epoch, owner_epoch => OwnerEpoch,
-                   policy => quorate_conflict:policy(Options)}, Given), Leader).
+    ok = quorate_conflict:surrender(
+           maps:merge(#{id => Id, epoch => Epoch, owner_epoch => OwnerEpoch,
+                        policy => quorate_conflict:policy(Options)}, Given), Leader),
+    Finished.
 
 given(#state{checkpoint = none}) ->
     #{state => undefined, why => no_checkpoint};

@@ -310,6 +310,28 @@ static void end_span(struct proof *proof, struct proof_span *span,
     list_remove(&span->open_link);
 }
 
+/* The fence knows of each before it is recorded as begun, so that all of them
+ * have ended. Two processes write these records: one that was overtaken on its
+ * way is told by the clock. */
+static void fence_spans(struct proof *proof,
+                        const struct journal_record *record,
+                        struct proof_place place)
+{
+    struct list *open = &proof->run->open;
+    struct list *next;
+
+    for (struct list *item = open->next; item != open; item = next) {
+        struct proof_span *span =
+            LIST_ENTRY(item, struct proof_span, open_link);
+
+        next = item->next;
+        if (span->begin <= record->clock) {
+            end_span(proof, span, record, place);
+            span->is_fenced = true;
+        }
+    }
+}
+
 static int add_worker(struct proof *proof, const struct journal_record *record,
                       struct proof_place place)
 {
@@ -325,17 +347,13 @@ static int add_worker(struct proof *proof, const struct journal_record *record,
         subject = map_get(&proof->subjects, record->id);
         span =
             subject == NULL ? NULL : find_span(proof, subject, record->epoch);
-        /* One that came too late for the fence ends after the others. */
-        if (span != NULL) {
+        /* What was fenced had ended by then; this only says so again. */
+        if (span != NULL && !span->is_fenced) {
             end_span(proof, span, record, place);
         }
         return 0;
     case JOURNAL_FENCED:
-        while (!list_is_empty(&run->open)) {
-            end_span(proof,
-                     LIST_ENTRY(run->open.next, struct proof_span, open_link),
-                     record, place);
-        }
+        fence_spans(proof, record, place);
         return 0;
     case JOURNAL_GONE:
         run = proof_run(proof, record->run.data);

@@ -62,6 +62,7 @@ struct proof_span {
     uint64_t begin; /* clocks, ms */
     uint64_t end;
     bool has_end;
+    bool is_fenced;
     uint64_t begin_number; /* of the records, in the run */
     uint64_t end_number;
     struct proof_place begin_place;

@@ -8,6 +8,7 @@
 # and counted as unstable, never in silence.
 #   ONLY="unit erlang"    runs only these
 #   SUITE=dist_SUITE      of the Erlang suites only this one
+#   CASE=one,another      of that suite only these
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -51,7 +52,7 @@ run_erlang() {
         return 1
     fi
     outside env QUORATE_TOP="$PWD" rebar3 ct "${node_flags[@]}" \
-        --setcookie "$cookie" ${SUITE:+--suite "test/erl/$SUITE"}
+        --setcookie "$cookie" ${SUITE:+--suite "test/erl/$SUITE"} ${CASE:+--case "$CASE"}
 }
 
 # Names of the suites of which something failed.

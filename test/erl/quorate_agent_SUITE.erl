@@ -15,6 +15,7 @@
          too_many_crashes_fail/1, restarts_have_limits_of_the_sandbox/1,
          wrong_limits_are_refused/1, restart_waits_for_the_last_process/1,
          end_of_the_child_is_the_end_of_all/1, stop_is_the_end_of_all/1,
+         what_hangs_has_not_ended/1, what_hangs_is_waited_for_at_the_end_of_the_lease/1,
          many_that_end_at_once/1, end_of_lease_kills_every_process/1,
          lost_member_keeps_sandboxes/1, lease_lost_kills_and_attaches_anew/1,
          greater_epoch_replaces_what_runs/1, claim_of_an_older_lease_is_not_started/1,
@@ -32,6 +33,8 @@
 
 -define(ID, <<"alice">>).
 -define(WAIT_MS, 5000).
+%% Longer than the agent waits for what it kills.
+-define(REAPER_MS, 700).
 
 all() ->
     [Name || {Name, 1} <- ?MODULE:module_info(exports),
@@ -362,6 +365,45 @@ end_of_lease_kills_every_process(Config) ->
     ?assertEqual(#{incarnation => Old}, report(Config, detach)),
     ok = quorate_member_double:set(double(Config), #{renew => true, attach => true, lease => 20}),
     new_incarnation(Config, Old).
+
+%% Code that is not Erlang's heeds no signal before it returns. It is neither said
+%% to have ended until then, nor does anything start in its place.
+what_hangs_has_not_ended(Config) ->
+    ok = quorate_member_double:set(double(Config), #{ttl => 10000}),
+    _ = start(Config),
+    Ref = hang_in_native_code(running(Config, order(11))),
+    ok = send_start(Config, order(12)),
+    ?assertEqual({?ID, 11, superseded}, report(Config, stopped)),
+    ?assertEqual(ended, has_ended(Ref)),
+    no_report(Config, started),
+    _ = running(Config, order(12)),
+    ok.
+
+%% It was killed before, and is on no list any more of what runs.
+what_hangs_is_waited_for_at_the_end_of_the_lease(Config) ->
+    ok = quorate_member_double:set(double(Config), #{ttl => 10000}),
+    _ = start(Config),
+    #{incarnation := Old} = quorate_member_double:attached(double(Config)),
+    Ref = hang_in_native_code(running(Config, order(11))),
+    ok = send_stop(Config, 11),
+    receive after ?REAPER_MS -> ok end,
+    ok = quorate_member_double:order(double(Config), lease_lost, #{incarnation => Old}),
+    ?assertEqual(#{incarnation => Old}, report(Config, detach)),
+    ?assertEqual(ended, has_ended(Ref)).
+
+%% For about 2 s, in a BIF that never yields, on the last scheduler: others go on.
+hang_in_native_code(Pid) ->
+    Some = lists:duplicate(100, binary:copy(<<7>>, 1 bsl 20)),
+    Hash = fun(Term) -> apply(erlang, phash, [Term, 1 bsl 32]) end,
+    {Us, _} = timer:tc(Hash, [Some]),
+    Much = lists:duplicate(2000000 div Us + 1, Some),
+    Scheduler = erlang:system_info(schedulers),
+    monitor(process, in_child(Pid, fun() ->
+        spawn_opt(fun() -> Hash(Much) end, [{scheduler, Scheduler}])
+    end)).
+
+has_ended(Ref) ->
+    receive {'DOWN', Ref, process, _, _} -> ended after 0 -> runs end.
 
 %% Attaches of the old incarnation may still be on their way.
 new_incarnation(Config, Old) ->

@@ -24,7 +24,8 @@ stop(#{peer := Peer}) -> peer:stop(Peer).
 %% Sends an order to the agent that attached last.
 order(#{pid := Pid}, Kind, Body) -> Pid ! {order, Kind, Body}, ok.
 
-%% renew, attach, tells_keepalives: true or false; answer: fun(M, F, Args); lease: a number.
+%% renew, attach, tells_keepalives: true or false; answer: fun(M, F, Args); lease: a number;
+%% ttl: ms.
 set(#{pid := Pid}, Settings) -> Pid ! {set, self(), Settings}, receive {set, Pid} -> ok end.
 
 attached(#{node := Node}) ->
@@ -34,7 +35,7 @@ init(Test, Node) ->
     true = register(quorate, self()),
     Test ! {double, Node, ready},
     loop(#{test => Test, node => Node, renew => true, attach => true, lease => 10,
-           tells_keepalives => false,
+           tells_keepalives => false, ttl => ?TTL_MS,
            answer => fun(_, _, _) -> {error, not_found} end, agent => undefined}).
 
 loop(#{test := Test, node := Node, tells_keepalives := Tells} = State) ->
@@ -59,9 +60,9 @@ loop(#{test := Test, node := Node, tells_keepalives := Tells} = State) ->
 received(attach, #{pid := Agent, incarnation := I, clock := Clock}, State) ->
     State1 = State#{agent := Agent, incarnation => I},
     case State of
-        #{attach := true, lease := Lease, node := Node} ->
+        #{attach := true, lease := Lease, node := Node, ttl := Ttl} ->
             send(attached, #{incarnation => I, lease => Lease, clock => Clock,
-                             ttl_owner => ?TTL_MS, keepalive_interval => ?INTERVAL_MS,
+                             ttl_owner => Ttl, keepalive_interval => ?INTERVAL_MS,
                              members => [Node]}, State1);
         #{} ->
             ok

@@ -62,6 +62,37 @@ static void one_journal_orders(void **state)
     assert_int_equal(world->counts.bases[PROOF_BY_ORDER], 1);
 }
 
+/* The agent hears later that its sandboxes have been ended. */
+static void fence_is_the_end_whatever_is_said_later(void **state)
+{
+    struct world *world = *state;
+
+    members(world, JOURNAL_CAUSE_EXPIRED);
+    file(world, W1, "w1", "host1");
+    starting(world, 5, A1, 3, 1000);
+    of_run(world, JOURNAL_FENCED, A1, 0, 3500);
+    ended(world, 5, 3540, 3500);
+    file(world, W2, "w2", "host1");
+    starting(world, 9, A2, 4, 3520);
+    expect_nothing(world);
+    assert_int_equal(world->counts.bases[PROOF_BY_CLOCK], 1);
+}
+
+static void fence_that_was_overtaken_ends_nothing(void **state)
+{
+    struct world *world = *state;
+
+    members(world, JOURNAL_CAUSE_EXPIRED);
+    file(world, W1, "w1", "host1");
+    starting(world, 5, A1, 3, 1000);
+    of_run(world, JOURNAL_FENCED, A1, 0, 900);
+    ended(world, 5, 3540, 9000);
+    file(world, W2, "w2", "host1");
+    starting(world, 9, A2, 4, 3520);
+    expect(world, PROOF_VIOLATION, "overlap",
+           "two owners ran at the same time");
+}
+
 static void death_that_was_seen_orders(void **state)
 {
     struct world *world = *state;
@@ -506,6 +537,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_clock_orders),
         TEST(one_journal_orders),
+        TEST(fence_is_the_end_whatever_is_said_later),
+        TEST(fence_that_was_overtaken_ends_nothing),
         TEST(death_that_was_seen_orders),
         TEST(report_in_the_log_orders),
         TEST(released_lease_of_a_dead_run_orders),
