@@ -300,7 +300,8 @@ start(Order, #state{fence = Fence} = State) ->
             State
     end.
 
-start(#{id := Id, epoch := Epoch} = Order, Leader, #state{roster = Roster, lease = Lease} = State) ->
+start(#{id := Id, epoch := Epoch} = Order, Leader, State) ->
+    #state{roster = Roster, lease = Lease} = State,
     ok = quorate_journal:record(starting, #{id => Id, epoch => Epoch,
                                             run => quorate_lease:incarnation(Lease),
                                             lease => quorate_lease:id(Lease),
