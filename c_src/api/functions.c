@@ -24,7 +24,8 @@
      API_OPTION_RESTARTS)
 #define READ_OPTIONS  (API_OPTION_TIMEOUT | API_OPTION_CONSISTENCY)
 #define PROOF_OPTIONS (API_OPTION_TIMEOUT | API_OPTION_REQUIRED)
-#define LIST_OPTIONS  (API_OPTION_LIMIT | API_OPTION_AFTER | API_OPTION_WORKER)
+#define LIST_OPTIONS \
+    (READ_OPTIONS | API_OPTION_LIMIT | API_OPTION_AFTER | API_OPTION_WORKER)
 
 #define ID        API_ARG_ID
 #define SPEC      API_ARG_SPEC
@@ -104,7 +105,7 @@ static const struct api_function functions[] = {
      API_LOCAL,
      RIGHT_READ,
      {OPTIONS},
-     API_OPTION_TIMEOUT | LIST_OPTIONS},
+     LIST_OPTIONS},
     {MANAGER,
      NAME("has_quorum"),
      0,
@@ -227,6 +228,31 @@ static const struct api_function functions[] = {
      RIGHT_READ,
      {TERM, OPTIONS},
      READ_OPTIONS},
+    {CONSISTENT,
+     NAME("lookup"),
+     1,
+     API_LOOKUP,
+     API_READ,
+     RIGHT_READ,
+     {TERM},
+     0},
+    {CONSISTENT,
+     NAME("lookup"),
+     2,
+     API_LOOKUP,
+     API_READ,
+     RIGHT_READ,
+     {TERM, OPTIONS},
+     READ_OPTIONS},
+    {CONSISTENT, NAME("names"), 0, API_NAMES, API_READ, RIGHT_READ, {0}, 0},
+    {CONSISTENT,
+     NAME("names"),
+     1,
+     API_NAMES,
+     API_READ,
+     RIGHT_READ,
+     {OPTIONS},
+     LIST_OPTIONS},
     {REPLICATOR,
      NAME("replicate_state"),
      3,

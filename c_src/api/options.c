@@ -132,7 +132,11 @@ static int read_consistency(struct bytes raw, struct api_request *request)
         request->route = API_LOCAL;
         return 0;
     }
-    return is_atom(raw, "linearizable") ? 0 : ERR_BADARG;
+    if (is_atom(raw, "linearizable")) {
+        request->route = API_READ;
+        return 0;
+    }
+    return ERR_BADARG;
 }
 
 static int read_node_name(struct bytes raw, struct bytes *ret_name)
@@ -186,6 +190,21 @@ static int read_address(struct bytes raw, struct api_request *request,
     return rv;
 }
 
+/* An id, or a name: any term. */
+static int read_after(struct bytes raw, struct api_request *request,
+                      struct buf *reason)
+{
+    if (request->type != API_NAMES) {
+        return arguments_id(raw, "after", request->text[1], &request->after,
+                            reason);
+    }
+    if (raw.size > REGISTRY_NAME_SIZE_MAX) {
+        return arguments_fail(reason, "after");
+    }
+    request->name = raw;
+    return 0;
+}
+
 static const struct option {
     const char *name;
     enum api_option option;
@@ -236,8 +255,7 @@ static int read_option(struct bytes key, struct bytes value,
         return arguments_resources(value, &request->resources, reason);
     }
     if (option->option == API_OPTION_AFTER) {
-        return arguments_id(value, "after", request->text[1], &request->after,
-                            reason);
+        return read_after(value, request, reason);
     }
     if (option->option == API_OPTION_ADDRESS) {
         return read_address(value, request, reason);

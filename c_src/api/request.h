@@ -24,7 +24,7 @@ enum {
     API_RF_DEFAULT = 3,
     API_PRIORITY_DEFAULT = 5,
     API_PRIORITY_MAX = 9,
-    API_LIMIT_MAX = 10000, /* sandboxes in one answer; also the default */
+    API_LIMIT_MAX = 10000, /* of one answer's list; also the default */
     API_META_SIZE_MAX = 16 * 1024,
     API_STATE_SIZE_MAX = 64 * 1024 * 1024,
     API_NODES_MAX = 256,          /* in one list */
@@ -56,17 +56,19 @@ struct api_request {
     bool has_seq;
     struct bytes state; /* raw, REPLICATE_STATE, KEEP_COPY */
 
-    struct bytes name; /* raw, REGISTER, UNREGISTER, WHEREIS */
+    struct bytes name; /* raw, REGISTER, UNREGISTER, WHEREIS, LOOKUP;
+                          NAMES: those after it, or empty */
     struct bytes pid;  /* raw, REGISTER, UNREGISTER, SUBSCRIBE */
     struct bytes meta; /* raw, REGISTER, KEEP_COPY, RESTORED */
 
     uint64_t copy;         /* COPY, RESTORE_COPY, DISCARD_COPY, RESTORED */
     enum copy_restore how; /* RESTORE_COPY */
 
-    uint32_t limit;      /* SANDBOXES, 1..10000 */
-    struct bytes after;  /* SANDBOXES: an id, or empty */
-    struct bytes worker; /* node name; SANDBOXES: filter, or empty; REGISTER,
-                            UNREGISTER, SUBSCRIBE: the node of `pid` */
+    uint32_t limit;     /* SANDBOXES, NAMES, 1..10000 */
+    struct bytes after; /* SANDBOXES: an id, or empty */
+    struct bytes
+        worker; /* node name; SANDBOXES, NAMES: filter, or empty; REGISTER,
+                   UNREGISTER, SUBSCRIBE: the node of `pid` */
 
     struct bytes nodes;     /* SET_EXPECTED_NODES: a raw list of atoms */
     struct bytes reference; /* UNSUBSCRIBE, raw */

@@ -331,6 +331,24 @@ void results_put_whereis(struct buf *buf, const struct registered_name *name)
     etf_put_u64(buf, name->epoch);
 }
 
+void results_put_name(struct buf *buf, const struct registered_name *name)
+{
+    etf_put_map(buf, 4);
+    etf_put_atom(buf, "name");
+    etf_put_raw(buf, name->name);
+    etf_put_atom(buf, "pid");
+    etf_put_raw(buf, name->pid);
+    put_key_u64(buf, "epoch", name->epoch);
+    etf_put_atom(buf, "meta");
+    etf_put_raw(buf, name->meta);
+}
+
+void results_put_ok_name(struct buf *buf, const struct registered_name *name)
+{
+    results_put_ok_tuple(buf, 2);
+    results_put_name(buf, name);
+}
+
 void results_put_replicated(struct buf *buf, uint64_t epoch, uint64_t seq,
                             uint32_t replicas)
 {

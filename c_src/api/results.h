@@ -127,6 +127,11 @@ void results_put_worker(struct buf *buf, const struct results_worker *worker);
 /* {ok, Pid, Epoch} */
 void results_put_whereis(struct buf *buf, const struct registered_name *name);
 
+/* #{name, pid, epoch, meta}, an element of consistency_manager:names(), and
+ * {ok, ...} of it. */
+void results_put_name(struct buf *buf, const struct registered_name *name);
+void results_put_ok_name(struct buf *buf, const struct registered_name *name);
+
 /* {ok, #{version => {Epoch, Seq}, replicas => N, durability => ...}} */
 void results_put_replicated(struct buf *buf, uint64_t epoch, uint64_t seq,
                             uint32_t replicas);

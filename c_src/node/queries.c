@@ -3,13 +3,10 @@
 #include "api/results.h"
 #include "base/ensure.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "etf/writer.h"
 #include "node/requests.h"
 #include "node/version.h"
 #include "raft/membership.h"
-
-#include <stdlib.h>
 
 static const char *my_role(const struct node *node)
 {
@@ -165,52 +162,6 @@ static void put_workers(struct node *node, struct buf *result)
     etf_put_nil(result);
 }
 
-static int by_id(const void *a, const void *b)
-{
-    const struct sandbox *const *left = (const struct sandbox *const *)a;
-    const struct sandbox *const *right = (const struct sandbox *const *)b;
-
-    return bytes_compare((*left)->id, (*right)->id);
-}
-
-/* The `limit` first ids after `after` that match, in order. */
-static void put_sandboxes(const struct node *node,
-                          const struct api_request *api, struct buf *result)
-{
-    const struct registry *registry = &node->machine.registry;
-    const struct sandbox **found =
-        mem_alloc_array(registry->sandboxes.count, sizeof(void *));
-    const struct sandbox *sandbox;
-    size_t position = 0;
-    size_t count = 0;
-
-    if (found == NULL) {
-        result->error = ERR_NOMEM;
-        return;
-    }
-    while ((sandbox = map_next(&registry->sandboxes, &position)) != NULL) {
-        if ((api->after.size == 0 ||
-             bytes_compare(sandbox->id, api->after) > 0) &&
-            (api->worker.size == 0 ||
-             (sandbox->worker != NULL &&
-              bytes_equal(sandbox->worker->name, api->worker)))) {
-            found[count++] = sandbox;
-        }
-    }
-    qsort(found, count, sizeof(void *), by_id);
-    if (count > api->limit) {
-        count = api->limit;
-    }
-    if (count > 0) {
-        etf_put_list(result, (uint32_t)count);
-    }
-    for (size_t i = 0; i < count; i++) {
-        results_put_sandbox(result, found[i]);
-    }
-    etf_put_nil(result);
-    mem_free(found);
-}
-
 static void put_expectation(struct node *node, const struct api_request *api,
                             struct buf *result)
 {
@@ -356,14 +307,16 @@ static void put_conflicts(const struct node *node,
     etf_put_nil(result);
 }
 
-static void put_whereis(const struct node *node, const struct api_request *api,
-                        struct buf *result)
+static void put_about_name(const struct node *node,
+                           const struct api_request *api, struct buf *result)
 {
     const struct registered_name *name =
         registry_name(&node->machine.registry, api->name);
 
     if (name == NULL) {
         results_put_error_code(result, ERR_NOT_FOUND);
+    } else if (api->type == API_LOOKUP) {
+        results_put_ok_name(result, name);
     } else {
         results_put_whereis(result, name);
     }
@@ -400,7 +353,7 @@ bool queries_answer(struct node *node, const struct api_request *api,
         put_workers(node, result);
         return true;
     case API_SANDBOXES:
-        put_sandboxes(node, api, result);
+        listings_put_sandboxes(node, api, result);
         return true;
     case API_HAS_QUORUM:
         etf_put_bool(result, raft_has_quorum(node->raft, node->now_ms));
@@ -427,7 +380,11 @@ bool queries_answer(struct node *node, const struct api_request *api,
         put_conflicts(node, api, result);
         return true;
     case API_WHEREIS:
-        put_whereis(node, api, result);
+    case API_LOOKUP:
+        put_about_name(node, api, result);
+        return true;
+    case API_NAMES:
+        listings_put_names(node, api, result);
         return true;
     case API_SELECT:
     case API_SELECT_OPTIMAL_NODE:

@@ -165,6 +165,12 @@ struct buf *node_result(struct node *node);
 bool queries_answer(struct node *node, const struct api_request *api,
                     struct buf *result);
 
+/* listings.c: its answers that are lists of sandboxes and names. */
+void listings_put_sandboxes(const struct node *node,
+                            const struct api_request *api, struct buf *result);
+void listings_put_names(const struct node *node, const struct api_request *api,
+                        struct buf *result);
+
 /* sandboxes.c */
 void sandboxes_create(struct node *node, struct request *request);
 void sandboxes_create_at_read(struct node *node, struct request *request);

@@ -87,6 +87,8 @@ static void lead(struct node *node, struct request *request)
         return;
     case API_SANDBOX:
     case API_WHEREIS:
+    case API_LOOKUP:
+    case API_NAMES:
     case API_TOKEN:
     case API_EXECUTE:
     case API_STATUS:

@@ -147,6 +147,60 @@ static void states_and_names_are_carried_raw(void **state)
     fixture_close(&fixture);
 }
 
+/* Appends a binary of `size` bytes in external form. */
+static void put_big(struct buf *buf, uint32_t size)
+{
+    buf_put_u8(buf, 109);
+    buf_put_u32(buf, size - 5);
+    memset(buf_reserve(buf, size - 5), 'x', size - 5);
+    buf_commit(buf, size - 5);
+}
+
+/* `after` is any term there. */
+static void names_are_listed_from_a_name_on(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    for (uint32_t over = 0; over < 2; over++) {
+        fixture_open(&fixture);
+        etf_put_list(&fixture.args, 1);
+        etf_put_map(&fixture.args, 2);
+        etf_put_atom(&fixture.args, "consistency");
+        etf_put_atom(&fixture.args, "local");
+        etf_put_atom(&fixture.args, "after");
+        put_big(&fixture.args, REGISTRY_NAME_SIZE_MAX + over);
+        etf_put_nil(&fixture.args);
+        assert_err(decode(&fixture, "consistency_manager", "names", 1),
+                   over > 0 ? ERR_BADARG : 0);
+        if (over > 0) {
+            assert_bytes(buf_bytes(&fixture.reason), "w\5after", 7);
+        } else {
+            assert_int_equal(fixture.request.route, API_LOCAL);
+            assert_int_equal(fixture.request.name.size, REGISTRY_NAME_SIZE_MAX);
+            assert_int_equal(fixture.request.limit, API_LIMIT_MAX);
+        }
+        fixture_close(&fixture);
+    }
+}
+
+/* What is answered at once may be asked of all. */
+static void lists_are_linearizable_on_request(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    etf_put_list(&fixture.args, 1);
+    etf_put_map(&fixture.args, 1);
+    etf_put_atom(&fixture.args, "consistency");
+    etf_put_atom(&fixture.args, "linearizable");
+    etf_put_nil(&fixture.args);
+    assert_ok(decode(&fixture, "quorate", "sandboxes", 1));
+    assert_int_equal(fixture.request.route, API_READ);
+    fixture_close(&fixture);
+}
+
 /* [5] comes as a string of bytes, from which the number is made up. */
 static void small_numbers_are_arguments_too(void **state)
 {
@@ -236,15 +290,6 @@ static void each_argument_of_a_wrong_kind_is_named(void **state)
     }
 }
 
-/* Appends a binary of `size` bytes in external form. */
-static void put_big(struct buf *buf, uint32_t size)
-{
-    buf_put_u8(buf, 109);
-    buf_put_u32(buf, size - 5);
-    memset(buf_reserve(buf, size - 5), 'x', size - 5);
-    buf_commit(buf, size - 5);
-}
-
 static void what_is_kept_has_limits(void **state)
 {
     static const struct {
@@ -256,6 +301,7 @@ static void what_is_kept_has_limits(void **state)
     } rows[] = {
         {"quorate", "create_sandbox", 2, REGISTRY_SPEC_SIZE_MAX, "spec"},
         {"consistency_manager", "whereis", 1, REGISTRY_NAME_SIZE_MAX, "name"},
+        {"consistency_manager", "lookup", 1, REGISTRY_NAME_SIZE_MAX, "name"},
         {"consistency_manager", "register", 3, API_META_SIZE_MAX, "meta"},
     };
 
@@ -598,6 +644,8 @@ int main(void)
         cmocka_unit_test(functions_without_arguments_have_defaults),
         cmocka_unit_test(unknown_functions_are_undef),
         cmocka_unit_test(a_sandbox_is_created_with_options),
+        cmocka_unit_test(names_are_listed_from_a_name_on),
+        cmocka_unit_test(lists_are_linearizable_on_request),
         cmocka_unit_test(states_and_names_are_carried_raw),
         cmocka_unit_test(small_numbers_are_arguments_too),
         cmocka_unit_test(some_ids_are_reserved),

@@ -186,13 +186,20 @@ static void nodes_are_listed(void **state)
 
 static void names_and_states_are_tuples(void **state)
 {
-    struct registered_name name = {.pid = bytes_of("w\3pid", 5), .epoch = 6};
+    struct registered_name name = {.name = bytes_of("w\4name", 6),
+                                   .pid = bytes_of("w\3pid", 5),
+                                   .meta = bytes_of("w\4meta", 6),
+                                   .epoch = 6};
     struct buf buf;
 
     (void)state;
     buf_init(&buf, 10000);
     results_put_whereis(&buf, &name);
     assert_term(&buf, "{ok,pid,6}");
+    results_put_name(&buf, &name);
+    assert_term(&buf, "#{name=>name,pid=>pid,epoch=>6,meta=>meta}");
+    results_put_ok_name(&buf, &name);
+    assert_term(&buf, "{ok,#{name=>name,pid=>pid,epoch=>6,meta=>meta}}");
     results_put_name_exists(&buf, &name);
     assert_term(&buf, "{error,{already_exists,pid}}");
     results_put_replicated(&buf, 4, 5, 3);
