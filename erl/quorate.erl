@@ -26,7 +26,8 @@
          delete_state/2, replicas/1]).
 -export([epoch/0, sandbox_id/0, check_epoch/2]).
 -export([register_name/2, whereis_name/1, unregister_name/1, send/2]).
--export([register/3, unregister/2, whereis/1, whereis/2]).
+-export([register/3, unregister/2, whereis/1, whereis/2, lookup/1, lookup/2,
+         names/0, names/1]).
 -export([execute_with_quorum/1, execute_with_quorum/2, token/1]).
 -export([has_quorum/0, token/0, detect_partition/0, partition_report/0,
          expected_nodes/0, set_expected_nodes/1, subscribe/2, unsubscribe/1]).
@@ -39,7 +40,7 @@
 
 -export_type([id/0, any_id/0, epoch/0, version/0, context/0, sandbox/0,
               status/0, read_options/0, resources/0, options/0, spec/0, reason/0, result/1,
-              name/0, conflict/0]).
+              name/0, entry/0, conflict/0]).
 
 -define(TIMEOUT_MS, 5000).
 -define(MEMBERS_TIMEOUT_MS, 60000).
@@ -79,6 +80,7 @@
                       outcome := map() | undefined}.
 %% `epoch' is the one under which the state was; `time' is Unix time, seconds.
 -type name() :: term().
+-type entry() :: #{name := name(), pid := pid(), epoch := epoch(), meta := term()}.
 -type reason() :: no_quorum | no_member | timeout | not_found
                 | {already_exists, sandbox() | pid()} | {stale_epoch, epoch()}
                 | {stale_version, version()} | {start_failed, term()}
@@ -147,9 +149,11 @@ sandbox(Id, Options) -> read(quorate, sandbox, [Id, Options], Options).
 sandboxes() -> read(quorate, sandboxes, []).
 
 %% @doc Up to `limit' sandboxes, those that follow the id `after', those of one
-%% `worker'.
+%% `worker'. As the member sees it, without asking the others, unless
+%% `consistency' is `linearizable'.
 -spec sandboxes(#{limit => pos_integer(), 'after' => any_id(), worker => node(),
-                  timeout => pos_integer()}) -> [sandbox()] | {error, reason()}.
+                  consistency => local | linearizable, timeout => pos_integer()}) ->
+          [sandbox()] | {error, reason()}.
 sandboxes(Options) -> read(quorate, sandboxes, [Options], Options).
 
 %% @doc Saves the state of the sandbox that the calling process belongs to.
@@ -179,7 +183,7 @@ replicate_state(Id, Epoch, State, #{seq := _} = Options) ->
     repeatable(state_replicator, replicate_state, [Id, Epoch, State, Options],
                timeout(Options));
 replicate_state(Id, Epoch, State, Options) when is_map(Options) ->
-    case next_seq(Id, Epoch) of
+    case quorate_local:next_seq(Id, Epoch) of
         {ok, Seq} ->
             replicate_state(Id, Epoch, State, Options#{seq => Seq});
         error ->
@@ -269,34 +273,18 @@ send(Name, Message) ->
     end.
 
 %% @doc Registers a process; the epoch is its fencing token. The process must
-%% live on a worker node, whose lease it depends on.
+%% live on a worker node, whose lease it depends on. `Meta', at most 16 KiB, is there
+%% for {@link lookup/1}. The name of a process of this node that has ended is taken
+%% over.
 -spec register(name(), pid(), map()) ->
           result(epoch()) | {error, {badarg, not_a_worker | not_alive}}.
-register(Name, Pid, Meta) when node(Pid) =:= node() ->
-    case quorate_namekeeper:expect(Name, Pid) of
-        ok ->
-            registered(once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS),
-                       Name, Pid);
-        {error, Reason} ->
-            {error, Reason}
-    end;
-register(Name, Pid, Meta) when is_pid(Pid) ->
-    registered(once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS), Name, Pid);
-register(_, _, _) ->
-    {error, {badarg, pid}}.
+register(Name, Pid, Meta) when is_pid(Pid) -> quorate_naming:register(Name, Pid, Meta);
+register(_, _, _) -> {error, {badarg, pid}}.
 
 %% @doc Frees a name, if this process has it.
 -spec unregister(name(), pid()) -> ok | {error, reason()}.
-unregister(Name, Pid) when is_pid(Pid) ->
-    case repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS) of
-        {error, Reason} when Reason =/= not_found ->
-            {error, Reason};
-        Answer ->
-            ok = quorate_namekeeper:forget(Name, Pid),
-            Answer
-    end;
-unregister(_, _) ->
-    {error, {badarg, pid}}.
+unregister(Name, Pid) when is_pid(Pid) -> quorate_naming:unregister(Name, Pid);
+unregister(_, _) -> {error, {badarg, pid}}.
 
 %% @doc The process under a name and its epoch.
 -spec whereis(name()) -> {ok, pid(), epoch()} | {error, reason()}.
@@ -306,6 +294,25 @@ whereis(Name) -> read(consistency_manager, whereis, [Name]).
 %% the others.
 -spec whereis(name(), read_options()) -> {ok, pid(), epoch()} | {error, reason()}.
 whereis(Name, Options) -> read(consistency_manager, whereis, [Name, Options], Options).
+
+%% @doc The process under a name, with what was given with it.
+-spec lookup(name()) -> result(entry()).
+lookup(Name) -> read(consistency_manager, lookup, [Name]).
+
+%% @doc With `#{consistency => local}': as the member sees it.
+-spec lookup(name(), read_options()) -> result(entry()).
+lookup(Name, Options) -> read(consistency_manager, lookup, [Name, Options], Options).
+
+%% @doc The first 10,000 names in the order of their external form.
+-spec names() -> [entry()] | {error, reason()}.
+names() -> read(consistency_manager, names, []).
+
+%% @doc Up to `limit' names, those that follow the name `after', those of one
+%% `worker'.
+-spec names(#{limit => pos_integer(), 'after' => name(), worker => node(),
+              consistency => local | linearizable, timeout => pos_integer()}) ->
+          [entry()] | {error, reason()}.
+names(Options) -> read(consistency_manager, names, [Options], Options).
 
 %% @doc Whether the member that we talk to has a majority with it.
 -spec has_quorum() -> boolean().
@@ -485,34 +492,4 @@ own_context() ->
     case quorate_local:context(group_leader()) of
         {ok, Id, Epoch} -> {Id, Epoch};
         error -> error(not_in_sandbox)
-    end.
-
-next_seq(Id, Epoch) when is_binary(Id) ->
-    quorate_local:next_seq(Id, Epoch);
-next_seq(Id, Epoch) when is_atom(Id) ->
-    quorate_local:next_seq(atom_to_binary(Id), Epoch);
-next_seq(Id, Epoch) ->
-    case is_list(Id) andalso unicode:characters_to_binary(Id) of
-        Binary when is_binary(Binary) -> quorate_local:next_seq(Binary, Epoch);
-        _ -> error
-    end.
-
-%% After a timeout the name may come yet: its process is watched on.
-registered({ok, Epoch}, Name, Pid) ->
-    keep_name(Name, Epoch, Pid);
-registered({error, timeout}, _, _) ->
-    {error, timeout};
-registered({error, Reason}, Name, Pid) ->
-    ok = quorate_namekeeper:drop(Name, Pid),
-    {error, Reason}.
-
-%% A name that the agent of its node does not know would not be freed when the
-%% process ends, nor the process killed when the lease does.
-keep_name(Name, Epoch, Pid) ->
-    case quorate_namekeeper:keep(Name, Epoch, Pid) of
-        ok ->
-            {ok, Epoch};
-        {error, Reason} ->
-            _ = repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS),
-            {error, Reason}
     end.

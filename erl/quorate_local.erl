@@ -74,10 +74,17 @@ context(Leader) ->
     end.
 
 %% @doc The number of the next write under this epoch, if it runs here.
--spec next_seq(quorate:id(), quorate:epoch()) -> {ok, pos_integer()} | error.
-next_seq(Id, Epoch) ->
+-spec next_seq(quorate:any_id(), quorate:epoch()) -> {ok, pos_integer()} | error.
+next_seq(Id, Epoch) when is_binary(Id) ->
     case lookup({id, Id}) of
         [{_, Epoch, _, _, Numbering}] -> {ok, atomics:add_get(Numbering, 1, 1)};
+        _ -> error
+    end;
+next_seq(Id, Epoch) when is_atom(Id) ->
+    next_seq(atom_to_binary(Id), Epoch);
+next_seq(Id, Epoch) ->
+    case is_list(Id) andalso unicode:characters_to_binary(Id) of
+        Binary when is_binary(Binary) -> next_seq(Binary, Epoch);
         _ -> error
     end.
 

@@ -11,7 +11,9 @@ suite() ->
     [{timetrap, {seconds, 180}}].
 
 all() ->
-    [names_of_any_form, names_of_any_bytes_but_not_more, raced_from_two_nodes,
+    [names_of_any_form, names_of_any_bytes_but_not_more, what_was_given_with_a_name_is_told,
+     names_are_listed_a_page_at_a_time, the_name_of_a_run_before_is_taken_over,
+     raced_from_two_nodes,
      a_name_is_for_an_own_process, an_agent_that_ends_takes_them_along, a_new_run_has_none,
      the_leader_is_lost_meanwhile, a_hundred_thousand].
 
@@ -71,6 +73,69 @@ names_of_any_bytes_but_not_more(Config) ->
          ?assertEqual(ok, quorate_ct:call(W1, quorate, unregister_name, [Long]))
      end || Long <- [<<Most/binary, 0>>, lists:seq(1, 300), binary:copy(<<0>>, 1000000)]],
     ?assertEqual([Most], quorate_ct:call(W1, quorate_namekeeper, names_of, [Pid])).
+
+what_was_given_with_a_name_is_told(Config) ->
+    [W1, W2] = ?config(workers, Config),
+    Pid = idle(W1),
+    {ok, Epoch} = quorate_ct:call(W1, quorate, register, [told, Pid, #{floor => <<"2">>}]),
+    Entry = #{name => told, pid => Pid, epoch => Epoch, meta => #{floor => <<"2">>}},
+    ?assertEqual({ok, Entry}, quorate_ct:call(W2, quorate, lookup, [told])),
+    ?assertEqual({ok, Entry}, quorate_ct:call(W1, quorate, lookup, [told, #{timeout => 1000}])),
+    %% The same again is no change.
+    ?assertEqual({ok, Epoch}, quorate_ct:call(W1, quorate, register, [told, Pid, #{}])),
+    ?assertEqual({ok, Entry}, quorate_ct:call(W2, quorate, lookup, [told])),
+    ?assertEqual({error, not_found}, quorate_ct:call(W2, quorate, lookup, [untold])),
+    ?assertEqual({error, {badarg, {unknown_option, limit}}},
+                 quorate_ct:call(W2, quorate, lookup, [told, #{limit => 1}])),
+    ok = quorate_ct:call(W2, quorate, unregister, [told, Pid]).
+
+names_are_listed_a_page_at_a_time(Config) ->
+    [W1, W2] = ?config(workers, Config),
+    First = idle(W1),
+    Second = idle(W2),
+    Here = [{listed, a, <<N>>} || N <- lists:seq(1, 20)],
+    There = [{listed, b, <<N>>} || N <- lists:seq(1, 20)],
+    [{ok, _} = quorate_ct:call(W1, quorate, register, [N, First, #{}]) || N <- Here],
+    [{ok, _} = quorate_ct:call(W2, quorate, register, [N, Second, #{n => N}]) || N <- There],
+    Listed = fun(Options) ->
+        [N || #{name := {listed, _, _} = N} <- quorate_ct:call(W1, quorate, names, [Options])]
+    end,
+    ?assertEqual(Here ++ There, Listed(#{})),
+    ?assertEqual(Here ++ There, [N || #{name := {listed, _, _} = N}
+                                          <- quorate_ct:call(W1, quorate, names, [])]),
+    ?assertEqual(There, Listed(#{'after' => {listed, b, <<>>}})),
+    ?assertEqual([{listed, b, <<N>>} || N <- [1, 2, 3]],
+                 Listed(#{'after' => {listed, b, <<>>}, limit => 3})),
+    ?assertEqual(Here, Listed(#{worker => maps:get(node, W1)})),
+    ?assertEqual([], Listed(#{worker => nobody@nowhere})),
+    ?assertMatch([#{pid := Second, meta := #{n := {listed, b, <<1>>}}}],
+                 quorate_ct:call(W1, quorate, names,
+                                 [#{'after' => {listed, b, <<>>}, limit => 1}])),
+    [?assertEqual({error, {badarg, Why}}, quorate_ct:call(W1, quorate, names, [Options]))
+     || {Why, Options} <- [{limit, #{limit => 0}}, {limit, #{limit => 10001}},
+                           {'after', #{'after' => binary:copy(<<0>>, 300)}},
+                           {worker, #{worker => 1}}, {{unknown_option, x}, #{x => 1}}]],
+    [true = quorate_ct:call(W, erlang, exit, [P, kill]) || {W, P} <- [{W1, First}, {W2, Second}]],
+    true = free(W2, lists:last(There)).
+
+%% As a child that its supervisor starts again at once.
+the_name_of_a_run_before_is_taken_over(Config) ->
+    [W1, W2] = ?config(workers, Config),
+    {ok, Runs} = quorate_ct:call(W1, ?MODULE, again_and_again, [100]),
+    ?assertEqual([], [R || {error, R} <- Runs]),
+    Epochs = [E || {ok, E} <- Runs],
+    ?assertEqual(100, length(lists:usort(Epochs))),
+    ?assertEqual(Epochs, lists:sort(Epochs)),
+    true = free(W2, again).
+
+again_and_again(Count) ->
+    {ok, [begin
+              Pid = spawn(fun idle/0),
+              Answer = quorate:register(again, Pid, #{}),
+              Ref = erlang:monitor(process, Pid),
+              true = exit(Pid, kill),
+              receive {'DOWN', Ref, process, Pid, _} -> Answer end
+          end || _ <- lists:seq(1, Count)]}.
 
 raced_from_two_nodes(Config) ->
     Workers = ?config(workers, Config),

@@ -32,4 +32,25 @@ defmodule Quorate.ConsistencyManager do
   @spec whereis(term(), Quorate.options()) ::
           {:ok, pid(), Quorate.epoch()} | {:error, Quorate.reason()}
   def whereis(name, options), do: :quorate.whereis(name, Map.new(options))
+
+  @doc """
+  The process under a name, with the metadata that it was registered with.
+
+      iex> {:ok, epoch} = Quorate.ConsistencyManager.register(:printer, self(), %{floor: 2})
+      iex> {:ok, entry} = Quorate.ConsistencyManager.lookup(:printer)
+      iex> entry == %{name: :printer, pid: self(), epoch: epoch, meta: %{floor: 2}}
+      true
+      iex> Quorate.ConsistencyManager.unregister(:printer, self())
+      :ok
+  """
+  @spec lookup(term(), Quorate.options()) ::
+          {:ok, :quorate.entry()} | {:error, Quorate.reason()}
+  def lookup(name, options \\ %{}), do: :quorate.lookup(name, Map.new(options))
+
+  @doc """
+  The names in the order of their external form; `:limit`, `:after`, `:worker`,
+  `:consistency`. At most 10,000 at once.
+  """
+  @spec names(Quorate.options()) :: [:quorate.entry()] | {:error, Quorate.reason()}
+  def names(options \\ %{}), do: :quorate.names(Map.new(options))
 end

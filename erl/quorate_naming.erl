@@ -1,0 +1,77 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @doc Registers a process under a name and frees names again: what runs in the
+%% process that asks for it. The name keeper of the process's node
+%% ({@link quorate_namekeeper}) hears of it before the member does.
+-module(quorate_naming).
+
+-export([register/3, unregister/2]).
+
+-define(TIMEOUT_MS, 5000).
+
+%% @doc See {@link quorate:register/3}.
+-spec register(quorate:name(), pid(), map()) ->
+          quorate:result(quorate:epoch()) | {error, {badarg, not_a_worker | not_alive}}.
+register(Name, Pid, Meta) ->
+    case register_once(Name, Pid, Meta) of
+        {error, {already_exists, Other}} when node(Other) =:= node() ->
+            instead(is_process_alive(Other), Name, Other, Pid, Meta);
+        Answer ->
+            Answer
+    end.
+
+%% @doc See {@link quorate:unregister/2}.
+-spec unregister(quorate:name(), pid()) -> ok | {error, quorate:reason()}.
+unregister(Name, Pid) ->
+    case free(Name, Pid) of
+        {error, Reason} when Reason =/= not_found ->
+            {error, Reason};
+        Answer ->
+            ok = quorate_namekeeper:forget(Name, Pid),
+            Answer
+    end.
+
+%% Internals
+
+%% A child that is started again at once finds the name of the run before: that one
+%% has ended, and its name is about to be freed.
+instead(true, _, Other, _, _) ->
+    {error, {already_exists, Other}};
+instead(false, Name, Other, Pid, Meta) ->
+    case unregister(Name, Other) of
+        {error, Reason} when Reason =/= not_found -> {error, Reason};
+        _ -> register_once(Name, Pid, Meta)
+    end.
+
+register_once(Name, Pid, Meta) when node(Pid) =:= node() ->
+    case quorate_namekeeper:expect(Name, Pid) of
+        ok -> registered(ask(Name, Pid, Meta), Name, Pid);
+        {error, Reason} -> {error, Reason}
+    end;
+register_once(Name, Pid, Meta) ->
+    registered(ask(Name, Pid, Meta), Name, Pid).
+
+ask(Name, Pid, Meta) ->
+    quorate_call:once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS).
+
+free(Name, Pid) ->
+    quorate_call:repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS).
+
+%% After a timeout the name may come yet: its process is watched on.
+registered({ok, Epoch}, Name, Pid) ->
+    keep(Name, Epoch, Pid);
+registered({error, timeout}, _, _) ->
+    {error, timeout};
+registered({error, Reason}, Name, Pid) ->
+    ok = quorate_namekeeper:drop(Name, Pid),
+    {error, Reason}.
+
+%% A name that the name keeper of its node does not know would not be freed when the
+%% process ends, nor the process killed when the lease does.
+keep(Name, Epoch, Pid) ->
+    case quorate_namekeeper:keep(Name, Epoch, Pid) of
+        ok ->
+            {ok, Epoch};
+        {error, Reason} ->
+            _ = free(Name, Pid),
+            {error, Reason}
+    end.
