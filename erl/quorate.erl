@@ -247,11 +247,13 @@ register_name(Name, Pid) when is_pid(Pid) ->
         {error, _} -> no
     end.
 
-%% @doc The process under a name, as the whole cluster sees it now.
+%% @doc The process under a name, as the whole cluster sees it now. One of this node
+%% that has ended is none: its name is about to be freed, and whoever starts it again
+%% asks here first.
 -spec whereis_name(name()) -> pid() | undefined.
 whereis_name(Name) ->
     case whereis(Name) of
-        {ok, Pid, _} -> Pid;
+        {ok, Pid, _} -> quorate_naming:if_alive(Pid);
         {error, _} -> undefined
     end.
 

@@ -4,7 +4,7 @@
 %% ({@link quorate_namekeeper}) hears of it before the member does.
 -module(quorate_naming).
 
--export([register/3, unregister/2]).
+-export([register/3, unregister/2, if_alive/1]).
 
 -define(TIMEOUT_MS, 5000).
 
@@ -28,6 +28,15 @@ unregister(Name, Pid) ->
         Answer ->
             ok = quorate_namekeeper:forget(Name, Pid),
             Answer
+    end.
+
+%% @doc Of a process elsewhere nobody can say at once.
+-spec if_alive(pid()) -> pid() | undefined.
+if_alive(Pid) when node(Pid) =/= node() -> Pid;
+if_alive(Pid) ->
+    case is_process_alive(Pid) of
+        true -> Pid;
+        false -> undefined
     end.
 
 %% Internals
