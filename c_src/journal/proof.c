@@ -184,8 +184,7 @@ static int begin_run(struct proof *proof, struct proof_run *run,
     run->name->is_worker |= run->role == JOURNAL_WORKER;
     run->resolution = open->resolution;
     run->next = open->first;
-    /* The first record of all is there, and so is the first entry. */
-    run->from = open->first == 1 ? 0 : UINT64_MAX;
+    run->from = UINT64_MAX; /* until its first entry is read */
     proof->counts.runs++;
     return 0;
 }

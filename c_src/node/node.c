@@ -226,6 +226,9 @@ static int open_stores(struct node *node, struct buf *error)
     if (rv == 0) {
         /* Last: a start that is refused changes nothing. */
         recorder_open(node);
+        if (node->snapshot.last_index > 0) {
+            recorder_restored(node, node->snapshot.last_index);
+        }
     }
     return rv;
 }
@@ -307,8 +310,10 @@ static void close_node(struct node *node)
     if (node->loop == NULL) {
         return;
     }
-    /* Those who wait are told nothing: their links are gone first. */
+    /* Those who wait are told nothing: their links are gone first. They wait in
+     * lists of what is closed after them. */
     links_close(node);
+    requests_close(node);
     partitions_close(node);
     peers_free(node->peers);
     tls_free(node->tls);
@@ -318,7 +323,6 @@ static void close_node(struct node *node)
         mem_free(sandbox->shell);
         sandbox->shell = NULL;
     }
-    requests_close(node);
     inbox_close(&node->inbox);
     agents_close(node);
     orders_close(node);

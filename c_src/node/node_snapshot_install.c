@@ -132,7 +132,6 @@ static int restore_one(struct node *node, int dir_fd, uint64_t index,
 
         command_machine_close(&node->machine);
         command_machine_move(&node->machine, &machine, event_cb, node);
-        recorder_restored(node, reader.meta.index);
         node->snapshot.last_index = reader.meta.index;
         node->snapshot.last_size = reader.meta.size;
         node->snapshot.last_time_s = reader.written_s;
