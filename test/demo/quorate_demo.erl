@@ -3,6 +3,8 @@
 %% system processes, records what the sandboxes say, kills, and checks.
 -module(quorate_demo).
 
+-import(demo_words, [say/2, progress/2, fail/2]).
+
 -export([main/1]).
 
 -define(SANDBOXES, 300).
@@ -12,7 +14,7 @@
 main([Program, Ebin, Work, Cookie | How]) ->
     true = register(?MODULE, self()),
     State = #{program => Program, ebin => Ebin, work => Work, cookie => Cookie},
-    test_cluster:main(Work, fun say/2, fun() -> story(how(State, How)) end).
+    test_cluster:main(Work, fun demo_words:say/2, fun() -> story(how(State, How)) end).
 
 %% `tls' and `noepmd': see test/demo/run.
 how(State, []) ->
@@ -310,21 +312,3 @@ claim(Text, false) -> fail("~s: NO", [Text]).
 
 await(What, Check) ->
     test_cluster:await(What, Check, ?WAIT_MS).
-
-%% Progress is one line that is written over on a terminal, and nothing in a
-%% file.
-progress(Format, Args) ->
-    case os:getenv("QUORATE_DEMO_TTY") of
-        false -> ok;
-        _ -> io:format("\r\e[K" ++ Format, Args)
-    end.
-
-say(Format, Args) ->
-    case os:getenv("QUORATE_DEMO_TTY") of
-        false -> io:format(Format ++ "~n", Args);
-        _ -> io:format("\r\e[K" ++ Format ++ "~n", Args)
-    end.
-
--spec fail(string(), list()) -> no_return().
-fail(Format, Args) ->
-    throw({failed, io_lib:format(Format, Args)}).

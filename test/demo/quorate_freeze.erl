@@ -10,6 +10,8 @@
 %%            tried on purpose with every old epoch as well
 -module(quorate_freeze).
 
+-import(demo_words, [say/2, progress/2, fail/2]).
+
 -export([main/1]).
 
 -define(WORKERS, ["w1", "w2", "w3", "w4", "w5", "w6"]).
@@ -27,7 +29,7 @@ main([Program, Ebin, Work, Cookie, How, Rounds]) ->
               how => How, member_arguments => ["--on-hung-worker", How],
               sink => filename:join(Work, "sink"), record => filename:join(Work, "record"),
               rounds => list_to_integer(Rounds)},
-    test_cluster:main(Work, fun say/2, fun() -> story(State) end).
+    test_cluster:main(Work, fun demo_words:say/2, fun() -> story(State) end).
 
 story(#{how := How, record := Record, rounds := Count} = State) ->
     say("~n== on_hung_worker: ~s", [How]),
@@ -285,20 +287,3 @@ claim({Text, false}) -> say("   FAILED: ~s", [Text]).
 
 await(What, Check) ->
     test_cluster:await(What, Check, ?WAIT_MS).
-
-%% One line that is written over on a terminal, and nothing in a file.
-progress(Format, Args) ->
-    case os:getenv("QUORATE_DEMO_TTY") of
-        false -> ok;
-        _ -> io:format("\r\e[K" ++ Format, Args)
-    end.
-
-say(Format, Args) ->
-    case os:getenv("QUORATE_DEMO_TTY") of
-        false -> io:format(Format ++ "~n", Args);
-        _ -> io:format("\r\e[K" ++ Format ++ "~n", Args)
-    end.
-
--spec fail(string(), list()) -> no_return().
-fail(Format, Args) ->
-    throw({failed, io_lib:format(Format, Args)}).
