@@ -20,8 +20,6 @@
 
 -type reason() :: {too_long, Bytes :: pos_integer(), Max :: integer()} | has_fun.
 
-%% Longer than all that is short enough in another form.
--define(HUGE, 65536).
 -define(VERSION, 131).
 -define(COMPRESSED, 80).
 -define(SMALL_TUPLE, 104).
@@ -37,9 +35,10 @@
 encode(<<First, _/binary>> = Key, Max) when First =/= ?VERSION ->
     fitting(Key, byte_size(Key), Max);
 encode(Key, Max) ->
-    %% About as long as what is made below; looked at first, for the term may be huge.
+    %% Less than twice as long as what is made below, where atoms are written otherwise;
+    %% looked at first, for the term may be huge.
     case erlang:external_size(Key) of
-        Size when Size > ?HUGE ->
+        Size when Size > 2 * Max ->
             {error, {too_long, Size, Max}};
         _ ->
             try iolist_to_binary([?VERSION | external(Key)]) of
@@ -86,8 +85,9 @@ external(List) when is_list(List) ->
     end;
 external(Fun) when is_function(Fun) ->
     throw(has_fun);
-external(Zero) when is_float(Zero), Zero == 0.0 ->
-    leaf(0.0);
+external(Float) when is_float(Float) ->
+    %% Of -0.0 it makes 0.0.
+    leaf(Float + 0.0);
 external(Leaf) ->
     leaf(Leaf).
 
