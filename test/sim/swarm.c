@@ -135,20 +135,22 @@ static bool run_until_members_are_final(struct cluster *cluster)
     return false;
 }
 
-/* A handover that leads nowhere is over after an election timeout. */
+/* A handover that leads nowhere is over after an election timeout. One whose
+ * disk was full may begin another then: it has yet to write that there is room.
+ */
 static int propose_last(struct cluster *cluster)
 {
-    int leader = cluster_run_until_leader(cluster, SETTLE_MS);
+    uint64_t end_ms = cluster->now_ms + SETTLE_MS;
 
-    if (leader >= 0 && cluster_propose(cluster, leader, "last") == 0) {
-        return leader;
-    }
-    cluster_run(cluster, 2 * CLUSTER_ELECTION_MS);
-    leader = cluster_run_until_leader(cluster, SETTLE_MS);
-    if (leader < 0 || cluster_propose(cluster, leader, "last") != 0) {
-        return -1;
-    }
-    return leader;
+    do {
+        int leader = cluster_run_until_leader(cluster, SETTLE_MS);
+
+        if (leader >= 0 && cluster_propose(cluster, leader, "last") == 0) {
+            return leader;
+        }
+        cluster_run(cluster, 2 * CLUSTER_ELECTION_MS);
+    } while (cluster->now_ms < end_ms);
+    return -1;
 }
 
 /* All commit what the leader proposes. A write that had failed before all was
