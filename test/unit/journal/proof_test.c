@@ -370,6 +370,19 @@ static void start_that_nobody_granted(void **state)
            "it was started under an epoch that was not granted");
 }
 
+/* It has read no entry before that. */
+static void member_that_began_later_tells_nothing_of_before(void **state)
+{
+    struct world *world = *state;
+
+    file(world, M1, "m1", "host1");
+    claimed(world, 25, 0, "w2", A2, 4);
+    file(world, W1, "w1", "host1");
+    starting(world, 7, A1, 3, 1000);
+    expect_nothing(world);
+    assert_int_equal(world->counts.unread, 1);
+}
+
 static void epoch_granted_twice(void **state)
 {
     struct world *world = *state;
@@ -556,6 +569,7 @@ int main(void)
         TEST(start_by_another_worker),
         TEST(start_by_another_run),
         TEST(start_that_nobody_granted),
+        TEST(member_that_began_later_tells_nothing_of_before),
         TEST(epoch_granted_twice),
         TEST(epoch_that_follows_a_greater_one),
         TEST(epoch_that_is_followed_twice),
