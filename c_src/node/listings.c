@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "etf/writer.h"
 #include "node/requests.h"
+#include "registry/copies.h"
 
 #include <stdlib.h>
 
@@ -75,8 +76,8 @@ static void listing_end(struct listing *listing, struct buf *result)
     mem_free(listing->found);
 }
 
-void listings_put_sandboxes(const struct node *node,
-                            const struct api_request *api, struct buf *result)
+static void put_sandboxes(const struct node *node,
+                          const struct api_request *api, struct buf *result)
 {
     const struct map *sandboxes = &node->machine.registry.sandboxes;
     const struct sandbox *sandbox;
@@ -98,8 +99,8 @@ void listings_put_sandboxes(const struct node *node,
     listing_end(&listing, result);
 }
 
-void listings_put_names(const struct node *node, const struct api_request *api,
-                        struct buf *result)
+static void put_names(const struct node *node, const struct api_request *api,
+                      struct buf *result)
 {
     const struct map *names = &node->machine.registry.names;
     const struct registered_name *name;
@@ -118,4 +119,33 @@ void listings_put_names(const struct node *node, const struct api_request *api,
         results_put_name(result, listing.found[i].record);
     }
     listing_end(&listing, result);
+}
+
+/* Of all sandboxes or of one, the oldest first. */
+static void put_conflicts(const struct node *node,
+                          const struct api_request *api, struct buf *result)
+{
+    const struct registry *registry = &node->machine.registry;
+
+    LIST_FOREACH (link, &registry->copies) {
+        const struct copy *copy = LIST_ENTRY(link, struct copy, link);
+
+        if (api->id.size == 0 || bytes_equal(api->id, copy->id)) {
+            etf_put_list(result, 1);
+            results_put_conflict(result, copy);
+        }
+    }
+    etf_put_nil(result);
+}
+
+void listings_put(const struct node *node, const struct api_request *api,
+                  struct buf *result)
+{
+    if (api->type == API_NAMES) {
+        put_names(node, api, result);
+    } else if (api->type != API_SANDBOXES) {
+        put_conflicts(node, api, result);
+    } else {
+        put_sandboxes(node, api, result);
+    }
 }

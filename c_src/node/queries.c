@@ -290,23 +290,6 @@ static void put_about_sandbox(struct node *node, const struct api_request *api,
     }
 }
 
-/* Of all sandboxes or of one, the oldest first. */
-static void put_conflicts(const struct node *node,
-                          const struct api_request *api, struct buf *result)
-{
-    const struct registry *registry = &node->machine.registry;
-
-    LIST_FOREACH (link, &registry->copies) {
-        const struct copy *copy = LIST_ENTRY(link, struct copy, link);
-
-        if (api->id.size == 0 || bytes_equal(api->id, copy->id)) {
-            etf_put_list(result, 1);
-            results_put_conflict(result, copy);
-        }
-    }
-    etf_put_nil(result);
-}
-
 static void put_about_name(const struct node *node,
                            const struct api_request *api, struct buf *result)
 {
@@ -353,7 +336,10 @@ bool queries_answer(struct node *node, const struct api_request *api,
         put_workers(node, result);
         return true;
     case API_SANDBOXES:
-        listings_put_sandboxes(node, api, result);
+    case API_NAMES:
+    case API_CONFLICTS:
+    case API_COPIES:
+        listings_put(node, api, result);
         return true;
     case API_HAS_QUORUM:
         etf_put_bool(result, raft_has_quorum(node->raft, node->now_ms));
@@ -375,16 +361,9 @@ bool queries_answer(struct node *node, const struct api_request *api,
         return true;
     case API_GET_STATE:
         return put_own_state(node, api, result);
-    case API_CONFLICTS:
-    case API_COPIES:
-        put_conflicts(node, api, result);
-        return true;
     case API_WHEREIS:
     case API_LOOKUP:
         put_about_name(node, api, result);
-        return true;
-    case API_NAMES:
-        listings_put_names(node, api, result);
         return true;
     case API_SELECT:
     case API_SELECT_OPTIMAL_NODE:

@@ -165,11 +165,9 @@ struct buf *node_result(struct node *node);
 bool queries_answer(struct node *node, const struct api_request *api,
                     struct buf *result);
 
-/* listings.c: its answers that are lists of sandboxes and names. */
-void listings_put_sandboxes(const struct node *node,
-                            const struct api_request *api, struct buf *result);
-void listings_put_names(const struct node *node, const struct api_request *api,
-                        struct buf *result);
+/* listings.c: its answers that are lists of sandboxes, names or copies. */
+void listings_put(const struct node *node, const struct api_request *api,
+                  struct buf *result);
 
 /* sandboxes.c */
 void sandboxes_create(struct node *node, struct request *request);
