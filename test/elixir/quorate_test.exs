@@ -2,6 +2,8 @@
 defmodule QuorateTest do
   use ExUnit.Case, async: false
 
+  import Quorate.Eventually
+
   doctest Quorate, import: false
   doctest Quorate.ConsistencyManager
   doctest Quorate.NodeSelector
@@ -9,17 +11,6 @@ defmodule QuorateTest do
   doctest Quorate.ConflictResolver
   doctest Quorate.QuorumManager
   doctest Quorate.StateReplicator
-
-  # Waits for something that another process brings about.
-  defp eventually(check, tries \\ 250) do
-    result = check.()
-
-    cond do
-      result -> result
-      tries == 0 -> flunk("it did not become true within 5 s")
-      true -> Process.sleep(20) && eventually(check, tries - 1)
-    end
-  end
 
   defp sandbox(spec, options \\ %{}) do
     id = "test-#{System.unique_integer([:positive])}"

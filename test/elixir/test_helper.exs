@@ -38,6 +38,22 @@ defmodule MyApp.Merge do
   def resolve(_id, %{state: {:ok, a}}, %{state: {:ok, b}}), do: {:merge, a + b}
 end
 
+defmodule Quorate.Eventually do
+  @moduledoc false
+  import ExUnit.Assertions, only: [flunk: 1]
+
+  # Waits for something that another process brings about.
+  def eventually(check, tries \\ 250) do
+    result = check.()
+
+    cond do
+      result -> result
+      tries == 0 -> flunk("it did not become true within 5 s")
+      true -> Process.sleep(20) && eventually(check, tries - 1)
+    end
+  end
+end
+
 # `mix test` may have started the application already, on a node that has a name.
 :ok = Application.stop(:quorate) |> then(fn _ -> :ok end)
 

@@ -48,17 +48,8 @@ defmodule Quorate.WrappersTest do
     def init(arg), do: Quorate.Supervisor.init(extra_arguments: [arg], context: false)
   end
 
+  import Quorate.Eventually
   alias Quorate.WrappersTest.Names
-
-  defp eventually(check, tries \\ 250) do
-    result = check.()
-
-    cond do
-      result -> result
-      tries == 0 -> flunk("it did not become true within 5 s")
-      true -> Process.sleep(20) && eventually(check, tries - 1)
-    end
-  end
 
   defp supervisor(options) do
     name = :"sup_#{System.unique_integer([:positive])}"
