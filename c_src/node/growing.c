@@ -291,9 +291,13 @@ void growing_refused(struct node *node, struct bytes name, const char *code)
 
 static bool may_begin(struct node *node, struct request *request)
 {
+    if (!controller_is_up_to_date(node)) {
+        /* It leads since just now: what the log says of members comes first. */
+        request_read(node, request);
+        return false;
+    }
     if (node->growing.phase != GROWING_IDLE ||
-        membership_is_joint(raft_membership(node->raft)) ||
-        !controller_is_up_to_date(node)) {
+        membership_is_joint(raft_membership(node->raft))) {
         request_fail(node, request, ERR_BUSY);
         return false;
     }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "node/agents.h"
+#include "raft/membership.h"
 
 #include <string.h>
 
@@ -260,4 +261,56 @@ enum partition_verdict partitions_verdict(struct node *node)
 {
     look(node);
     return (enum partition_verdict)node->partitions.picture.verdict;
+}
+
+/* --- The majority --------------------------------------------------------- */
+
+static enum partitions_majority look_at_voter(const struct node *node,
+                                              uint64_t id)
+{
+    const struct reach *reach = &node->partitions.reach;
+    const struct reach_peer *self = reach_peer(reach, node->self->id);
+    const struct reach_peer *peer = reach_peer(reach, id);
+    uint16_t reached;
+
+    if (id == node->self->id) {
+        return MAJORITY_THERE;
+    }
+    if (self == NULL || peer == NULL || peer->heard_ms == 0) {
+        return MAJORITY_IN_DOUBT;
+    }
+    reached = reach->matrix.links[self - reach->peers];
+    if ((reached & (1U << (peer - reach->peers))) == 0) {
+        return MAJORITY_GONE;
+    }
+    return node->now_ms < peer->heard_ms + REACH_SILENCE_MS ? MAJORITY_THERE
+                                                            : MAJORITY_IN_DOUBT;
+}
+
+static enum partitions_majority
+look_at_voters(const struct node *node, const uint64_t *ids, uint32_t count)
+{
+    uint32_t seen[MAJORITY_GONE + 1] = {0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        seen[look_at_voter(node, ids[i])]++;
+    }
+    if (seen[MAJORITY_THERE] > count / 2) {
+        return MAJORITY_THERE;
+    }
+    return count - seen[MAJORITY_GONE] > count / 2 ? MAJORITY_IN_DOUBT
+                                                   : MAJORITY_GONE;
+}
+
+enum partitions_majority partitions_majority(const struct node *node)
+{
+    const struct raft_membership *now = raft_membership(node->raft);
+    enum partitions_majority half =
+        look_at_voters(node, now->voters, now->voter_count);
+    enum partitions_majority old_half = half;
+
+    if (membership_is_joint(now)) {
+        old_half = look_at_voters(node, now->voters_old, now->voter_old_count);
+    }
+    return old_half > half ? old_half : half;
 }

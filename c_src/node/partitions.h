@@ -52,6 +52,14 @@ struct partitions {
     uint64_t dropped; /* subscribers who did not read */
 };
 
+/* Of those who vote, as far as this member knows. */
+enum partitions_majority {
+    MAJORITY_THERE,    /* was heard just now; the own member counts, too */
+    MAJORITY_IN_DOUBT, /* was never heard since this one started, or is silent
+                          and not given up yet */
+    MAJORITY_GONE      /* enough of them are out of reach */
+};
+
 void partitions_init(struct node *node);
 void partitions_start(struct node *node); /* who it is, is known */
 void partitions_close(struct node *node);
@@ -62,6 +70,8 @@ int partitions_receive(struct node *node, const struct link *link,
 void partitions_link(struct node *node, const struct member *member,
                      bool is_up);
 enum partition_verdict partitions_verdict(struct node *node);
+/* While two halves of voters decide together: the worse one. */
+enum partitions_majority partitions_majority(const struct node *node);
 
 /* --- report.c ------------------------------------------------------------- */
 

@@ -480,11 +480,12 @@ void requests_tick(struct node *node)
            first->key <= node->now_ms) {
         struct request *request = LIST_ENTRY(first, struct request, deadline);
         bool is_read = request->api.route == API_READ;
+        bool is_untouched = request->is_parked && !request->is_unknown;
+        bool has_quorum = raft_has_quorum(node->raft, node->now_ms);
 
         request_fail(node, request,
-                     is_read && !raft_has_quorum(node->raft, node->now_ms)
-                         ? ERR_NO_QUORUM
-                         : ERR_TIMEOUT);
+                     is_untouched || (is_read && !has_quorum) ? ERR_NO_QUORUM
+                                                              : ERR_TIMEOUT);
     }
     retries_tick(node);
     routes_tick(node);

@@ -4,25 +4,38 @@
 #include "base/err.h"
 #include "node/requests.h"
 
-enum { ELECTIONS_WAITED = 3 /* timeouts */ };
+/* Election timeouts, since there last was a majority. */
+enum { ELECTIONS_WAITED = 3, ELECTIONS_WAITED_TOGETHER = 10 };
 
-/* An election takes a moment; what comes in meanwhile waits that long, counted
- * from when there last was a majority: later ones are told at once. What may
- * have been done already waits as long as its caller does. */
-static uint64_t no_quorum_after_ms(const struct node *node)
+/* Whether what comes in is to wait for the next leader. Voters who are there
+ * elect one, if it takes them more than one election; those who are known to be
+ * gone will not, so that nobody need wait. */
+static bool may_have_leader_soon(const struct node *node)
 {
-    return node->quorum_seen_ms +
-           ELECTIONS_WAITED * (uint64_t)node->settings->election_timeout_ms;
+    uint64_t elections = 0;
+
+    switch (partitions_majority(node)) {
+    case MAJORITY_THERE:
+        elections = ELECTIONS_WAITED_TOGETHER;
+        break;
+    case MAJORITY_IN_DOUBT:
+        elections = ELECTIONS_WAITED;
+        break;
+    case MAJORITY_GONE:
+        break;
+    }
+    return node->now_ms < node->quorum_seen_ms +
+                              elections * node->settings->election_timeout_ms;
 }
 
+/* What may have been done already waits as long as its caller does. */
 static void park(struct node *node, struct request *request)
 {
-    request->parked_until_ms =
-        request->is_unknown ? UINT64_MAX : no_quorum_after_ms(node);
-    if (request->parked_until_ms <= node->now_ms) {
+    if (!request->is_unknown && !may_have_leader_soon(node)) {
         request_fail(node, request, ERR_NO_QUORUM);
         return;
     }
+    request->is_parked = true;
     list_append(&node->waiting_leader, &request->queue);
 }
 
@@ -139,6 +152,11 @@ void request_at_read(struct node *node, struct request *request)
         lead_again(node, request);
         return;
     }
+    if (request->api.type == API_ADD_MEMBER ||
+        request->api.type == API_REMOVE_MEMBER) {
+        request_start(node, request);
+        return;
+    }
     if (request->api.type == API_RECOVER_STATE) {
         states_recover(node, request);
         return;
@@ -169,7 +187,7 @@ static void start_as_leader(struct node *node, struct request *request)
     } else if (raft_has_quorum(node->raft, node->now_ms)) {
         lead(node, request);
     } else {
-        request_fail(node, request, ERR_NO_QUORUM);
+        park(node, request);
     }
 }
 
@@ -291,6 +309,7 @@ void routes_member_lost(struct node *node, uint64_t member)
 static void start_parked(struct node *node)
 {
     bool has_leader = node_log_is_leader(node) || links_leader(node) != NULL;
+    bool may_wait = may_have_leader_soon(node);
     struct list again;
     struct list *first;
 
@@ -302,8 +321,9 @@ static void start_parked(struct node *node)
         struct request *request = LIST_ENTRY(first, struct request, queue);
 
         if (has_leader && raft_term(node->raft) > request->refused_term) {
+            request->is_parked = false;
             request_start(node, request);
-        } else if (request->parked_until_ms <= node->now_ms) {
+        } else if (!request->is_unknown && !may_wait) {
             request_fail(node, request, ERR_NO_QUORUM);
         } else {
             list_append(&node->waiting_leader, first);
@@ -346,7 +366,7 @@ void routes_tick(struct node *node)
 {
     if (raft_has_quorum(node->raft, node->now_ms)) {
         node->quorum_seen_ms = node->now_ms;
-    } else if (no_quorum_after_ms(node) <= node->now_ms) {
+    } else if (!may_have_leader_soon(node)) {
         fail_stuck_reads(node);
     }
     start_parked(node);

@@ -8,6 +8,8 @@
 
 %% The defaults: ttl_leader, and time for the log and the start.
 -define(MOVED_MS, 12000).
+%% Once it is known that the majority is gone.
+-define(NO_QUORUM_MS, 50).
 -define(CAPACITY, #{cpu => 4000, memory => 4096, sandboxes => 1000}).
 
 suite() ->
@@ -646,22 +648,25 @@ majority_lost(Config) ->
     true = quorate_ct:await(quorum_gone, fun() ->
         quorate_ct:ask(Client, A, {quorum_manager, has_quorum}, []) =:= false
     end),
-    [begin
+    true = quorate_ct:await(partition, fun() ->
+        quorate_ct:ask(Client, A, {partition_detector, detect_partition}, []) =:= major_partition
+    end),
+    Times = [begin
          {Took, Answer} = quorate_ct:take_time(fun() -> quorate_ct:ask(Client, A, Fun, Args) end),
          ?assertEqual({Fun, {error, no_quorum}}, {Fun, Answer}),
-         ?assert(Took < 6000)
+         Took
      end || {Fun, Args} <- [{{quorate, create_sandbox}, [<<"none">>, ct_counter:spec()]},
                             {{quorate, sandbox}, [<<"waits">>]},
                             {{quorate, stop_sandbox}, [<<"waits">>]},
                             {{consistency_manager, whereis}, [waits]},
                             {{quorum_manager, token}, []},
                             {{state_replicator, recover_state}, [<<"waits">>]}]],
+    ct:pal("no_quorum after ~w ms", [Times]),
+    %% One of them may meet a machine that is busy.
+    ?assert(lists:nth(3, lists:sort(Times)) < ?NO_QUORUM_MS),
     ?assertMatch({error, Why} when Why =:= no_quorum; Why =:= timeout,
                  quorate_ct:ask(Client, A, {state_replicator, replicate_state},
                                 [<<"waits">>, Epoch, 5, #{timeout => 3000}])),
-    true = quorate_ct:await(partition, fun() ->
-        quorate_ct:ask(Client, A, {partition_detector, detect_partition}, []) =:= major_partition
-    end),
     %% What it knows it still tells, as what it is.
     ?assertMatch({ok, #{id := <<"waits">>}},
                  quorate_ct:ask(Client, A, {quorate, sandbox},

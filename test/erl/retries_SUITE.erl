@@ -23,7 +23,9 @@ all() ->
 
 init_per_suite(Config) ->
     Context = quorate_ct:start(retries),
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"]),
+    %% Calls are the matter here, not leases: none is to run out meanwhile.
+    Members = quorate_ct:members(Context, ["q1", "q2", "q3"],
+                                 ["--ttl-owner-ms", "6000", "--ttl-leader-ms", "9000"]),
     Client = quorate_ct:node(Context, "client"),
     _ = quorate_ct:await_leader(Client, Members),
     [{context, Context}, {members, Members}, {client, Client} | Config].
