@@ -63,6 +63,8 @@ static const struct setting schema[] = {
     {"ownership_journal_size", SETTING_SIZE, FIELD(ownership_journal_size),
      "64MiB", 0 * MIB, 16384 * MIB,
      "the most that the ownership journal takes; 0: off"},
+    {"ownership_journal_dir", SETTING_PATH, FIELD(ownership_journal_dir), NULL,
+     0, 0, "where it is kept; not given: in the data directory"},
     {"requests_max", SETTING_NUMBER, FIELD(requests_max), "65536", 1, 1000000,
      "the most requests in flight"},
     {"supervised", SETTING_BOOL, FIELD(supervised), "false", 0, 0,

@@ -112,7 +112,8 @@ struct settings {
     uint64_t state_map_size;         /* bytes; a multiple of 4096 */
     uint64_t snapshot_log_size;      /* bytes between two snapshots, at least */
     uint64_t ownership_journal_size; /* of all its files; 0: none is kept */
-    uint32_t requests_max;           /* in flight, then ERR_BUSY */
+    char ownership_journal_dir[SETTINGS_PATH_SIZE_MAX + 1]; /* "": data_dir */
+    uint32_t requests_max;               /* in flight, then ERR_BUSY */
     uint8_t origins[SETTINGS_COUNT_MAX]; /* enum settings_origin, by setting */
 };
 

@@ -104,6 +104,18 @@ static uint64_t lease_end(const struct proof *proof,
     return lease != NULL && lease->until > until ? lease->until : until;
 }
 
+/* Whether it ended only after its lease, and that was over when the other one
+ * began; both on one clock. */
+static bool is_overdue(const struct proof *proof,
+                       const struct proof_span *before,
+                       const struct proof_span *after)
+{
+    uint64_t until = lease_end(proof, before);
+
+    return before->has_end && until != 0 && until <= before->end &&
+           until <= after->begin;
+}
+
 /* By the log: the agent reported the end; or its member, which knew of it, gave
  * the lease back; or the next run of that worker, which saw that this one was
  * gone, had a lease before the new owner was chosen. */
@@ -271,6 +283,11 @@ void proof_judge(const struct proof *proof, const struct proof_span *before,
     } else if (!before->has_end && !has_died(proof, before)) {
         put(ret_judgement, PROOF_UNKNOWN,
             "nothing tells when the first of them ended", before->begin_place);
+    } else if (is_one_clock && is_overdue(proof, before, after)) {
+        put(ret_judgement, PROOF_OVERDUE,
+            "its lease was over, and its processes ended when another one "
+            "began, as far as that clock tells",
+            before->end_place);
     } else if (is_one_clock) {
         put(ret_judgement, PROOF_UNKNOWN,
             "end and beginning are too close for that clock, and nothing else "

@@ -202,6 +202,9 @@ static int open_stores(struct node *node, struct buf *error)
 
     if (rv == 0) {
         node->is_locked = true;
+        rv = recorder_lock(node, error);
+    }
+    if (rv == 0) {
         rv = identity_open(node, error);
     }
     if (rv == 0) {

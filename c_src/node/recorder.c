@@ -9,9 +9,32 @@
 #include "store/journal.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { SIZE_MIN = 1024 * 1024, REASON_SIZE_MAX = 128 };
+
+static const char *dir_of(const struct settings *settings)
+{
+    return settings->ownership_journal_dir[0] != '\0'
+               ? settings->ownership_journal_dir
+               : settings->data_dir;
+}
+
+int recorder_lock(struct node *node, struct buf *error)
+{
+    const struct settings *settings = node->settings;
+    const char *dir = dir_of(settings);
+    int rv;
+
+    if (settings->ownership_journal_size == 0 ||
+        strcmp(dir, settings->data_dir) == 0) {
+        return 0;
+    }
+    rv = sys_lock_dir(dir, &node->recorder.lock, error);
+    node->recorder.is_locked = rv == 0;
+    return rv;
+}
 
 void recorder_open(struct node *node)
 {
@@ -19,7 +42,7 @@ void recorder_open(struct node *node)
     const struct settings *settings = node->settings;
     uint64_t size = settings->ownership_journal_size;
     struct journal_config config = {
-        .dir = settings->data_dir,
+        .dir = dir_of(settings),
         .size_max = size < SIZE_MIN ? SIZE_MIN : size,
         .open = {.code = JOURNAL_MEMBER,
                  .worker = bytes_of_string(settings->name),
@@ -47,6 +70,10 @@ void recorder_close(struct node *node)
 {
     journal_close(node->recorder.journal);
     node->recorder.journal = NULL;
+    if (node->recorder.is_locked) {
+        sys_unlock_dir(&node->recorder.lock);
+        node->recorder.is_locked = false;
+    }
 }
 
 void recorder_tick(struct node *node)

@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "command/command.h"
+#include "io/sys.h"
 #include "journal/record.h"
 #include "placement/placement.h"
 #include "state/coordinator.h"
@@ -20,12 +21,18 @@ struct journal;
 struct node;
 
 struct recorder {
-    struct journal *journal;       /* NULL: none is kept */
+    struct journal *journal; /* NULL: none is kept */
+    struct sys_lock lock;    /* of a directory of its own */
+    bool is_locked;
     const struct command *command; /* that is being applied */
     uint8_t run[JOURNAL_RUN_SIZE];
     uint64_t dropped_told; /* records that the log has told of */
     bool is_failing;       /* idem */
 };
+
+/* Takes the directory that was given for the journal, if one was. An error of
+ * sys_lock_dir(), as is its text. */
+int recorder_lock(struct node *node, struct buf *error) MUST_USE;
 
 /* Without a journal the member goes on, and says so. */
 void recorder_open(struct node *node);

@@ -3,13 +3,16 @@
  * files slow or has them fail, and lets clocks run at another rate. What is to
  * be done is in the file that CHAOS_CONTROL names, mapped once and read at each
  * call, so that whoever writes to the file changes it at once. Without that
- * file it does nothing. */
+ * file it does nothing. The disk that is slow or fails is the directory that
+ * CHAOS_DISK names; other files are on another one. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -28,6 +31,7 @@ struct control {
 };
 
 static const struct control *control;
+static const char *disk;
 static int is_worker; /* CHAOS_WORKER: its own clock is another, and its files
                          are on a disk that works */
 
@@ -48,6 +52,7 @@ __attribute__((constructor)) static void begin(void)
     *(void **)&real_pwrite = dlsym(RTLD_NEXT, "pwrite");
     *(void **)&real_pwritev = dlsym(RTLD_NEXT, "pwritev");
     is_worker = getenv("CHAOS_WORKER") != NULL;
+    disk = getenv("CHAOS_DISK");
     if (fd >= 0) {
         void *map = mmap(NULL, sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
 
@@ -103,37 +108,56 @@ static void wait_ms(uint32_t ms)
     }
 }
 
-/* Whether a write or a flush fails, after its delay. */
-static int is_failing(const _Atomic uint32_t *delay_ms)
+static int is_on_disk(int fd)
 {
-    if (control == NULL || is_worker) {
+    char link[32];
+    char path[4096];
+    ssize_t size;
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    size = readlink(link, path, sizeof path);
+    return disk != NULL && size > (ssize_t)strlen(disk) &&
+           memcmp(path, disk, strlen(disk)) == 0;
+}
+
+/* Whether a write or a flush fails, after its delay. */
+static int is_failing(int fd, const _Atomic uint32_t *delay_ms)
+{
+    uint32_t delay = 0;
+    int error = 0;
+
+    if (control != NULL && !is_worker) {
+        delay = atomic_load(delay_ms);
+        error = (int)atomic_load(&control->write_error);
+    }
+    if ((delay == 0 && error == 0) || !is_on_disk(fd)) {
         return 0;
     }
-    wait_ms(atomic_load(delay_ms));
+    wait_ms(delay);
     errno = (int)atomic_load(&control->write_error);
     return errno != 0;
 }
 
 int fdatasync(int fd)
 {
-    return is_failing(&control->sync_delay_ms) ? -1 : real_fdatasync(fd);
+    return is_failing(fd, &control->sync_delay_ms) ? -1 : real_fdatasync(fd);
 }
 
 int fsync(int fd)
 {
-    return is_failing(&control->sync_delay_ms) ? -1 : real_fsync(fd);
+    return is_failing(fd, &control->sync_delay_ms) ? -1 : real_fsync(fd);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
-    return is_failing(&control->write_delay_ms)
+    return is_failing(fd, &control->write_delay_ms)
                ? -1
                : real_pwrite(fd, bytes, size, offset);
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 {
-    return is_failing(&control->write_delay_ms)
+    return is_failing(fd, &control->write_delay_ms)
                ? -1
                : real_pwritev(fd, parts, count, offset);
 }

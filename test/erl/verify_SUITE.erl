@@ -14,7 +14,8 @@ suite() ->
 
 all() ->
     [what_happened_is_proven, lost_host_is_proven, own_member_and_worker_share_a_directory,
-     restarted_journal_says_that_the_run_before_is_gone, small_journal_keeps_to_its_size].
+     restarted_journal_says_that_the_run_before_is_gone, small_journal_keeps_to_its_size,
+     journal_has_a_place_of_its_own].
 
 init_per_testcase(Case, Config) ->
     Context = quorate_ct:start(Case),
@@ -129,6 +130,29 @@ small_journal_keeps_to_its_size(Config) ->
     ?assert(length(Files) >= 2),
     ?assert(Size =< 262144),
     {0, #{<<"intervals">> := 1, <<"claims">> := 1}} = verify(Config, all(Config)).
+
+%% For one member alone; its data directory has no journal then.
+journal_has_a_place_of_its_own(Config) ->
+    Context = ?config(context, Config),
+    [#{dir := Data} = Member, #{args := Args} = Other | _] = ?config(members, Config),
+    Dir = dir(Config, "members"),
+    Elsewhere = fun(#{args := Own} = M) ->
+        M#{args := Own ++ ["--ownership-journal-dir", Dir]}
+    end,
+    0 = quorate_ct:stop_member(Context, Member, "TERM"),
+    [ok = file:delete(F) || F <- journals(Data)],
+    _ = quorate_ct:start_member(Context, Elsewhere(Member)),
+    true = quorate_ct:await(journal, fun() -> length(journals(Dir)) =:= 1 end),
+    ?assertEqual([], journals(Data)),
+    0 = quorate_ct:stop_member(Context, Other, "TERM"),
+    {Status, Log} = quorate_ct:failed_start(Context, Elsewhere(Other#{args := Args})),
+    ?assertNotEqual(0, Status),
+    ?assertNotEqual(nomatch, binary:match(Log, <<"/members">>)),
+    0 = quorate_ct:stop_member(Context, Member, "TERM"),
+    {0, #{<<"verdict">> := <<"ok">>, <<"runs">> := 1}} = verify(Config, [Dir]).
+
+journals(Dir) ->
+    filelib:wildcard(filename:join(Dir, "member-*.ownership")).
 
 %% Internals
 

@@ -507,6 +507,22 @@ static void too_close_for_the_clock(void **state)
            "orders them");
 }
 
+/* It was late, or just in time; it had no lease in either case. */
+static void too_close_after_the_lease(void **state)
+{
+    struct world *world = *state;
+
+    members(world, JOURNAL_CAUSE_EXPIRED);
+    file(world, W1, "w1", "host1");
+    starting(world, 5, A1, 3, 1000);
+    ended(world, 5, 3990, 3500);
+    file(world, W2, "w2", "host1");
+    starting(world, 9, A2, 4, 3990);
+    expect(world, PROOF_LATE, "overlap",
+           "its lease was over, and its processes ended when another one "
+           "began, as far as that clock tells");
+}
+
 /* Another run took its lease; that the first one had ended nobody says. */
 static void replaced_run_is_no_dead_run(void **state)
 {
@@ -579,6 +595,7 @@ int main(void)
         TEST(one_entry_grants_leases_to_two),
         TEST(unknown_end),
         TEST(too_close_for_the_clock),
+        TEST(too_close_after_the_lease),
         TEST(replaced_run_is_no_dead_run),
         TEST(death_afterwards_orders_nothing),
     };
