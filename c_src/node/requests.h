@@ -30,7 +30,7 @@ struct request {
     uint64_t seen_index;       /* of a read: the least that it has to see */
     bool waits_for_sandbox;    /* in the note of one */
     bool is_unknown; /* it may have been carried out: retries.c has to know */
-    bool is_parked;              /* waits for a leader */
+    bool is_parked;  /* waits for a leader */
     struct api_request api;      /* borrows from `args` */
     struct bytes args;           /* raw list; in `blob`, or a copy that lies
                                     behind the structure */
