@@ -68,8 +68,8 @@ static bool is_atom(struct bytes raw, const char *name)
 
 static int read_mode(struct bytes raw, struct api_request *request)
 {
-    (void)request; /* there is only one */
-    return is_atom(raw, "strong") ? 0 : ERR_BADARG;
+    (void)request; /* the registry reads it from `options` */
+    return is_atom(raw, "strong") || is_atom(raw, "available") ? 0 : ERR_BADARG;
 }
 
 /* The agent's business; carried in `options`: registered, earliest, latest, or

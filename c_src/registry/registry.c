@@ -3,6 +3,7 @@
 #include "registry/registry.h"
 
 #include "base/ensure.h"
+#include "etf/reader.h"
 #include "registry/copies.h"
 #include "registry/tables.h"
 #include "registry/walk.h"
@@ -91,6 +92,23 @@ bool registry_status_has_owner(enum sandbox_status status)
         return false;
     }
     unreachable();
+}
+
+enum sandbox_mode registry_mode_of(struct bytes options)
+{
+    struct etf_reader reader = etf_reader_of(options);
+    uint32_t pairs;
+    int rv = etf_read_map(&reader, &pairs);
+
+    for (uint32_t i = 0; rv == 0 && i < pairs; i++) {
+        if (etf_take_atom(&reader, "mode")) {
+            return etf_take_atom(&reader, "available") ? SANDBOX_AVAILABLE
+                                                       : SANDBOX_STRONG;
+        }
+        rv = etf_skip(&reader);
+        rv = rv == 0 ? etf_skip(&reader) : rv;
+    }
+    return SANDBOX_STRONG;
 }
 
 bool registry_replicas_are_valid(const uint64_t *replicas, size_t count)

@@ -68,6 +68,12 @@ enum sandbox_status {
     SANDBOX_FAILED,   /* start failed too often; kept, reason visible */
 };
 
+/* What becomes of it at the end of its worker's lease. */
+enum sandbox_mode {
+    SANDBOX_STRONG,    /* it ends first: never two at a time */
+    SANDBOX_AVAILABLE, /* it goes on where it runs: rather two than none */
+};
+
 /* The place of a sandbox or name in the walk over all of them (walk.h). */
 struct registry_item {
     struct list link; /* in one of the rings of struct registry_walk */
@@ -89,9 +95,11 @@ struct sandbox {
     uint64_t ring_order;      /* grows along each of these rings; 0: in none */
     struct registry_item item;
     struct resources need;
-    enum sandbox_status status;
-    uint8_t failures; /* starts that failed in a row */
-    uint8_t priority; /* 0..REGISTRY_PRIORITY_MAX */
+    /* Eight bits each: there may be a million. */
+    enum sandbox_status status : 8;
+    enum sandbox_mode mode : 8; /* what `options` say */
+    uint8_t failures;           /* starts that failed in a row */
+    uint8_t priority;           /* 0..REGISTRY_PRIORITY_MAX */
     uint8_t replica_count;
     bool is_restoring; /* begins anew with a copy (copies.h) */
     void *shell;       /* the shell's own record; never touched here */
@@ -150,6 +158,10 @@ struct registered_name *registry_name(const struct registry *registry,
 
 /* Whether a sandbox of this status has an owner. */
 bool registry_status_has_owner(enum sandbox_status status);
+
+/* The mode that a sandbox's options, a raw map, ask for. What says nothing of
+ * it, or something else, is strong. */
+enum sandbox_mode registry_mode_of(struct bytes options);
 
 /* Whether they are ids of different members: not too many, and none is 0. */
 bool registry_replicas_are_valid(const uint64_t *replicas, size_t count);

@@ -157,6 +157,7 @@ static int new_sandbox(struct registry *registry, const struct sandbox *values,
     sandbox->epoch = values->epoch;
     sandbox->need = values->need;
     sandbox->status = SANDBOX_STARTING;
+    sandbox->mode = registry_mode_of(sandbox->options);
     sandbox->priority = values->priority;
     sandbox->replica_count = values->replica_count;
     list_init(&sandbox->worker_link);

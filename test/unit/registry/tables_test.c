@@ -98,6 +98,50 @@ static void worker_begins_without_anything(void **state)
     registry_free_worker(NULL);
 }
 
+static void mode_is_read_from_the_options(void **state)
+{
+    static const struct {
+        const char *options; /* a raw map */
+        size_t size;
+        enum sandbox_mode mode;
+    } rows[] = {
+        {"", 0, SANDBOX_STRONG},
+        {"options", 7, SANDBOX_STRONG},
+        {"t\0\0\0\0", 5, SANDBOX_STRONG},
+        {"t\0\0\0\1w\4modew\11available", 22, SANDBOX_AVAILABLE},
+        {"t\0\0\0\1w\4modew\6strong", 19, SANDBOX_STRONG},
+        {"t\0\0\0\1w\4modea\1", 13, SANDBOX_STRONG},
+        {"t\0\0\0\1w\4mode", 11, SANDBOX_STRONG}, /* cut */
+        {"t\0\0\0\2w\2rfa\3w\4modew\11available", 28, SANDBOX_AVAILABLE},
+        {"t\0\0\0\2w\2rft\0\0\0\1w\4modew\11available"
+         "w\4modew\6strong",
+         42, SANDBOX_STRONG}, /* the inner one is none of its own */
+        {"t\0\0\0\2w\2rf", 9, SANDBOX_STRONG},
+    };
+    struct registry *registry = *state;
+    struct worker *worker = given_worker(registry, "a");
+    struct sandbox values = values_of_x;
+    struct sandbox *sandbox = NULL;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct bytes options = bytes_of(rows[i].options, rows[i].size);
+
+        if (registry_mode_of(options) != rows[i].mode) {
+            fail_msg("row %zu", i);
+        }
+    }
+    values.options = bytes_of(rows[3].options, rows[3].size);
+    assert_ok(registry_add_sandbox(registry, &values, worker, &sandbox));
+    assert_int_equal(sandbox->mode, SANDBOX_AVAILABLE);
+    values.id = text("y");
+    values.ring_order = 0;
+    values.status = SANDBOX_FAILED;
+    values.pid = bytes_of(NULL, 0);
+    assert_ok(registry_restore_sandbox(registry, &values));
+    sandbox = registry_sandbox(registry, text("y"));
+    assert_int_equal(sandbox->mode, SANDBOX_AVAILABLE);
+}
+
 static void sandbox_is_counted_by_its_owner(void **state)
 {
     struct registry *registry = *state;
@@ -320,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TABLES_TEST(what_is_not_there_is_null),
         TABLES_TEST(worker_begins_without_anything),
+        TABLES_TEST(mode_is_read_from_the_options),
         TABLES_TEST(sandbox_is_counted_by_its_owner),
         TABLES_TEST(sandbox_moves_between_owner_and_ring),
         TABLES_TEST(failed_sandbox_is_in_no_ring),
