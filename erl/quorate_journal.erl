@@ -18,7 +18,7 @@
 -type config() :: #{dir := file:filename_all(), size := pos_integer()} | off.
 -type type() :: open | close | gap | lease | starting | running | ended | fenced | gone | live.
 
--define(VERSION, 1).
+-define(VERSION, 2).
 -define(WORKER, 2).
 -define(PARTS, 4).
 -define(FILES_MAX, 64).
@@ -131,15 +131,19 @@ form(open) ->
 form(close) -> {2, []};
 form(gap) -> {3, [{u8, code}, {u64, count}, {u64, since}]};
 form(lease) -> {64, [{text, worker}, {run, run}, {u64, lease}, {u64, worker_clock}, {u64, until}]};
-form(starting) -> {65, [{text, id}, {u64, epoch}, {run, run}, {u64, lease}, {u64, until}]};
+form(starting) ->
+    {65, [{text, id}, {u64, epoch}, {run, run}, {u64, lease}, {u64, until}, {mode, mode}]};
 form(running) -> {66, [{text, id}, {u64, epoch}]};
 form(ended) -> {67, [{u8, code}, {text, id}, {u64, epoch}, {u64, until}]};
 form(fenced) -> {68, [{u8, code}, {run, run}, {u64, until}, {u64, count}]};
 form(gone) -> {69, [{run, run}, {u32, pid}, {u64, start_time}]};
 form(live) ->
-    {70, [{text, id}, {u64, epoch}, {run, run}, {u64, lease}, {u64, until}, {u64, since}]}.
+    {70, [{text, id}, {u64, epoch}, {run, run}, {u64, lease}, {u64, until}, {u64, since},
+          {mode, mode}]}.
 
 field(u8, Cause) -> <<(code(Cause)):8>>;
+field(mode, available) -> <<2:8>>;
+field(mode, _) -> <<1:8>>;
 field(u32, Value) -> <<(number(Value)):32>>;
 field(u64, Value) -> <<(number(Value)):64>>;
 field(run, <<Run:16/binary>>) -> Run;
@@ -162,6 +166,8 @@ code(killed) -> 8;
 code(handed_over) -> 9;
 code(full) -> 10;
 code(too_fast) -> 11;
+code(fenced) -> 12;
+code(taken_over) -> 13;
 code(_) -> 0.
 
 crc32c(<<Byte, Rest/binary>>, Crc, Table) ->
@@ -265,10 +271,15 @@ note_one({ended, _, #{id := Id, epoch := Epoch}}, #state{live = Live} = State) -
         #{Id := {_, #{epoch := Epoch}}} -> State#state{live = maps:remove(Id, Live)};
         #{} -> State
     end;
+note_one({fenced, _, #{code := fenced}}, #state{live = Live} = State) ->
+    State#state{live = maps:filter(fun(_, {_, Fields}) -> goes_on(Fields) end, Live)};
 note_one({fenced, _, _}, State) ->
     State#state{live = #{}};
 note_one(_, State) ->
     State.
+
+goes_on(#{mode := available}) -> true;
+goes_on(_) -> false.
 
 %% Internals: files
 
@@ -349,9 +360,10 @@ run_in(Path, Size) ->
             []
     end.
 
-run_of({ok, <<"QUORATEJ", ?VERSION:16, _:32, _:16, 1:8, _:64, ?WORKER:8, Size:8, _:Size/binary,
+%% How a file begins is the same in all versions so far.
+run_of({ok, <<"QUORATEJ", Version:16, _:32, _:16, 1:8, _:64, ?WORKER:8, Size:8, _:Size/binary,
               Run:16/binary, _:64, Pid:32, Start:64, _:32, BootSize:8, Boot:BootSize/binary,
-              SpaceSize:8, Space:SpaceSize/binary, _/binary>>}, Tail) ->
+              SpaceSize:8, Space:SpaceSize/binary, _/binary>>}, Tail) when Version =< ?VERSION ->
     [#{run => Run, pid => Pid, start_time => Start, boot => Boot, space => Space,
        is_closed => is_close(Tail)}];
 run_of(_, _) ->

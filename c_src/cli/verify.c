@@ -82,8 +82,9 @@ static int read_head(struct verify *verify, const char *path,
 {
     struct verify_file *file = &verify->files[verify->count];
     struct journal_record open;
+    uint16_t version;
     size_t size;
-    int rv = journal_file_check(bytes);
+    int rv = journal_file_check(bytes, &version);
 
     if (rv == ERR_TRUNCATED) {
         return 0;
@@ -96,7 +97,8 @@ static int read_head(struct verify *verify, const char *path,
                    path);
         return rv == ERR_UNSUPPORTED ? rv : ERR_CORRUPT;
     }
-    rv = journal_record_read(bytes_of(bytes.data + JOURNAL_FILE_HEAD_SIZE,
+    rv = journal_record_read(version,
+                             bytes_of(bytes.data + JOURNAL_FILE_HEAD_SIZE,
                                       bytes.size - JOURNAL_FILE_HEAD_SIZE),
                              &open, &size);
     if (rv == ERR_TRUNCATED) {
@@ -106,7 +108,8 @@ static int read_head(struct verify *verify, const char *path,
         return damaged(verify, path, JOURNAL_FILE_HEAD_SIZE,
                        rv == 0 ? ERR_MALFORMED : rv);
     }
-    *file = (struct verify_file){.role = open.code,
+    *file = (struct verify_file){.version = version,
+                                 .role = open.code,
                                  .first = open.first,
                                  .first_clock = open.clock,
                                  .last_clock = open.clock,
@@ -242,7 +245,7 @@ static int read_records(const struct verify *verify, struct verify_file *file,
     while (rv == 0 && offset < bytes.size) {
         struct bytes left = bytes_of(bytes.data + offset, bytes.size - offset);
 
-        rv = journal_record_read(left, &record, &size);
+        rv = journal_record_read(file->version, left, &record, &size);
         if (rv == ERR_TRUNCATED || (rv != 0 && is_zero(left))) {
             file->torn = left.size;
             return 0;

@@ -20,6 +20,7 @@ enum {
 struct verify_file {
     char *path; /* owned */
     uint8_t run[JOURNAL_RUN_SIZE];
+    uint16_t version;     /* of the format */
     uint8_t role;         /* enum journal_role */
     uint64_t first;       /* number of its first record */
     uint64_t records;     /* behind its OPEN */

@@ -44,22 +44,30 @@ static void put_hex(struct buf *text, struct bytes bytes)
     }
 }
 
-static bool is_cause(const struct journal_record *record, const char *name)
+/* What has names is shown by them; NULL: a number. */
+static const char *word_of(const struct journal_record *record,
+                           const char *name, uint64_t value,
+                           const char **ret_key)
 {
-    return strcmp(name, "code") == 0 && record->type != JOURNAL_OPEN;
+    *ret_key = name;
+    if (strcmp(name, "code") == 0 && record->type != JOURNAL_OPEN) {
+        *ret_key = "cause";
+        return journal_cause_name((uint8_t)value);
+    }
+    return strcmp(name, "mode") == 0 ? journal_mode_name((uint8_t)value) : NULL;
 }
 
 static void put_number(struct buf *text, const struct journal_record *record,
                        const char *name, uint64_t value, bool is_json)
 {
-    if (!is_cause(record, name)) {
-        buf_printf(text, is_json ? ",\"%s\":%" PRIu64 : " %s=%" PRIu64, name,
+    const char *key;
+    const char *word = word_of(record, name, value, &key);
+
+    if (word == NULL) {
+        buf_printf(text, is_json ? ",\"%s\":%" PRIu64 : " %s=%" PRIu64, key,
                    value);
-    } else if (is_json) {
-        buf_printf(text, ",\"cause\":\"%s\"",
-                   journal_cause_name((uint8_t)value));
     } else {
-        buf_printf(text, " cause=%s", journal_cause_name((uint8_t)value));
+        buf_printf(text, is_json ? ",\"%s\":\"%s\"" : " %s=%s", key, word);
     }
 }
 
@@ -99,11 +107,11 @@ static void put_fields(struct buf *text, const struct journal_record *record,
 #undef X
 }
 
-static bool read_record(const char *path, uint64_t offset,
+static bool read_record(const struct verify_file *file, uint64_t offset,
                         uint8_t bytes[RECORD_SIZE_MAX],
                         struct journal_record *ret_record)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
     ssize_t size =
         fd < 0 ? -1 : pread(fd, bytes, RECORD_SIZE_MAX, (off_t)offset);
     size_t record_size;
@@ -111,8 +119,9 @@ static bool read_record(const char *path, uint64_t offset,
     if (fd >= 0) {
         (void)close(fd); /* only read from */
     }
-    return size > 0 && journal_record_read(bytes_of(bytes, (size_t)size),
-                                           ret_record, &record_size) == 0;
+    return size > 0 &&
+           journal_record_read(file->version, bytes_of(bytes, (size_t)size),
+                               ret_record, &record_size) == 0;
 }
 
 static void put_record(const struct verify_show *show, struct buf *text,
@@ -121,7 +130,7 @@ static void put_record(const struct verify_show *show, struct buf *text,
     const struct verify_file *file = &show->files[place.file];
     uint8_t bytes[RECORD_SIZE_MAX];
     struct journal_record record;
-    bool is_there = read_record(file->path, place.offset, bytes, &record);
+    bool is_there = read_record(file, place.offset, bytes, &record);
 
     if (show->form == OPTIONS_JSON) {
         buf_printf(text, "{\"file\":");
@@ -218,16 +227,18 @@ static uint64_t successions(const struct proof_counts *counts)
 static void put_json(const struct verify_show *show,
                      const struct proof_counts *counts, struct buf *text)
 {
-    buf_printf(
-        text,
-        "{\"schema\":\"quorate.verify/1\",\"verdict\":\"%s\","
-        "\"records\":%" PRIu64 ",\"runs\":%" PRIu64 ",\"unclosed\":%" PRIu64
-        ",\"sandboxes\":%" PRIu64 ",\"claims\":%" PRIu64
-        ",\"intervals\":%" PRIu64 ",\"writes\":%" PRIu64 ",\"unseen\":%" PRIu64
-        ",\"unread\":%" PRIu64 ",\"proven\":{",
-        verify_verdict(counts), counts->records, counts->runs, counts->unclosed,
-        counts->sandboxes, counts->claims, counts->intervals, counts->writes,
-        counts->unseen, counts->unread);
+    buf_printf(text,
+               "{\"schema\":\"quorate.verify/1\",\"verdict\":\"%s\","
+               "\"records\":%" PRIu64 ",\"runs\":%" PRIu64
+               ",\"unclosed\":%" PRIu64 ",\"sandboxes\":%" PRIu64
+               ",\"claims\":%" PRIu64 ",\"intervals\":%" PRIu64
+               ",\"writes\":%" PRIu64 ",\"unseen\":%" PRIu64
+               ",\"unread\":%" PRIu64 ",\"together\":%" PRIu64
+               ",\"maybe_together\":%" PRIu64 ",\"proven\":{",
+               verify_verdict(counts), counts->records, counts->runs,
+               counts->unclosed, counts->sandboxes, counts->claims,
+               counts->intervals, counts->writes, counts->unseen,
+               counts->unread, counts->together, counts->maybe_together);
     for (int i = 0; i < PROOF_BASES; i++) {
         buf_printf(text, "%s\"%s\":%" PRIu64, i > 0 ? "," : "",
                    proof_basis_name((enum proof_basis)i), counts->bases[i]);
@@ -283,6 +294,12 @@ static void put_people(const struct verify_show *show,
                    counts->bases[i], proof_basis_name((enum proof_basis)i));
     }
     buf_put_u8(text, '\n');
+    if (counts->together + counts->maybe_together > 0) {
+        buf_printf(text,
+                   "available sandboxes: %" PRIu64 " owners went on beside the "
+                   "next one, %" PRIu64 " may have\n",
+                   counts->together, counts->maybe_together);
+    }
     if (counts->unseen + counts->unread > 0) {
         buf_printf(text,
                    "not looked at: %" PRIu64 " ownerships from before the "

@@ -73,6 +73,7 @@ static void free_ring(struct list *ring)
 }
 
 _Static_assert(offsetof(struct proof_span, link) == 0 &&
+                   offsetof(struct proof_tenure, link) == 0 &&
                    offsetof(struct proof_order, link) == 0 &&
                    offsetof(struct proof_hearing, link) == 0 &&
                    offsetof(struct proof_death, link) == 0 &&
@@ -85,6 +86,7 @@ void proof_free(struct proof *proof)
     struct proof_lease *lease;
     struct proof_life *life;
     struct proof_subject *subject;
+    struct proof_run *run;
     void *value;
     size_t at;
 
@@ -107,8 +109,9 @@ void proof_free(struct proof *proof)
         free_ring(&life->deaths);
         mem_free(life);
     }
-    for (at = 0; (value = map_next(&proof->runs_by_key, &at)) != NULL;) {
-        mem_free(value);
+    for (at = 0; (run = map_next(&proof->runs_by_key, &at)) != NULL;) {
+        free_ring(&run->tenures);
+        mem_free(run);
     }
     for (at = 0; (value = map_next(&proof->names, &at)) != NULL;) {
         mem_free(value);
@@ -284,6 +287,7 @@ static int begin_span(struct proof *proof, const struct journal_record *record,
         .lease = record->lease,
         .until = record->until,
         .begin = record->type == JOURNAL_LIVE ? record->since : record->clock,
+        .mode = record->mode,
         .begin_number = proof->run->number,
         .begin_place = place};
     memcpy(span->life, record->run.data, sizeof(span->life));
@@ -310,8 +314,9 @@ static void end_span(struct proof *proof, struct proof_span *span,
 }
 
 /* The fence knows of each before it is recorded as begun, so that all of them
- * have ended. Two processes write these records: one that was overtaken on its
- * way is told by the clock. */
+ * have ended, or all but the available ones: these say so themselves. Two
+ * processes write these records: one that was overtaken on its way is told by
+ * the clock. */
 static void fence_spans(struct proof *proof,
                         const struct journal_record *record,
                         struct proof_place place)
@@ -324,11 +329,29 @@ static void fence_spans(struct proof *proof,
             LIST_ENTRY(item, struct proof_span, open_link);
 
         next = item->next;
-        if (span->begin <= record->clock) {
+        if (span->begin <= record->clock &&
+            (record->code != JOURNAL_CAUSE_FENCED ||
+             span->mode != JOURNAL_AVAILABLE)) {
             end_span(proof, span, record, place);
             span->is_fenced = true;
         }
     }
+}
+
+static int add_tenure(struct proof_run *run,
+                      const struct journal_record *record)
+{
+    struct proof_tenure *tenure = mem_alloc(sizeof(*tenure));
+
+    if (tenure == NULL) {
+        return ERR_NOMEM;
+    }
+    tenure->number = run->number;
+    tenure->lease = record->lease;
+    list_append(&run->tenures, &tenure->link);
+    run->lease = run->lease == 0 ? record->lease : run->lease;
+    know_from(run, record->lease);
+    return 0;
 }
 
 static int add_worker(struct proof *proof, const struct journal_record *record,
@@ -366,9 +389,7 @@ static int add_worker(struct proof *proof, const struct journal_record *record,
         }
         return 0;
     case JOURNAL_LEASE:
-        run->lease = run->lease == 0 ? record->lease : run->lease;
-        know_from(run, record->lease);
-        return 0;
+        return add_tenure(run, record);
     case JOURNAL_RUNNING:
         return 0;
     default:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Takes the ownership journals of a cluster and proves or refutes that each
- * sandbox had one owner at a time (docs/ownership-journal.md has the rules).
- * Pure, and never surer than what it was given: what cannot be decided is a
- * finding with its reason.
+ * strong sandbox had one owner at a time (docs/ownership-journal.md has the
+ * rules). Pure, and never surer than what it was given: what cannot be decided
+ * is a finding with its reason.
  *
  *   file, record, record, ... file, record, ... ──▶ check ──▶ findings
  *
@@ -76,6 +76,9 @@ struct proof_counts {
     uint64_t unseen;    /* claims from before the journals of their workers */
     uint64_t unread;    /* intervals from before the journals of members */
     uint64_t unclosed;  /* runs that ended without saying so */
+    uint64_t together;  /* pairs of owners of which the first, of an
+                           available sandbox, went on beside the other */
+    uint64_t maybe_together;     /* the same, as far as can be told */
     uint64_t bases[PROOF_BASES]; /* pairs of owners, by what proves them */
     uint64_t findings[PROOF_KINDS];
 };

@@ -181,6 +181,11 @@ static void check_grant(struct proof *proof,
         } else if (memcmp(claim->life, span->life, sizeof(span->life)) != 0) {
             violate(proof, subject, "grant",
                     "it was started by another run than the log says", places);
+        } else if (span->mode == JOURNAL_AVAILABLE &&
+                   claim->mode != JOURNAL_AVAILABLE) {
+            violate(proof, subject, "grant",
+                    "it ran as an available one, and the log has it as strong",
+                    places);
         }
     } else if (proof_is_covered(proof, span->epoch)) {
         violate(proof, subject, "grant",
@@ -192,12 +197,49 @@ static void check_grant(struct proof *proof,
 
 /* --- Owners --------------------------------------------------------------- */
 
-static void check_pair(struct proof *proof, const struct proof_subject *subject,
-                       const struct proof_span *before,
-                       const struct proof_span *after)
+/* How sure it is that a span is of a sandbox that may go on beside its next
+ * owner. The log is; a worker that says so may be wrong. */
+enum leave { NO_LEAVE, MAYBE_LEAVE, HAS_LEAVE };
+
+static enum leave leave_of(const struct proof *proof,
+                           const struct proof_span *span)
+{
+    const struct proof_claim *claim =
+        proof_find_claim(proof, span->subject, span->epoch);
+
+    if (claim != NULL && claim->place.offset != 0) {
+        return claim->mode == JOURNAL_AVAILABLE ? HAS_LEAVE : NO_LEAVE;
+    }
+    return span->mode == JOURNAL_AVAILABLE ? MAYBE_LEAVE : NO_LEAVE;
+}
+
+/* They were not one after the other, or nobody can tell: whether they may. */
+static bool may_be_together(struct proof *proof,
+                            const struct proof_span *before, bool is_sure)
+{
+    enum leave leave = leave_of(proof, before);
+
+    if (leave == HAS_LEAVE && is_sure) {
+        proof->counts.together++;
+    } else if (leave != NO_LEAVE) {
+        proof->counts.maybe_together++;
+    }
+    return leave != NO_LEAVE;
+}
+
+/* One worker runs an id once, whatever its mode. */
+static bool is_one_journal(const struct proof_span *before,
+                           const struct proof_span *after)
+{
+    return before->run == after->run;
+}
+
+static void check_pair(struct proof *proof, const struct proof_span *before,
+                       const struct proof_span *after, bool is_next)
 {
     struct proof_judgement judgement;
-    struct proof_finding finding = {.rule = "overlap", .sandbox = subject->id};
+    struct proof_finding finding = {.rule = "overlap",
+                                    .sandbox = after->subject->id};
 
     proof_judge(proof, before, after, &judgement);
     finding.reason = judgement.reason;
@@ -205,7 +247,7 @@ static void check_pair(struct proof *proof, const struct proof_subject *subject,
     finding.second = after->begin_place;
     switch (judgement.verdict) {
     case PROOF_ORDERED:
-        proof->counts.bases[judgement.basis]++;
+        proof->counts.bases[judgement.basis] += is_next;
         return;
     case PROOF_UNORDERED:
         finding.kind = PROOF_VIOLATION;
@@ -217,7 +259,32 @@ static void check_pair(struct proof *proof, const struct proof_subject *subject,
         finding.kind = PROOF_UNDECIDED;
         break;
     }
-    proof_find(proof, &finding);
+    if (is_one_journal(before, after) ||
+        !may_be_together(proof, before, finding.kind != PROOF_UNDECIDED)) {
+        proof_find(proof, &finding);
+    }
+}
+
+/* Each with the one before it; and where that one may go on, with the last one
+ * that may not, which the order of neighbours says nothing of then. */
+static void check_owners(struct proof *proof,
+                         const struct proof_subject *subject,
+                         const struct sorted *sorted)
+{
+    const struct proof_span *strict = NULL; /* the last one without leave */
+
+    for (size_t i = 0; i < sorted->span_count; i++) {
+        const struct proof_span *span = sorted->spans[i];
+
+        check_grant(proof, subject, span);
+        if (i > 0) {
+            check_pair(proof, sorted->spans[i - 1], span, true);
+        }
+        if (strict != NULL && strict != sorted->spans[i - 1]) {
+            check_pair(proof, strict, span, false);
+        }
+        strict = leave_of(proof, span) == NO_LEAVE ? span : strict;
+    }
 }
 
 int proof_check_subjects(struct proof *proof)
@@ -233,13 +300,7 @@ int proof_check_subjects(struct proof *proof)
             return rv;
         }
         check_claims(proof, subject, &sorted);
-        for (size_t i = 0; i < sorted.span_count; i++) {
-            check_grant(proof, subject, sorted.spans[i]);
-            if (i > 0) {
-                check_pair(proof, subject, sorted.spans[i - 1],
-                           sorted.spans[i]);
-            }
-        }
+        check_owners(proof, subject, &sorted);
         for (size_t i = 0; i < sorted.claim_count; i++) {
             check_worker(proof, subject, sorted.claims[i]);
         }

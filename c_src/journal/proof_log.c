@@ -44,6 +44,8 @@ static bool is_same_claim(const struct proof_claim *claim,
 {
     return claim->index == record->index && claim->prior == record->prior &&
            claim->lease == record->lease && claim->worker == worker &&
+           (claim->mode == record->mode || claim->mode == JOURNAL_NO_MODE ||
+            record->mode == JOURNAL_NO_MODE) &&
            memcmp(claim->life, record->run.data, sizeof(claim->life)) == 0;
 }
 
@@ -67,6 +69,7 @@ static int add_claimed(struct proof *proof, const struct journal_record *record,
         claim->prior = record->prior;
         claim->lease = record->lease;
         claim->worker = worker;
+        claim->mode = record->mode;
         memcpy(claim->life, record->run.data, sizeof(claim->life));
         claim->place = place;
         proof->counts.claims++;
@@ -75,6 +78,8 @@ static int add_claimed(struct proof *proof, const struct journal_record *record,
                           "one epoch was granted in two different ways",
                           subject->id, claim->place, place);
     }
+    /* A member of before the modes does not tell it. */
+    claim->mode = claim->mode == JOURNAL_NO_MODE ? record->mode : claim->mode;
     if (subject->placed_run == proof->run && subject->placed_worker == worker &&
         subject->placed_prior == record->prior) {
         return add_order(claim, proof->run, subject->placed_clock);

@@ -48,6 +48,16 @@ static const struct proof_death *find_death(const struct proof *proof,
     return first;
 }
 
+/* Whether this says that the span ended: another run may have another process,
+ * and available sandboxes may go on. */
+static bool is_death_of(const struct proof_death *death,
+                        const struct proof_span *span)
+{
+    return death->cause != JOURNAL_CAUSE_REPLACED &&
+           (death->cause != JOURNAL_CAUSE_FENCED ||
+            span->mode != JOURNAL_AVAILABLE);
+}
+
 /* Whether somebody saw that all of this incarnation had ended, or it said so
  * itself. */
 static bool has_died(const struct proof *proof, const struct proof_span *span)
@@ -64,7 +74,7 @@ static bool has_died(const struct proof *proof, const struct proof_span *span)
         const struct proof_death *death =
             LIST_ENTRY(item, struct proof_death, link);
 
-        if (death->cause != JOURNAL_CAUSE_REPLACED) {
+        if (is_death_of(death, span)) {
             return true;
         }
     }
@@ -88,7 +98,7 @@ static bool has_died_before(const struct proof *proof,
         if (death->cause == JOURNAL_CAUSE_REPLACED) {
             return false; /* that may have been the reason */
         }
-        is_known |= death->index < index;
+        is_known |= is_death_of(death, span) && death->index < index;
     }
     return is_known;
 }
@@ -116,9 +126,29 @@ static bool is_overdue(const struct proof *proof,
            until <= after->begin;
 }
 
+/* Whether its agent held another lease after it, granted in an entry below
+ * `epoch`: it asks for one only when all that was not available had ended. */
+static bool is_followed_by_lease(const struct proof_span *span, uint64_t epoch)
+{
+    if (!span->has_end || span->mode == JOURNAL_AVAILABLE) {
+        return false;
+    }
+    LIST_FOREACH (item, &span->run->tenures) {
+        const struct proof_tenure *tenure =
+            LIST_ENTRY(item, struct proof_tenure, link);
+
+        if (tenure->number > span->end_number && tenure->lease > span->epoch &&
+            tenure->lease > span->lease) {
+            return tenure->lease < epoch;
+        }
+    }
+    return false;
+}
+
 /* By the log: the agent reported the end; or its member, which knew of it, gave
  * the lease back; or the next run of that worker, which saw that this one was
- * gone, had a lease before the new owner was chosen. */
+ * gone, or this one itself had another lease before the new owner was
+ * chosen. */
 static bool is_ordered_by_log(const struct proof *proof,
                               const struct proof_span *before,
                               const struct proof_span *after)
@@ -136,6 +166,9 @@ static bool is_ordered_by_log(const struct proof *proof,
         return true;
     }
     if (next != NULL && next->lease != 0 && next->lease < after->epoch) {
+        return true;
+    }
+    if (is_followed_by_lease(before, after->epoch)) {
         return true;
     }
     return lease != NULL && lease->end_index != 0 &&

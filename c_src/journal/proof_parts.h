@@ -42,10 +42,18 @@ struct proof_run {
     uint64_t gone_clock;
     struct proof_place gone; /* offset 0: it did not */
     const struct proof_run *gone_run;
-    uint64_t lease; /* a worker's first one; 0: none was read */
+    uint64_t lease;      /* a worker's first one; 0: none was read */
+    struct list tenures; /* of a worker: struct proof_tenure, in their order */
     /* Which entries of the log a member's records are of. */
     uint64_t from; /* behind this one */
     uint64_t to;
+};
+
+/* From this record of a worker on it held this lease. */
+struct proof_tenure {
+    struct list link; /* in run->tenures */
+    uint64_t number;  /* of the record, in the run */
+    uint64_t lease;
 };
 
 /* A sandbox on a worker, under one epoch. */
@@ -63,6 +71,7 @@ struct proof_span {
     uint64_t end;
     bool has_end;
     bool is_fenced;
+    uint8_t mode;          /* enum journal_mode, as the worker says */
     uint64_t begin_number; /* of the records, in the run */
     uint64_t end_number;
     struct proof_place begin_place;
@@ -83,6 +92,7 @@ struct proof_claim {
     uint64_t end_index; /* of the entry that ended it; 0: none was read */
     uint8_t end_cause;
     struct list orders;
+    uint8_t mode;    /* enum journal_mode, as the log says */
     bool is_started; /* says the log */
     bool has_span;   /* says a worker */
     struct proof_place started_place;

@@ -40,7 +40,8 @@ static const struct form forms[TYPES] = {
                                                 F(worker_clock) | F(until) |
                                                 F(heard)},
     [JOURNAL_CLAIMED] = {"claimed", F(index) | F(id) | F(epoch) | F(prior) |
-                                        F(worker) | F(run) | F(lease)},
+                                        F(worker) | F(run) | F(lease) |
+                                        F(mode)},
     [JOURNAL_STARTED] = {"started",
                          F(index) | F(id) | F(epoch) | F(worker) | F(run)},
     [JOURNAL_START_FAILED] = {"start_failed", F(code) | F(index) | F(id) |
@@ -65,14 +66,14 @@ static const struct form forms[TYPES] = {
     [JOURNAL_SEALED] = {"sealed", F(id) | F(epoch) | F(prior) | F(seq)},
     [JOURNAL_LEASE] = {"lease", F(worker) | F(run) | F(lease) |
                                     F(worker_clock) | F(until)},
-    [JOURNAL_STARTING] = {"starting",
-                          F(id) | F(epoch) | F(run) | F(lease) | F(until)},
+    [JOURNAL_STARTING] = {"starting", F(id) | F(epoch) | F(run) | F(lease) |
+                                          F(until) | F(mode)},
     [JOURNAL_RUNNING] = {"running", F(id) | F(epoch)},
     [JOURNAL_ENDED] = {"ended", F(code) | F(id) | F(epoch) | F(until)},
     [JOURNAL_FENCED] = {"fenced", F(code) | F(run) | F(until) | F(count)},
     [JOURNAL_GONE] = {"gone", F(run) | F(pid) | F(start_time)},
     [JOURNAL_LIVE] = {"live", F(id) | F(epoch) | F(run) | F(lease) | F(until) |
-                                  F(since)},
+                                  F(since) | F(mode)},
 };
 
 static const char *const causes[] = {
@@ -88,6 +89,14 @@ static const char *const causes[] = {
     [JOURNAL_CAUSE_HANDED_OVER] = "handed_over",
     [JOURNAL_CAUSE_FULL] = "full",
     [JOURNAL_CAUSE_TOO_FAST] = "too_fast",
+    [JOURNAL_CAUSE_FENCED] = "fenced",
+    [JOURNAL_CAUSE_TAKEN_OVER] = "taken_over",
+};
+
+static const char *const modes[] = {
+    [JOURNAL_NO_MODE] = "none",
+    [JOURNAL_STRONG] = "strong",
+    [JOURNAL_AVAILABLE] = "available",
 };
 
 bool journal_has_field(enum journal_type type, unsigned field)
@@ -106,6 +115,11 @@ const char *journal_cause_name(uint8_t cause)
 {
     return cause < sizeof(causes) / sizeof(causes[0]) ? causes[cause]
                                                       : "unknown";
+}
+
+const char *journal_mode_name(uint8_t mode)
+{
+    return mode < sizeof(modes) / sizeof(modes[0]) ? modes[mode] : "unknown";
 }
 
 /* --- Writing -------------------------------------------------------------- */
@@ -223,8 +237,15 @@ static int read_fields(struct cursor cursor, uint32_t fields,
     return rv == 0 && cursor_end(&cursor) == 0 ? 0 : ERR_MALFORMED;
 }
 
-int journal_record_read(struct bytes bytes, struct journal_record *ret_record,
-                        size_t *ret_size)
+/* The fields that a record of this type has in a file of this version. */
+static uint32_t fields_of(uint8_t type, uint16_t version)
+{
+    return version < JOURNAL_VERSION ? forms[type].fields & ~F(mode)
+                                     : forms[type].fields;
+}
+
+int journal_record_read(uint16_t version, struct bytes bytes,
+                        struct journal_record *ret_record, size_t *ret_size)
 {
     struct cursor cursor = cursor_of(bytes);
     struct journal_record record = {.clock = 0};
@@ -253,7 +274,7 @@ int journal_record_read(struct bytes bytes, struct journal_record *ret_record,
         return ERR_UNSUPPORTED;
     }
     record.type = (enum journal_type)type;
-    rv = read_fields(cursor_of(fields), forms[type].fields, &record);
+    rv = read_fields(cursor_of(fields), fields_of(type, version), &record);
     if (rv == 0) {
         *ret_record = record;
         *ret_size = whole;
@@ -261,7 +282,7 @@ int journal_record_read(struct bytes bytes, struct journal_record *ret_record,
     return rv;
 }
 
-int journal_file_check(struct bytes bytes)
+int journal_file_check(struct bytes bytes, uint16_t *ret_version)
 {
     struct cursor cursor = cursor_of(bytes);
     struct bytes start;
@@ -275,5 +296,9 @@ int journal_file_check(struct bytes bytes)
     if (rv != 0) {
         return rv;
     }
-    return version == JOURNAL_VERSION ? 0 : ERR_UNSUPPORTED;
+    if (version < JOURNAL_VERSION_MIN || version > JOURNAL_VERSION) {
+        return ERR_UNSUPPORTED;
+    }
+    *ret_version = version;
+    return 0;
 }

@@ -10,7 +10,8 @@
  *
  * Numbers are big-endian. A file begins with `QUORATEJ`, a version:16 and a
  * record JOURNAL_OPEN, which says whose it is. The n-th record behind that has
- * the number `first` + n - 1 in its run. */
+ * the number `first` + n - 1 in its run. Files of version 1, of the time when
+ * all sandboxes were strong, have no `mode`; they are read and not written. */
 #ifndef QUORATE_JOURNAL_RECORD_H
 #define QUORATE_JOURNAL_RECORD_H
 
@@ -23,7 +24,8 @@
 #include <stdint.h>
 
 enum {
-    JOURNAL_VERSION = 1,
+    JOURNAL_VERSION = 2,
+    JOURNAL_VERSION_MIN = 1, /* the oldest that is read */
     JOURNAL_MAGIC_SIZE = 8,
     JOURNAL_FILE_HEAD_SIZE = JOURNAL_MAGIC_SIZE + 2,
     JOURNAL_RECORD_HEAD_SIZE = 4 + 2 + 1 + 8,
@@ -73,6 +75,12 @@ enum journal_type {
     JOURNAL_LIVE = 70,     /* begun in an earlier file, and not ended */
 };
 
+enum journal_mode {
+    JOURNAL_NO_MODE, /* not told: version 1 */
+    JOURNAL_STRONG,
+    JOURNAL_AVAILABLE, /* it may go on when the lease of its worker ends */
+};
+
 enum journal_role { JOURNAL_MEMBER = 1, JOURNAL_WORKER = 2 };
 
 /* Why a lease ended, or how a death was known. */
@@ -87,8 +95,10 @@ enum journal_cause {
     JOURNAL_CAUSE_STOPPED,
     JOURNAL_CAUSE_KILLED,
     JOURNAL_CAUSE_HANDED_OVER,
-    JOURNAL_CAUSE_FULL,    /* no room on the disk, or it failed */
-    JOURNAL_CAUSE_TOO_FAST /* the writer could not keep up */
+    JOURNAL_CAUSE_FULL,      /* no room on the disk, or it failed */
+    JOURNAL_CAUSE_TOO_FAST,  /* the writer could not keep up */
+    JOURNAL_CAUSE_FENCED,    /* all has ended but for available sandboxes */
+    JOURNAL_CAUSE_TAKEN_OVER /* it goes on, under a later epoch */
 };
 
 /* Fields in their order: kind, name. u64, u32, u8; text: a length:8, bytes;
@@ -114,7 +124,8 @@ enum journal_cause {
     X(u32, resolution)   /* OPEN: of the clock, ms */              \
     X(text, boot)        /* which boot of which machine */         \
     X(text, space)       /* pid namespace that `pid` counts in */  \
-    X(text, text)        /* for people */
+    X(text, text)        /* for people */                          \
+    X(u8, mode)          /* enum journal_mode */
 
 typedef uint64_t journal_u64;
 typedef uint32_t journal_u32;
@@ -135,19 +146,21 @@ struct journal_record {
 void journal_record_encode(struct buf *buf,
                            const struct journal_record *record);
 
-/* Reads the record at the start of `bytes`; texts are borrowed from there, and
+/* Reads the record at the start of `bytes`, which are of a file of this
+ * version; texts are borrowed from there, and
  * fields that its type does not have are 0. 0; ERR_TRUNCATED (it would go past
  * the end), ERR_CORRUPT (the checksum), ERR_UNSUPPORTED (a type that this
  * release does not know), ERR_MALFORMED. */
-int journal_record_read(struct bytes bytes, struct journal_record *ret_record,
+int journal_record_read(uint16_t version, struct bytes bytes,
+                        struct journal_record *ret_record,
                         size_t *ret_size) MUST_USE;
 
 /* Appends what a file begins with, before its OPEN. */
 void journal_file_head(struct buf *buf);
 
-/* Whether a file begins so: 0; ERR_TRUNCATED, ERR_MALFORMED (foreign),
- * ERR_UNSUPPORTED (another version). */
-int journal_file_check(struct bytes bytes) MUST_USE;
+/* Whether a file begins so, and in which version: 0; ERR_TRUNCATED,
+ * ERR_MALFORMED (foreign), ERR_UNSUPPORTED (a version that is not read). */
+int journal_file_check(struct bytes bytes, uint16_t *ret_version) MUST_USE;
 
 /* Whether the type has the field at this place of JOURNAL_FIELDS. */
 bool journal_has_field(enum journal_type type, unsigned field);
@@ -155,5 +168,6 @@ bool journal_has_field(enum journal_type type, unsigned field);
 /* "claimed", "expired". Never NULL. */
 const char *journal_type_name(enum journal_type type);
 const char *journal_cause_name(uint8_t cause);
+const char *journal_mode_name(uint8_t mode);
 
 #endif

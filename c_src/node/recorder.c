@@ -151,6 +151,8 @@ static void add_sandbox(struct node *node, const struct command_event *event,
     record->code = (uint8_t)cause_of(command);
     record->id = sandbox->id;
     record->epoch = sandbox->epoch;
+    record->mode =
+        sandbox->mode == SANDBOX_AVAILABLE ? JOURNAL_AVAILABLE : JOURNAL_STRONG;
     if (event->worker != NULL) {
         record->worker = event->worker->name;
         record->run = run_of(event->worker);

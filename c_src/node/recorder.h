@@ -52,7 +52,8 @@ void recorder_ordered(struct node *node, enum journal_type type,
                       const struct agent *agent, struct bytes id,
                       uint64_t epoch);
 
-/* All of this run of a worker has ended. */
+/* All of this run of a worker has ended; FENCED: but for available sandboxes.
+ */
 void recorder_death(struct node *node, const struct agent *agent,
                     enum journal_cause cause);
 void recorder_killed(struct node *node, const struct agent *agent, int rv);

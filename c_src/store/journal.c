@@ -182,7 +182,8 @@ static void write_waiting(struct journal *journal, struct buf *batch)
     lock(journal);
     journal->status.error = rv;
     if (rv != 0) {
-        int read = journal_record_read(buf_bytes(batch), &first, &size);
+        int read = journal_record_read(JOURNAL_VERSION, buf_bytes(batch),
+                                       &first, &size);
 
         ensure(read == 0);
         /* The gap that this batch may begin with is in the count, too. */

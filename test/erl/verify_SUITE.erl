@@ -14,8 +14,8 @@ suite() ->
 
 all() ->
     [what_happened_is_proven, lost_host_is_proven, own_member_and_worker_share_a_directory,
-     restarted_journal_says_that_the_run_before_is_gone, small_journal_keeps_to_its_size,
-     journal_has_a_place_of_its_own].
+     restarted_journal_says_that_the_run_before_is_gone, journal_of_version_1_is_gone_on_with,
+     small_journal_keeps_to_its_size, journal_has_a_place_of_its_own].
 
 init_per_testcase(Case, Config) ->
     Context = quorate_ct:start(Case),
@@ -113,6 +113,23 @@ restarted_journal_says_that_the_run_before_is_gone(Config) ->
     ok = await_all(Config, [<<"here">>], [#{node => maps:get(node, A)}]),
     {0, #{<<"proven">> := Proven}} = verify(Config, all(Config)),
     ?assertEqual(1, lists:sum(maps:values(Proven))).
+
+%% What an older release left behind: its run is known, and its process is gone.
+journal_of_version_1_is_gone_on_with(Config) ->
+    #{boot_id := Boot, pid_namespace := Space} = quorate_os:identity(),
+    Run = <<"a run of before.">>,
+    Open = #{code => worker, worker => <<"a@127.0.0.1">>, run => Run, first => 1, pid => 1,
+             start_time => 1, resolution => 10, boot => Boot, space => Space, text => <<"0">>},
+    Before = filename:join(dir(Config, "a"), "worker-00000001.ownership"),
+    ok = filelib:ensure_dir(Before),
+    ok = file:write_file(Before, [<<"QUORATEJ", 1:16>>, quorate_journal:encode(open, 1, Open)]),
+    A = worker(Config, "a", #{}),
+    {ok, _} = create(A, <<"here">>),
+    {0, #{<<"runs">> := Runs, <<"intervals">> := 1}} = verify(Config, all(Config)),
+    ?assertEqual(3 + 2, Runs),
+    Next = filename:join(dir(Config, "a"), "worker-00000002.ownership"),
+    {ok, <<"QUORATEJ", 2:16, Records/binary>>} = file:read_file(Next),
+    ?assertNotEqual(nomatch, binary:match(Records, Run)).
 
 %% Rotation: what runs is known from each file, and old files go.
 small_journal_keeps_to_its_size(Config) ->

@@ -3,8 +3,9 @@
  * proof_file, proof_add, proof_check.
  *
  * Byte 0 chooses. Even: the input is a file. Odd: it is records without their
- * heads, type:8 size:8 fields, which get good checksums, so that the proof is
- * reached; an OPEN among them begins another file. What is read comes out the
+ * heads, type:8 size:8 fields, of version 2 if its second bit is set and else
+ * of version 1, which get good checksums, so that the proof is reached; an OPEN
+ * among them begins another file. What is read comes out the
  * same when it is written again, and no finding names a record that was not
  * added. */
 #include "base/buf.h"
@@ -22,6 +23,7 @@ enum { INPUT_MAX = 32 * 1024, RECORD_MAX = 2048 };
 
 struct story {
     struct proof *proof;
+    uint16_t version;
     uint32_t files;
     uint64_t offset; /* of the last record */
     uint64_t found;
@@ -58,7 +60,7 @@ static void take(struct story *story, const struct journal_record *record)
 static bool read_one(struct story *story, struct bytes bytes, size_t *ret_size)
 {
     struct journal_record record;
-    int rv = journal_record_read(bytes, &record, ret_size);
+    int rv = journal_record_read(story->version, bytes, &record, ret_size);
 
     ensure(rv == 0 || rv == ERR_TRUNCATED || rv == ERR_CORRUPT ||
            rv == ERR_UNSUPPORTED || rv == ERR_MALFORMED);
@@ -66,7 +68,9 @@ static bool read_one(struct story *story, struct bytes bytes, size_t *ret_size)
         return false;
     }
     ensure(*ret_size <= bytes.size);
-    check_again(&record, bytes_of(bytes.data, *ret_size));
+    if (story->version == JOURNAL_VERSION) {
+        check_again(&record, bytes_of(bytes.data, *ret_size));
+    }
     take(story, &record);
     return true;
 }
@@ -76,7 +80,7 @@ static void read_file(struct story *story, struct bytes bytes)
     size_t offset = JOURNAL_FILE_HEAD_SIZE;
     size_t size;
 
-    if (journal_file_check(bytes) != 0) {
+    if (journal_file_check(bytes, &story->version) != 0) {
         return;
     }
     while (offset < bytes.size &&
@@ -140,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] % 2 == 0) {
         read_file(&story, bytes);
     } else {
+        story.version = (data[0] & 2) != 0 ? JOURNAL_VERSION : 1;
         read_sealed(&story, bytes);
     }
     rv = proof_check(story.proof, found, &story);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `quorate verify`: which files it reads, what it says of them, its exit
  * codes. The rules themselves are tested with the proof. */
+#include "base/crc32c.h"
 #include "cli/local.h"
 #include "cli/verify.h"
 #include "io/sys.h"
@@ -29,6 +30,8 @@ struct fixture {
     struct buf text;  /* what was printed, with a 0 behind it */
     struct options options;
     char path[PATH_SIZE];
+    uint8_t mode; /* of claims and spans to come */
+    bool is_old;  /* files to come are of version 1 */
     int code;
 };
 
@@ -65,10 +68,28 @@ static int teardown(void **state)
     return 0;
 }
 
+/* As version 1 had it: the mode, which is the last byte, is not there. */
+static void make_old(struct buf *bytes, size_t begin)
+{
+    enum { CRC_SIZE = 4, SIZE_AT = 5 };
+
+    bytes->size--;
+    bytes->data[begin + SIZE_AT]--;
+    buf_patch_u32(bytes, begin,
+                  crc32c(0, bytes_of(bytes->data + begin + CRC_SIZE,
+                                     bytes->size - begin - CRC_SIZE)));
+}
+
 static void add(struct fixture *fixture, const struct journal_record *record)
 {
+    size_t begin = fixture->bytes.size;
+
     journal_record_encode(&fixture->bytes, record);
     assert_int_equal(buf_error(&fixture->bytes), 0);
+    if (fixture->is_old &&
+        (record->type == JOURNAL_CLAIMED || record->type == JOURNAL_STARTING)) {
+        make_old(&fixture->bytes, begin);
+    }
 }
 
 static void begin(struct fixture *fixture, uint8_t run, uint64_t first)
@@ -87,6 +108,9 @@ static void begin(struct fixture *fixture, uint8_t run, uint64_t first)
 
     buf_clear(&fixture->bytes);
     journal_file_head(&fixture->bytes);
+    if (fixture->is_old) {
+        fixture->bytes.data[JOURNAL_MAGIC_SIZE + 1] = 1;
+    }
     add(fixture, &open);
 }
 
@@ -114,7 +138,8 @@ static void claim(struct fixture *fixture, uint64_t epoch, uint64_t prior,
                                           .id = bytes_of_string("box \"1\"\n"),
                                           .epoch = epoch,
                                           .prior = prior,
-                                          .worker = bytes_of_string(worker)};
+                                          .worker = bytes_of_string(worker),
+                                          .mode = fixture->mode};
 
     add(fixture, &record);
 }
@@ -126,7 +151,8 @@ static void span(struct fixture *fixture, uint64_t epoch, uint64_t from,
                                          .clock = from,
                                          .id = bytes_of_string("box \"1\"\n"),
                                          .epoch = epoch,
-                                         .until = to};
+                                         .until = to,
+                                         .mode = fixture->mode};
     const struct journal_record end = {.type = JOURNAL_ENDED,
                                        .clock = to,
                                        .code = JOURNAL_CAUSE_STOPPED,
@@ -242,6 +268,48 @@ static void violation_shows_both_records(void **state)
                   "\"box \\\"1\\\"\\u000a\"");
     says(fixture, "\"type\":\"ended\",\"clock\":200,\"cause\":\"stopped\"");
     says(fixture, "\"type\":\"starting\",\"clock\":150");
+}
+
+static void files_of_version_1_are_read(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->is_old = true;
+    make(fixture, 150);
+    run_dir(fixture, OPTIONS_TABLE);
+    assert_int_equal(fixture->code, CLI_EXIT_VIOLATION);
+    says(fixture, "two owners ran at the same time\n");
+    /* Also what is shown is read as what it is. */
+    says(fixture, "w2@h 150 starting id=box \"1\"\\x0a epoch=9");
+    make(fixture, 300);
+    run_dir(fixture, OPTIONS_TABLE);
+    assert_int_equal(fixture->code, CLI_EXIT_OK);
+}
+
+static void available_owners_are_counted(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->mode = JOURNAL_AVAILABLE;
+    make(fixture, 150);
+    run_dir(fixture, OPTIONS_TABLE);
+    assert_int_equal(fixture->code, CLI_EXIT_OK);
+    says(fixture, "available sandboxes: 1 owners went on beside the next one, "
+                  "0 may have\n");
+    run_dir(fixture, OPTIONS_JSON);
+    says(fixture, "\"together\":1,\"maybe_together\":0,");
+    /* The log has them as strong. */
+    begin(fixture, MEMBER, 1);
+    fixture->mode = JOURNAL_STRONG;
+    claim(fixture, 5, 0, "w1@h");
+    claim(fixture, 9, 5, "w2@h");
+    save(fixture, "member-00000001.ownership");
+    run_dir(fixture, OPTIONS_JSON);
+    assert_int_equal(fixture->code, CLI_EXIT_VIOLATION);
+    says(fixture, "\"reason\":\"it ran as an available one, and the log has it "
+                  "as strong\"");
+    says(fixture, "\"mode\":\"available\"");
+    says(fixture, "\"together\":0,\"maybe_together\":0,");
 }
 
 static void order_of_the_files_does_not_matter(void **state)
@@ -396,6 +464,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(honest_journals_are_ok),
         TEST(violation_shows_both_records),
+        TEST(files_of_version_1_are_read),
+        TEST(available_owners_are_counted),
         TEST(order_of_the_files_does_not_matter),
         TEST(late_and_undecided_have_codes_of_their_own),
         TEST(torn_tail_is_said),

@@ -40,6 +40,7 @@ struct world {
     size_t count;
     struct proof_counts counts;
     uint8_t key[SIZE]; /* of the record under way */
+    uint8_t mode;      /* of claims and starts to come */
     int rv;            /* of the last record */
 };
 
@@ -175,7 +176,8 @@ static inline uint64_t claimed(struct world *world, uint64_t epoch,
                                               .prior = prior,
                                               .worker = bytes_of_string(worker),
                                               .run = world_key(world, life),
-                                              .lease = lease});
+                                              .lease = lease,
+                                              .mode = world->mode});
 }
 
 /* The last renewal carried the clock `renewed`, and was heard at `heard`. */
@@ -255,7 +257,8 @@ static inline uint64_t starting(struct world *world, uint64_t epoch,
                                               .epoch = epoch,
                                               .run = world_key(world, life),
                                               .lease = lease,
-                                              .until = clock + TTL_MS});
+                                              .until = clock + TTL_MS,
+                                              .mode = world->mode});
 }
 
 static inline uint64_t ended(struct world *world, uint64_t epoch,

@@ -37,7 +37,8 @@ static struct journal_record full(enum journal_type type)
                                    .resolution = 24,
                                    .boot = bytes_of_string("boot"),
                                    .space = bytes_of_string("space"),
-                                   .text = bytes_of_string("text")};
+                                   .text = bytes_of_string("text"),
+                                   .mode = JOURNAL_AVAILABLE};
 }
 
 static bool is_type(unsigned type)
@@ -62,7 +63,7 @@ static void bytes_are_as_documented(void **state)
     assert_bytes(buf_bytes(&buf), expected, sizeof(expected));
     buf_clear(&buf);
     journal_file_head(&buf);
-    assert_bytes(buf_bytes(&buf), "QUORATEJ\0\1", JOURNAL_FILE_HEAD_SIZE);
+    assert_bytes(buf_bytes(&buf), "QUORATEJ\0\2", JOURNAL_FILE_HEAD_SIZE);
     buf_close(&buf);
 }
 
@@ -85,7 +86,8 @@ static void each_type_comes_back(void **state)
         buf_init(&once, RECORD_MAX);
         buf_init(&again, RECORD_MAX);
         journal_record_encode(&once, &record);
-        assert_ok(journal_record_read(buf_bytes(&once), &read, &size));
+        assert_ok(journal_record_read(JOURNAL_VERSION, buf_bytes(&once), &read,
+                                      &size));
         assert_int_equal(size, once.size);
         assert_int_equal(read.type, type);
         assert_int_equal(read.clock, record.clock);
@@ -111,13 +113,15 @@ static void cut_and_changed_records_are_refused(void **state)
     buf_init(&buf, RECORD_MAX);
     journal_record_encode(&buf, &record);
     for (size_t cut = 0; cut < buf.size; cut++) {
-        assert_err(journal_record_read(bytes_of(buf.data, cut), &read, &size),
+        assert_err(journal_record_read(JOURNAL_VERSION, bytes_of(buf.data, cut),
+                                       &read, &size),
                    ERR_TRUNCATED);
     }
     for (size_t at = 0; at < buf.size; at++) {
         buf.data[at] ^= 0x10;
-        assert_int_not_equal(journal_record_read(buf_bytes(&buf), &read, &size),
-                             0);
+        assert_int_not_equal(
+            journal_record_read(JOURNAL_VERSION, buf_bytes(&buf), &read, &size),
+            0);
         buf.data[at] ^= 0x10;
     }
     buf_close(&buf);
@@ -134,7 +138,7 @@ static int read_sealed(const uint8_t *body, size_t body_size)
     buf_init(&buf, RECORD_MAX);
     buf_put_u32(&buf, crc32c(0, bytes_of(body, body_size)));
     buf_put(&buf, body, body_size);
-    rv = journal_record_read(buf_bytes(&buf), &read, &size);
+    rv = journal_record_read(JOURNAL_VERSION, buf_bytes(&buf), &read, &size);
     buf_close(&buf);
     return rv;
 }
@@ -157,15 +161,57 @@ static void wrong_forms_are_refused(void **state)
     assert_ok(read_sealed(close, sizeof(close)));
 }
 
+static int check_file(const char *bytes, size_t size, uint16_t *ret_version)
+{
+    return journal_file_check(bytes_of(bytes, size), ret_version);
+}
+
 static void foreign_files_are_refused(void **state)
 {
+    uint16_t version = 0;
+
     (void)state;
-    assert_ok(journal_file_check(bytes_of("QUORATEJ\0\1rest", 14)));
-    assert_err(journal_file_check(bytes_of("QUORATEJ\0\2", 10)),
-               ERR_UNSUPPORTED);
-    assert_err(journal_file_check(bytes_of("QUORATEJ\0", 9)), ERR_TRUNCATED);
-    assert_err(journal_file_check(bytes_of("", 0)), ERR_TRUNCATED);
-    assert_err(journal_file_check(bytes_of("QUORATEK\0\1", 10)), ERR_MALFORMED);
+    assert_ok(check_file("QUORATEJ\0\1rest", 14, &version));
+    assert_int_equal(version, 1);
+    assert_ok(check_file("QUORATEJ\0\2", 10, &version));
+    assert_int_equal(version, 2);
+    assert_err(check_file("QUORATEJ\0\3", 10, &version), ERR_UNSUPPORTED);
+    assert_err(check_file("QUORATEJ\0\0", 10, &version), ERR_UNSUPPORTED);
+    assert_err(check_file("QUORATEJ\0", 9, &version), ERR_TRUNCATED);
+    assert_err(check_file("", 0, &version), ERR_TRUNCATED);
+    assert_err(check_file("QUORATEK\0\1", 10, &version), ERR_MALFORMED);
+}
+
+/* In version 1 there was one mode, and no field for it. */
+static void records_of_version_1_have_no_mode(void **state)
+{
+    static const enum journal_type types[] = {JOURNAL_CLAIMED, JOURNAL_STARTING,
+                                              JOURNAL_LIVE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct journal_record record = full(types[i]);
+        struct journal_record read;
+        struct buf buf;
+        size_t size;
+
+        buf_init(&buf, RECORD_MAX);
+        journal_record_encode(&buf, &record);
+        assert_ok(journal_record_read(2, buf_bytes(&buf), &read, &size));
+        assert_int_equal(read.mode, JOURNAL_AVAILABLE);
+        assert_err(journal_record_read(1, buf_bytes(&buf), &read, &size),
+                   ERR_MALFORMED);
+        /* Without its last field it is one of then. */
+        buf.size--;
+        buf.data[5]--;
+        buf_patch_u32(&buf, 0, crc32c(0, bytes_of(buf.data + 4, buf.size - 4)));
+        assert_ok(journal_record_read(1, buf_bytes(&buf), &read, &size));
+        assert_int_equal(read.mode, JOURNAL_NO_MODE);
+        assert_int_equal(read.epoch, record.epoch);
+        assert_err(journal_record_read(2, buf_bytes(&buf), &read, &size),
+                   ERR_MALFORMED);
+        buf_close(&buf);
+    }
 }
 
 static void what_is_too_long_is_cut(void **state)
@@ -181,7 +227,8 @@ static void what_is_too_long_is_cut(void **state)
     buf_init(&buf, RECORD_MAX);
     record.id = bytes_of(text, sizeof(text));
     journal_record_encode(&buf, &record);
-    assert_ok(journal_record_read(buf_bytes(&buf), &read, &size));
+    assert_ok(
+        journal_record_read(JOURNAL_VERSION, buf_bytes(&buf), &read, &size));
     assert_int_equal(read.id.size, JOURNAL_TEXT_SIZE_MAX);
     buf_close(&buf);
     /* What has no room is not there at all. */
@@ -198,6 +245,12 @@ static void names_are_never_null(void **state)
     assert_string_equal(journal_type_name(JOURNAL_CLAIMED), "claimed");
     assert_string_equal(journal_type_name((enum journal_type)127), "unknown");
     assert_string_equal(journal_cause_name(JOURNAL_CAUSE_EXPIRED), "expired");
+    assert_string_equal(journal_cause_name(JOURNAL_CAUSE_TAKEN_OVER),
+                        "taken_over");
+    assert_string_equal(journal_cause_name(JOURNAL_CAUSE_TAKEN_OVER + 1),
+                        "unknown");
+    assert_string_equal(journal_mode_name(JOURNAL_AVAILABLE), "available");
+    assert_string_equal(journal_mode_name(3), "unknown");
     assert_string_equal(journal_cause_name(255), "unknown");
 }
 
@@ -209,6 +262,7 @@ int main(void)
         cmocka_unit_test(cut_and_changed_records_are_refused),
         cmocka_unit_test(wrong_forms_are_refused),
         cmocka_unit_test(foreign_files_are_refused),
+        cmocka_unit_test(records_of_version_1_have_no_mode),
         cmocka_unit_test(what_is_too_long_is_cut),
         cmocka_unit_test(names_are_never_null),
     };

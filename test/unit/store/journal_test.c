@@ -167,15 +167,17 @@ static struct content content_of(struct fixture *fixture)
         struct journal_record record;
         struct buf bytes;
         size_t offset = JOURNAL_FILE_HEAD_SIZE;
+        uint16_t version;
         size_t size;
 
         buf_init(&bytes, FILE_MAX);
         assert_ok(sys_read_file(names[i], FILE_MAX, &bytes));
-        assert_ok(journal_file_check(buf_bytes(&bytes)));
+        assert_ok(journal_file_check(buf_bytes(&bytes), &version));
+        assert_int_equal(version, JOURNAL_VERSION);
         while (offset < bytes.size) {
             assert_ok(journal_record_read(
-                bytes_of(bytes.data + offset, bytes.size - offset), &record,
-                &size));
+                version, bytes_of(bytes.data + offset, bytes.size - offset),
+                &record, &size));
             if (offset == JOURNAL_FILE_HEAD_SIZE) {
                 assert_int_equal(record.type, JOURNAL_OPEN);
                 assert_true(next == 0 || record.first == next ||
