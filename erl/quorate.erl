@@ -63,7 +63,7 @@
                      worker := node() | undefined, pid := pid() | undefined}.
 -type resources() :: #{cpu => non_neg_integer(), memory => non_neg_integer()}.
 %% Thousandths of a core, and MiB.
--type options() :: #{resources => resources(), rf => 1..7, mode => strong,
+-type options() :: #{resources => resources(), rf => 1..7, mode => strong | available,
                      durability => majority_disk, profile => spread,
                      priority => 0..9, timeout => pos_integer(),
                      conflict => quorate_conflict:policy(),

@@ -2,7 +2,7 @@
 %% @doc Attaches this node to a member and does what the member orders.
 %%
 %% ```
-%%            attach, keepalive, started, failed, stopped, detach
+%%        attach, keepalive, started, failed, stopped, detach, fenced
 %%   agent  -------------------------------------------------------> member
 %%     |    <-------------------------------------------------------
 %%     |          attached, renewed, start, stop, confirm, ...
@@ -14,6 +14,10 @@
 %% has the clock, the processes and the messages. It must never wait for
 %% anybody, because it is the one that kills the sandboxes when the lease runs
 %% out: what is slow, or can be, is done by other processes.
+%%
+%% Available sandboxes go on then. What the agent attaches with later says that
+%% they run, under epochs of a lease that is over; the member says what becomes of
+%% each: it is taken over under a new epoch, or ends.
 -module(quorate_agent).
 -behaviour(gen_server).
 
@@ -28,6 +32,8 @@
 -define(STOP_MAX_MS, 40000).
 -define(HANDOVER_MS, 12000).
 -define(KILL_MS, 100).
+%% Runs that ended while something went on, the last ones.
+-define(OUTLIVED_MAX, 16).
 
 -type arguments() :: #{own := node() | undefined, others := [node()], capacity := map()}.
 
@@ -44,6 +50,7 @@
          watched :: {reference(), node()} | undefined, % the member
          timer :: reference() | undefined,
          due :: integer() | undefined,                 % when the timer fires
+         outlived = [] :: [quorate_lease:incarnation()], % runs that not all ended with
          waiting = [] :: [gen_server:from()],          % for the attachment
          is_leaving = false :: boolean()}).
 
@@ -137,6 +144,8 @@ handle_info({quorate, Version, Kind, _}, State) ->
     {noreply, State};
 handle_info({sandbox, Sandbox, {started, Child}}, State) ->
     {noreply, started(Sandbox, Child, State)};
+handle_info({sandbox, Sandbox, stale}, State) ->
+    {noreply, stale(Sandbox, State)};
 handle_info({'DOWN', Ref, process, _, _}, #state{watched = {Ref, Member}} = State) ->
     {noreply, step({down, Member}, State#state{watched = undefined})};
 handle_info({'DOWN', _, process, Pid, Reason}, State) ->
@@ -212,13 +221,20 @@ effect({keepalive, Member, Incarnation, Clock}, #state{roster = Roster} = State)
         State#state{cpu = Cpu});
 effect({left, Member, Incarnation}, State) ->
     say(Member, left, #{incarnation => Incarnation}, State);
-effect({detach, Member, Incarnation}, State) ->
-    say(Member, detach, #{incarnation => Incarnation}, State);
-effect({kill_all, Why}, #state{roster = Roster} = State) ->
-    {Boxes, Roster1} = quorate_roster:take_all(Roster),
-    ok = end_all(Boxes, State),
-    logger:warning("quorate: lease over (~0tp), ~b sandboxes killed", [Why, length(Boxes)]),
-    State#state{roster = Roster1};
+effect({detach, Member, Incarnation}, #state{outlived = Outlived} = State) ->
+    Kind = case lists:member(Incarnation, Outlived) of
+               true -> fenced;
+               false -> detach
+           end,
+    say(Member, Kind, #{incarnation => Incarnation}, State);
+effect({kill_all, Why}, #state{roster = Roster, fence = Fence} = State) ->
+    {Boxes, Roster1} = quorate_roster:take_others(quorate_fence:end_leased(Fence), Roster),
+    lists:foreach(fun(Box) -> record_available_end(Box) end, Boxes),
+    ok = delete(Boxes),
+    Left = quorate_roster:size(Roster1),
+    logger:warning("quorate: lease over (~0tp), ~b sandboxes killed, ~b go on",
+                   [Why, length(Boxes), Left]),
+    outlived(Left, State#state{roster = Roster1});
 effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
     ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
     lists:foreach(fun(From) -> gen_server:reply(From, ok) end, Waiting),
@@ -233,6 +249,12 @@ effect({moving, From, Why}, State) ->
     State;
 effect({refused, Reason}, State) ->
     logger:debug("quorate: attach refused: ~0tp", [Reason]),
+    State.
+
+%% The run that the fence knows is the one that ends.
+outlived(Left, #state{fenced_until = {{Run, _}, _}, outlived = Outlived} = State) when Left > 0 ->
+    State#state{outlived = lists:sublist([Run | Outlived], ?OUTLIVED_MAX)};
+outlived(_, State) ->
     State.
 
 %% One timer, for whatever the lease wants next.
@@ -275,24 +297,26 @@ ordered_start(_, #state{is_leaving = true} = State) ->
 ordered_start(#{id := Id, epoch := Epoch} = Order, State) ->
     #state{lease = Lease, roster = Roster} = State,
     case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease)
-        andalso quorate_roster:start(Id, Epoch, Roster) of
+        andalso quorate_roster:start(Id, Epoch, maps:get(prior, Order, none), Roster) of
         false -> State;
         nothing -> State;
         {report, Report} -> report(Report, State);
+        {take_over, Box} -> take_over(Epoch, Box, State);
+        {surrender, #{epoch := Before}} -> ordered_surrender(Id, Before, Epoch, State);
         {replace, Box} -> replace(Order, kill_box(Box, superseded, State));
         start -> start(Order, State)
     end.
 
 %% If the old one lingers, the order is dropped: it comes again.
 replace(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
-    case quorate_roster:start(Id, Epoch, Roster) of
+    case quorate_roster:start(Id, Epoch, none, Roster) of
         start -> start(Order, State);
         nothing -> State
     end.
 
 start(Order, #state{fence = Fence} = State) ->
     Leader = quorate_sandbox_io:start(),
-    case quorate_fence:guard(Fence, Leader) of
+    case quorate_fence:guard(Fence, Leader, mode(Order)) of
         ok ->
             start(Order, Leader, State);
         over ->
@@ -301,17 +325,32 @@ start(Order, #state{fence = Fence} = State) ->
     end.
 
 start(#{id := Id, epoch := Epoch} = Order, Leader, State) ->
-    #state{roster = Roster, lease = Lease} = State,
-    ok = quorate_journal:record(starting, #{id => Id, epoch => Epoch,
-                                            run => quorate_lease:incarnation(Lease),
-                                            lease => quorate_lease:id(Lease),
-                                            until => quorate_lease:until(Lease)}),
+    #state{roster = Roster} = State,
+    Mode = mode(Order),
+    ok = record_start(Id, Epoch, Mode, State),
     {ok, Sandbox} = quorate_sandbox_sup:start_sandbox(
-                      #{id => Id, epoch => Epoch, agent => self(), leader => Leader}),
+                      #{id => Id, epoch => Epoch, mode => Mode, agent => self(),
+                        leader => Leader}),
     _ = erlang:monitor(process, Sandbox),
     ok = quorate_fence:sandbox(State#state.fence, Leader, Sandbox),
     ok = quorate_sandbox:start(Sandbox, maps:with([spec, options, state, restore], Order)),
-    State#state{roster = quorate_roster:add(Id, Epoch, {Sandbox, Leader}, Roster)}.
+    State#state{roster = quorate_roster:add(Id, Epoch, Mode, {Sandbox, Leader}, Roster)}.
+
+mode(#{mode := available}) -> available;
+mode(_) -> strong.
+
+%% It went on without a lease, nobody else has had it, and it is ours again: the
+%% same processes go on under the later epoch, and number their writes anew.
+take_over(Epoch, #{id := Id, epoch := Before, mode := Mode} = Box, State) ->
+    #{sandbox := Sandbox, leader := Leader} = Box,
+    ok = quorate_journal:record(ended, #{id => Id, epoch => Before, code => taken_over}),
+    ok = record_start(Id, Epoch, Mode, State),
+    ok = quorate_local:add(Id, Epoch, Leader, Sandbox),
+    ok = quorate_sandbox:take_over(Sandbox, Epoch),
+    {Report, Roster} = quorate_roster:take_over(Box, Epoch, State#state.roster),
+    ok = quorate_journal:record(running, #{id => Id, epoch => Epoch}),
+    logger:notice("quorate: sandbox ~ts goes on under epoch ~b, after ~b", [Id, Epoch, Before]),
+    report(Report, State#state{roster = Roster}).
 
 ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->
     case quorate_roster:stop(Id, Epoch, quorate_os:clock(), Roster) of
@@ -321,7 +360,8 @@ ordered_stop(Id, Epoch, Reason, #state{roster = Roster} = State) ->
             report(Report, State#state{roster = Roster1});
         {kill, Box} ->
             kill_box(Box, Reason, State);
-        {stop, #{sandbox := Sandbox} = Box} ->
+        {stop, #{sandbox := Sandbox, leader := Leader} = Box} ->
+            ok = quorate_fence:bind(State#state.fence, Leader),
             ok = quorate_sandbox:stop(Sandbox, Reason),
             _ = erlang:send_after(?STOP_MAX_MS, self(), {stop_overdue, Sandbox}),
             State#state{roster = quorate_roster:stopping(Box, Roster)}
@@ -342,6 +382,15 @@ ordered_surrender(Id, Epoch, Owner, #state{roster = Roster} = State) ->
             State#state{roster = quorate_roster:stopping(Box, Roster)};
         {kill, Box} ->
             kill_box(Box, not_owner, State);
+        _ ->
+            State
+    end.
+
+%% A later epoch was granted: maybe to somebody else.
+stale(Sandbox, #state{lease = Lease, roster = Roster} = State) ->
+    case quorate_roster:find(Sandbox, Roster) of
+        {ok, #{id := Id, stopping := false}} ->
+            tell_running(quorate_lease:incarnation(Lease), Id, State);
         _ ->
             State
     end.
@@ -408,6 +457,7 @@ gone(#{leader := Leader} = Box, Cause, {Kind, Reason}, State) ->
 %% Until its last process has ended it is a sandbox of this node, which nothing
 %% takes the place of, and the fence does not say that all has ended.
 bury(#{id := Id, epoch := Epoch, sandbox := Sandbox} = Box, Cause, End, State) ->
+    ok = quorate_fence:bind(State#state.fence, maps:get(leader, Box)),
     logger:warning("quorate: sandbox ~ts, epoch ~b: killed, and a process of it runs on in "
                    "native code", [Id, Epoch]),
     _ = quorate_reaper:bury(target(Box), {buried, Sandbox, Cause, End}),
@@ -422,6 +472,18 @@ record_lease(Member, Lease) ->
                                     lease => quorate_lease:id(Lease),
                                     worker_clock => quorate_os:clock(),
                                     until => quorate_lease:until(Lease)}).
+
+record_start(Id, Epoch, Mode, #state{lease = Lease}) ->
+    quorate_journal:record(starting, #{id => Id, epoch => Epoch, mode => Mode,
+                                       run => quorate_lease:incarnation(Lease),
+                                       lease => quorate_lease:id(Lease),
+                                       until => quorate_lease:until(Lease)}).
+
+%% The fence's own record speaks for the strong ones alone, if something went on.
+record_available_end(#{mode := available, id := Id, epoch := Epoch}) ->
+    quorate_journal:record(ended, #{id => Id, epoch => Epoch, code => expired});
+record_available_end(_) ->
+    ok.
 
 record_end(#{id := Id, epoch := Epoch}, Cause, #state{lease = Lease}) ->
     quorate_journal:record(ended, #{id => Id, epoch => Epoch, code => Cause,

@@ -7,14 +7,18 @@
 %% told by messages what runs and until when, and has a timer of its own.
 %%
 %% ```
-%%   agent --- guard, end_all (wait) ----------> fence --- exit kill ---> all
+%%   agent --- guard, end_leased (wait) -------> fence --- exit kill ---> all
 %%     |  ---- sandbox, child, release, lease ---> |
-%%     |  <----------- fenced ---------------------+--- detach ---> member
+%%     |  <----------- fenced ---------------------+--- detach, fenced ---> member
 %% '''
 %%
 %% Once it has seen the last of them end, it tells the member itself (`detach'),
 %% because the agent may be what hangs. If there is something that does not end,
 %% it says nothing, and the member on this host ends the virtual machine.
+%%
+%% Sandboxes of mode `available' that run by then go on; what is told is then
+%% `fenced', which says that all others have ended. One that was just starting, or
+%% is to stop, ends like a strong one.
 %%
 %% It is linked to its agent: when that dies, without having handed over, nobody
 %% keeps the lease, and everything ends as well.
@@ -23,7 +27,8 @@
 %% suspended; the agent's next look at the clock of leases makes good for that.
 -module(quorate_fence).
 
--export([start_link/0, guard/2, sandbox/3, child/3, name/2, release/2, lease/3, end_all/1]).
+-export([start_link/0, guard/3, sandbox/3, child/3, bind/2, name/2, release/2, lease/3,
+         end_leased/1, end_all/1]).
 -export([init/1]).
 
 -define(VERSION, 1).
@@ -33,6 +38,11 @@
 -define(SAY_AGAIN_MS, 50).
 -define(SAY_TRIES, 20).
 
+-record(box,
+        {mode :: quorate_roster:mode(),
+         sandbox :: pid() | undefined,
+         child :: pid() | undefined}).
+
 -type lease() :: {quorate_lease:incarnation(), Home :: node() | undefined}.
 
 -record(state,
@@ -41,8 +51,7 @@
          over :: quorate_lease:incarnation() | undefined, % that was ended
          until = infinity :: integer() | infinity,  % on the clock of leases
          timer :: reference() | undefined,
-         %% by group leader: the process of the sandbox, its child
-         boxes = #{} :: #{pid() => {pid() | undefined, pid() | undefined}},
+         boxes = #{} :: #{pid() => #box{}},         % by group leader
          names = #{} :: #{pid() => true}}).
 
 %% @doc The calling process is its agent.
@@ -54,8 +63,8 @@ start_link() ->
 %% @doc Before the first process of a sandbox is there: only its group leader
 %% is. `over': the lease has ended, and none may come. What is recorded as begun
 %% after this is so known here before the record of a fence that comes later.
--spec guard(pid(), pid()) -> ok | over.
-guard(Fence, Leader) -> ask(Fence, {guard, Leader}).
+-spec guard(pid(), pid(), quorate_roster:mode()) -> ok | over.
+guard(Fence, Leader, Mode) -> ask(Fence, {guard, Leader, Mode}).
 
 %% @doc Its first process is there.
 -spec sandbox(pid(), pid(), pid()) -> ok.
@@ -63,6 +72,10 @@ sandbox(Fence, Leader, Sandbox) -> tell(Fence, {sandbox, Leader, Sandbox}).
 
 -spec child(pid(), pid(), pid()) -> ok.
 child(Fence, Leader, Child) -> tell(Fence, {child, Leader, Child}).
+
+%% @doc It is on its end, and does not outlive the lease, whatever its mode.
+-spec bind(pid(), pid()) -> ok.
+bind(Fence, Leader) -> tell(Fence, {bind, Leader}).
 
 %% @doc A process with a registered name, which depends on the lease too.
 -spec name(pid(), pid()) -> ok.
@@ -79,6 +92,11 @@ lease(Fence, Lease, infinity) ->
 lease(Fence, Lease, Left) ->
     tell(Fence, {lease, Lease, quorate_os:clock() + Left,
                  erlang:monotonic_time(millisecond) + max(0, Left - ?CLOCK_STEP_MS)}).
+
+%% @doc Ends what depends on the lease now, and returns when it has ended: the group
+%% leaders of the sandboxes that go on.
+-spec end_leased(pid()) -> [pid()].
+end_leased(Fence) -> ask(Fence, end_leased).
 
 %% @doc Ends all of it now, and returns when it has ended: how many there were.
 -spec end_all(pid()) -> non_neg_integer().
@@ -111,23 +129,24 @@ loop(#state{timer = Timer, agent = Agent} = State) ->
     receive
         {timeout, Timer, over} -> loop(over(State#state{timer = undefined}));
         {?MODULE, Message} -> loop(on(Message, State));
-        {'EXIT', Agent, _} -> _ = finish(killed, State), exit(normal);
+        {'EXIT', Agent, _} -> _ = finish(killed, State#state.boxes, State), exit(normal);
         _ -> loop(State)
     end.
 
-on({{guard, Leader}, From, Ref}, #state{boxes = Boxes, over = undefined} = State) ->
+on({{guard, Leader, Mode}, From, Ref}, #state{boxes = Boxes, over = undefined} = State) ->
     From ! {Ref, ok},
-    State#state{boxes = Boxes#{Leader => {undefined, undefined}}};
-on({{guard, _}, From, Ref}, State) ->
+    State#state{boxes = Boxes#{Leader => #box{mode = Mode}}};
+on({{guard, _, _}, From, Ref}, State) ->
     From ! {Ref, over},
     State;
 on({sandbox, Leader, Sandbox}, #state{boxes = Boxes} = State) ->
-    late(State#state{boxes = Boxes#{Leader => {Sandbox, undefined}}});
-on({child, Leader, Child}, #state{boxes = Boxes} = State) ->
-    case Boxes of
-        #{Leader := {Sandbox, _}} -> late(State#state{boxes = Boxes#{Leader := {Sandbox, Child}}});
-        #{} -> State
-    end;
+    %% One that was ended before it was there must end all the same.
+    Box = maps:get(Leader, Boxes, #box{mode = strong}),
+    late(State#state{boxes = Boxes#{Leader => Box#box{sandbox = Sandbox}}});
+on({child, Leader, Child}, State) ->
+    late(change(Leader, fun(Box) -> Box#box{child = Child} end, State));
+on({bind, Leader}, State) ->
+    late(change(Leader, fun(Box) -> Box#box{mode = strong} end, State));
 on({name, Pid}, #state{names = Names} = State) ->
     late(State#state{names = Names#{Pid => true}});
 on({release, Pid}, #state{boxes = Boxes, names = Names} = State) ->
@@ -136,19 +155,27 @@ on({lease, {Over, _}, _, _}, #state{over = Over} = State) ->
     State;
 on({lease, Lease, Clock, Until}, State) ->
     arm(Until, State#state{lease = Lease, over = undefined, until = Clock});
-on({end_all, From, Ref}, State) ->
-    {Count, State1} = finish(stopped, State),
-    From ! {Ref, Count},
+on({end_leased, From, Ref}, State) ->
+    #state{boxes = Left} = State1 = finish_leased(State),
+    From ! {Ref, maps:keys(Left)},
+    State1;
+on({end_all, From, Ref}, #state{boxes = Boxes} = State) ->
+    State1 = finish(stopped, Boxes, State),
+    From ! {Ref, map_size(Boxes)},
     State1;
 on(_, State) ->
     State.
 
+%% A sandbox that the fence has ended, with all its processes, is none any more.
+change(Leader, Change, #state{boxes = Boxes} = State) ->
+    case Boxes of
+        #{Leader := Box} -> State#state{boxes = Boxes#{Leader := Change(Box)}};
+        #{} -> State
+    end.
+
 %% What comes after the end, because the agent did not know of it yet.
-late(#state{over = undefined} = State) ->
-    State;
-late(State) ->
-    {_, State1} = finish(expired, State),
-    State1.
+late(#state{over = undefined} = State) -> State;
+late(State) -> finish_leased(State).
 
 arm(Until, #state{timer = Timer} = State) ->
     _ = Timer =:= undefined orelse erlang:cancel_timer(Timer),
@@ -161,42 +188,57 @@ arm(Until, #state{timer = Timer} = State) ->
 over(#state{lease = {Incarnation, Home}, agent = Agent} = State) ->
     %% First, so that it does not take what is killed now for crashes.
     Agent ! {fenced, Incarnation},
-    {_, State1} = finish(expired, State#state{over = Incarnation}),
-    _ = Home =:= undefined orelse detach(Home, Incarnation, ?SAY_TRIES),
+    State1 = finish_leased(State#state{over = Incarnation}),
+    Kind = case State1#state.boxes of
+               Left when map_size(Left) =:= 0 -> detach;
+               _ -> fenced
+           end,
+    _ = Home =:= undefined orelse say(Kind, Home, Incarnation, ?SAY_TRIES),
     State1.
 
-finish(Why, #state{boxes = Boxes, names = Names} = State) ->
+%% What ran goes on, if it may.
+finish_leased(#state{boxes = Boxes} = State) ->
+    Bound = maps:filter(fun(_, Box) -> not goes_on(Box) end, Boxes),
+    case map_size(Bound) =:= map_size(Boxes) of
+        true -> finish(expired, Bound, State);
+        false -> finish(fenced, Bound, State)
+    end.
+
+goes_on(#box{mode = available, child = Child}) -> is_pid(Child);
+goes_on(#box{mode = strong}) -> false.
+
+finish(Why, Bound, #state{boxes = Boxes, names = Names} = State) ->
     Refs = [{Pid, erlang:monitor(process, Pid)} || Pid <- maps:keys(Names)],
     lists:foreach(fun({Pid, _}) -> true = exit(Pid, kill) end, Refs),
     ok = quorate_reaper:reap([{[Pid || Pid <- [Sandbox, Child], is_pid(Pid)], Leader}
-                              || {Leader, {Sandbox, Child}} <- maps:to_list(Boxes)], []),
+                              || {Leader, #box{sandbox = Sandbox, child = Child}}
+                                     <- maps:to_list(Bound)], []),
     lists:foreach(fun({Pid, Ref}) ->
                           receive {'DOWN', Ref, process, Pid, _} -> ok end
                   end, Refs),
-    lists:foreach(fun(Leader) -> true = exit(Leader, kill) end, maps:keys(Boxes)),
-    ok = record(Why, State),
-    {map_size(Boxes), State#state{boxes = #{}, names = #{}}}.
+    lists:foreach(fun(Leader) -> true = exit(Leader, kill) end, maps:keys(Bound)),
+    ok = record(Why, map_size(Bound), State),
+    State#state{boxes = maps:without(maps:keys(Bound), Boxes), names = #{}}.
 
-record(_, #state{boxes = Boxes}) when map_size(Boxes) =:= 0 ->
+record(_, 0, _) ->
     ok;
-record(Why, #state{lease = Lease, until = Until, boxes = Boxes}) ->
+record(Why, Count, #state{lease = Lease, until = Until}) ->
     Run = case Lease of
               {Incarnation, _} -> Incarnation;
               undefined -> undefined
           end,
-    quorate_journal:record(fenced, #{code => Why, run => Run, until => Until,
-                                     count => map_size(Boxes)}).
+    quorate_journal:record(fenced, #{code => Why, run => Run, until => Until, count => Count}).
 
 %% The connection may be busy; this process must not wait for it.
-detach(_, _, 0) ->
+say(_, _, _, 0) ->
     ok;
-detach(Member, Incarnation, Tries) ->
+say(Kind, Member, Incarnation, Tries) ->
     Body = #{incarnation => Incarnation},
-    case erlang:send({quorate, Member}, {quorate, ?VERSION, detach, Body},
+    case erlang:send({quorate, Member}, {quorate, ?VERSION, Kind, Body},
                      [nosuspend, noconnect]) of
         nosuspend ->
             receive after ?SAY_AGAIN_MS -> ok end,
-            detach(Member, Incarnation, Tries - 1);
+            say(Kind, Member, Incarnation, Tries - 1);
         _ ->
             ok
     end.

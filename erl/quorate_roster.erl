@@ -7,16 +7,18 @@
 %% longer than an order can be on its way.
 -module(quorate_roster).
 
--export([new/0, size/1, start/3, confirm/4, stop/4, add/4, started/3, stopping/2, lingering/2,
-         ended/5, find/2, take_all/1, running/1, forget/2]).
+-export([new/0, size/1, start/4, confirm/4, stop/4, add/5, started/3, take_over/3, stopping/2,
+         lingering/2, ended/5, find/2, take_all/1, take_others/2, running/1, forget/2]).
 
--export_type([roster/0, box/0, report/0]).
+-export_type([roster/0, box/0, report/0, mode/0]).
 
 -define(REMEMBER_MS, 600000).
 
--type box() :: #{id := quorate:id(), epoch := quorate:epoch(), sandbox := pid(),
-                 leader := pid(), child := pid() | undefined, stopping := boolean(),
-                 lingers := boolean()}.
+-type mode() :: strong | available.
+%% Whether it ends with the lease, or goes on.
+-type box() :: #{id := quorate:id(), epoch := quorate:epoch(), mode := mode(),
+                 sandbox := pid(), leader := pid(), child := pid() | undefined,
+                 stopping := boolean(), lingers := boolean()}.
 -type report() :: {started | failed | stopped, {quorate:id(), quorate:epoch(), term()}}.
 
 -record(roster,
@@ -36,10 +38,12 @@ size(#roster{boxes = Boxes}) ->
     map_size(Boxes).
 
 %% @doc An order to start: what to do. `replace' means that an older epoch still
-%% runs here, which must end first.
--spec start(quorate:id(), quorate:epoch(), roster()) ->
-          start | {replace, box()} | {report, report()} | nothing.
-start(Id, Epoch, #roster{boxes = Boxes, ends = Ends}) ->
+%% runs here, which must end first; `surrender' the same of an available one, which
+%% has gone on without a lease, and whose state is to be kept. If it runs under
+%% `Prior', the epoch that the new one follows, it is to go on: `take_over'.
+-spec start(quorate:id(), quorate:epoch(), none | quorate:epoch(), roster()) ->
+          start | {replace | surrender | take_over, box()} | {report, report()} | nothing.
+start(Id, Epoch, Prior, #roster{boxes = Boxes, ends = Ends}) ->
     case {Boxes, Ends} of
         {#{Id := #{epoch := Epoch, child := Child}}, _} when is_pid(Child) ->
             {report, {started, {Id, Epoch, Child}}};
@@ -51,6 +55,13 @@ start(Id, Epoch, #roster{boxes = Boxes, ends = Ends}) ->
             nothing;
         {#{Id := #{lingers := true}}, _} ->
             nothing;
+        {#{Id := #{mode := available, stopping := true}}, _} ->
+            nothing;
+        {#{Id := #{mode := available, epoch := Prior, child := Child} = Box}, _}
+          when is_pid(Child) ->
+            {take_over, Box};
+        {#{Id := #{mode := available, child := Child} = Box}, _} when is_pid(Child) ->
+            {surrender, Box};
         {#{Id := Box}, _} ->
             {replace, Box};
         _ ->
@@ -95,9 +106,10 @@ stop(Id, Epoch, Now, #roster{boxes = Boxes, ends = Ends} = Roster) ->
              Roster#roster{ends = last(Id, {Epoch, stopped, not_running, Now}, Ends)}}
     end.
 
--spec add(quorate:id(), quorate:epoch(), {Sandbox :: pid(), Leader :: pid()}, roster()) -> roster().
-add(Id, Epoch, {Sandbox, Leader}, #roster{boxes = Boxes, ids = Ids} = Roster) ->
-    Box = #{id => Id, epoch => Epoch, sandbox => Sandbox, leader => Leader,
+-spec add(quorate:id(), quorate:epoch(), mode(), {Sandbox :: pid(), Leader :: pid()},
+          roster()) -> roster().
+add(Id, Epoch, Mode, {Sandbox, Leader}, #roster{boxes = Boxes, ids = Ids} = Roster) ->
+    Box = #{id => Id, epoch => Epoch, mode => Mode, sandbox => Sandbox, leader => Leader,
             child => undefined, stopping => false, lingers => false},
     Roster#roster{boxes = Boxes#{Id => Box}, ids = Ids#{Sandbox => Id}}.
 
@@ -111,6 +123,12 @@ started(Sandbox, Child, #roster{boxes = Boxes} = Roster) ->
         error ->
             nothing
     end.
+
+%% @doc What runs goes on under a later epoch.
+-spec take_over(box(), quorate:epoch(), roster()) -> {report(), roster()}.
+take_over(#{id := Id, child := Child} = Box, Epoch, #roster{boxes = Boxes} = Roster) ->
+    {{started, {Id, Epoch, Child}},
+     Roster#roster{boxes = Boxes#{Id := Box#{epoch := Epoch}}}}.
 
 -spec stopping(box(), roster()) -> roster().
 stopping(#{id := Id} = Box, #roster{boxes = Boxes} = Roster) ->
@@ -150,6 +168,17 @@ find(Sandbox, #roster{boxes = Boxes, ids = Ids}) ->
 -spec take_all(roster()) -> {[box()], roster()}.
 take_all(#roster{boxes = Boxes} = Roster) ->
     {maps:values(Boxes), Roster#roster{boxes = #{}, ids = #{}}}.
+
+%% @doc Those that do not go on: all but the ones with these group leaders.
+-spec take_others([pid()], roster()) -> {[box()], roster()}.
+take_others(Leaders, #roster{boxes = Boxes, ids = Ids} = Roster) ->
+    Wanted = maps:from_keys(Leaders, true),
+    {Kept, Taken} = lists:partition(fun({_, #{leader := Leader}}) ->
+                                            is_map_key(Leader, Wanted)
+                                    end, maps:to_list(Boxes)),
+    {[Box || {_, Box} <- Taken],
+     Roster#roster{boxes = maps:from_list(Kept),
+                   ids = maps:without([Sandbox || {_, #{sandbox := Sandbox}} <- Taken], Ids)}}.
 
 %% @doc What an attach tells. A child that is being started again right now
 %% counts under its last pid.

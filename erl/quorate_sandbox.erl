@@ -10,17 +10,21 @@
 %% acknowledged state, like one that is started elsewhere. As long as that
 %% cannot be had, the child has to wait: an older state would undo what was
 %% acknowledged.
+%%
+%% A checkpoint that is refused because the epoch is over ends it. One that is
+%% available goes on, and tells its agent `{sandbox, self(), stale}': what becomes
+%% of it the member says.
 -module(quorate_sandbox).
 -behaviour(gen_server).
 
--export([start_link/1, start/2, stop/2, hand_over/1, surrender/2]).
+-export([start_link/1, start/2, stop/2, hand_over/1, surrender/2, take_over/2]).
 -export([save/2, give/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([arguments/0, order/0, ending/0]).
 
--type arguments() :: #{id := quorate:id(), epoch := quorate:epoch(), agent := pid(),
-                       leader := pid()}.
+-type arguments() :: #{id := quorate:id(), epoch := quorate:epoch(),
+                       mode := quorate_roster:mode(), agent := pid(), leader := pid()}.
 %% Terms of users are in the external format: not every node can read them all.
 -type order() :: #{spec := binary(), options := binary(),
                    state := none | {quorate:version(), binary()},
@@ -38,6 +42,7 @@
 -record(state,
         {id :: quorate:id(),
          epoch :: quorate:epoch(),
+         mode :: quorate_roster:mode(),
          agent :: pid(),
          leader :: pid(),
          options = #{} :: map(),
@@ -77,12 +82,17 @@ hand_over(Sandbox) ->
 surrender(Sandbox, OwnerEpoch) ->
     gen_server:cast(Sandbox, {surrender, OwnerEpoch}).
 
+%% @doc It went on without a lease, and is owned again: under this epoch now.
+-spec take_over(pid(), quorate:epoch()) -> ok.
+take_over(Sandbox, Epoch) ->
+    gen_server:cast(Sandbox, {take_over, Epoch}).
+
 -spec init(arguments()) -> {ok, #state{}}.
-init(#{id := Id, epoch := Epoch, agent := Agent, leader := Leader}) ->
+init(#{id := Id, epoch := Epoch, mode := Mode, agent := Agent, leader := Leader}) ->
     _ = process_flag(trap_exit, true),
     true = group_leader(Leader, self()),
     ok = quorate_local:add(Id, Epoch, Leader, self()),
-    {ok, #state{id = Id, epoch = Epoch, agent = Agent, leader = Leader}}.
+    {ok, #state{id = Id, epoch = Epoch, mode = Mode, agent = Agent, leader = Leader}}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, {error, unknown}, #state{}}.
 handle_call(_, _, State) ->
@@ -98,6 +108,9 @@ handle_cast({start, Order}, State) ->
     catch
         error:badarg -> {stop, {shutdown, {failed, unreadable}}, State}
     end;
+handle_cast({take_over, Epoch}, State) ->
+    %% A checkpoint that is under way is of the epoch before, and refused.
+    {noreply, (without_saver(State))#state{epoch = Epoch}};
 handle_cast({stop, restore}, State) ->
     ok = last_checkpoint(State),
     ok = stop_child(State),
@@ -289,6 +302,9 @@ saved(unchanged, State) ->
     {noreply, State#state{complaint = undefined}};
 saved({saved, Digest}, State) ->
     {noreply, State#state{saved = Digest, complaint = undefined}};
+saved({error, {stale_epoch, _}}, #state{mode = available, agent = Agent} = State) ->
+    Agent ! {sandbox, self(), stale},
+    {noreply, complain({checkpoint, stale_epoch}, State)};
 saved({error, {stale_epoch, _}}, #state{pid = Pid} = State) when is_pid(Pid) ->
     finish({stopped, stale_epoch}, State);
 saved({error, Reason}, State) ->

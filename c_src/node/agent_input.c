@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What agents say (docs/protocol.md, section 2): attach, keep-alives, reports;
- * and the measured load that other members pass on. */
+ * What agents say (docs/protocol.md, section 2): attach, keep-alives, reports.
+ */
 #include "base/err.h"
 #include "base/mem.h"
 #include "etf/keys.h"
@@ -202,6 +202,17 @@ static void submit_attach(struct node *node, const struct agent *agent)
     node_log_submit(node, &command);
 }
 
+/* Whether a new run says that something of the one before goes on. */
+static bool has_outlived(const struct attach *attach)
+{
+    struct etf_reader reader = etf_reader_of(attach->running);
+    struct etf_list list;
+    bool more = false;
+
+    return etf_list_begin(&reader, &list) == 0 &&
+           etf_list_next(&list, &more) == 0 && more;
+}
+
 static void receive_attach(struct node *node, struct link *link,
                            struct bytes body)
 {
@@ -218,7 +229,8 @@ static void receive_attach(struct node *node, struct link *link,
     if (!access_allows_pid(node, link, attach.pid, "attach")) {
         return;
     }
-    if (agent != NULL && !agent_is_incarnation(agent, attach.incarnation)) {
+    if (agent != NULL && !agent->is_fenced && !has_outlived(&attach) &&
+        !agent_is_incarnation(agent, attach.incarnation)) {
         recorder_death(node, agent, JOURNAL_CAUSE_REPLACED);
         agent->is_proven_dead = true; /* a new one ends all of the one before */
     }
@@ -240,6 +252,7 @@ static void receive_attach(struct node *node, struct link *link,
         process_watch_free(agent->watch);
         agent->watch = NULL;
         agent->is_proven_dead = false;
+        agent->is_fenced = false;
         memcpy(agent->incarnation, attach.incarnation.data,
                sizeof(agent->incarnation));
     }
@@ -425,6 +438,20 @@ static void receive_detach(struct node *node, const struct link *link,
     }
 }
 
+/* The end of a lease which not all has ended with: available sandboxes go on,
+ * and wait for what becomes of them. So nothing is given back before its time,
+ * but nothing hangs either. */
+static void receive_fenced(struct node *node, const struct link *link,
+                           struct bytes body)
+{
+    struct agent *agent = read_incarnation(node, link, body);
+
+    if (agent != NULL && !agent->is_fenced) {
+        recorder_death(node, agent, JOURNAL_CAUSE_FENCED);
+        agent->is_fenced = true;
+    }
+}
+
 /* It holds its lease by another member now, so it is not ours to judge. */
 static void receive_left(struct node *node, const struct link *link,
                          struct bytes body)
@@ -453,42 +480,11 @@ void agents_receive(struct node *node, struct link *link, struct bytes kind,
         receive_running(node, link, body);
     } else if (bytes_is(kind, "detach")) {
         receive_detach(node, link, body);
+    } else if (bytes_is(kind, "fenced")) {
+        receive_fenced(node, link, body);
     } else if (bytes_is(kind, "left")) {
         receive_left(node, link, body);
     } else {
         node->counters.unknown_messages++;
     }
-}
-
-bool agents_receive_load(struct node *node, struct bytes body)
-{
-    struct etf_reader reader = etf_reader_of(body);
-    struct etf_list list;
-    bool more;
-    int rv = etf_list_begin(&reader, &list);
-
-    while (rv == 0 && (rv = etf_list_next(&list, &more)) == 0 && more) {
-        struct bytes name;
-        uint64_t cpu;
-        uint64_t memory;
-        struct worker *worker;
-        struct worker_note *note;
-
-        rv = etf_read_tuple_of(&list.element, 3);
-        rv = rv == 0 ? etf_read_binary(&list.element, &name) : rv;
-        rv = rv == 0 ? etf_read_u64(&list.element, &cpu) : rv;
-        rv = rv == 0 ? etf_read_u64(&list.element, &memory) : rv;
-        if (rv != 0) {
-            break;
-        }
-        worker = registry_worker(&node->machine.registry, name);
-        note = worker == NULL ? NULL : worker_note(node, worker);
-        if (note != NULL) {
-            note->cpu_load_permille = cpu > 1000 ? 1000 : (uint16_t)cpu;
-            note->memory_load_permille =
-                memory > 1000 ? 1000 : (uint16_t)memory;
-            note->load_ms = node->now_ms;
-        }
-    }
-    return rv == 0;
 }

@@ -369,6 +369,39 @@ static void send_load(struct node *node)
     }
 }
 
+bool agents_receive_load(struct node *node, struct bytes body)
+{
+    struct etf_reader reader = etf_reader_of(body);
+    struct etf_list list;
+    bool more;
+    int rv = etf_list_begin(&reader, &list);
+
+    while (rv == 0 && (rv = etf_list_next(&list, &more)) == 0 && more) {
+        struct bytes name;
+        uint64_t cpu;
+        uint64_t memory;
+        struct worker *worker;
+        struct worker_note *note;
+
+        rv = etf_read_tuple_of(&list.element, 3);
+        rv = rv == 0 ? etf_read_binary(&list.element, &name) : rv;
+        rv = rv == 0 ? etf_read_u64(&list.element, &cpu) : rv;
+        rv = rv == 0 ? etf_read_u64(&list.element, &memory) : rv;
+        if (rv != 0) {
+            break;
+        }
+        worker = registry_worker(&node->machine.registry, name);
+        note = worker == NULL ? NULL : worker_note(node, worker);
+        if (note != NULL) {
+            note->cpu_load_permille = cpu > 1000 ? 1000 : (uint16_t)cpu;
+            note->memory_load_permille =
+                memory > 1000 ? 1000 : (uint16_t)memory;
+            note->load_ms = node->now_ms;
+        }
+    }
+    return rv == 0;
+}
+
 /* A release that proves a death must not wait for the next round. */
 static bool has_new_death(struct node *node)
 {

@@ -28,6 +28,8 @@ struct agent {
                                 that this member did not run */
     uint64_t acked;          /* bytes that its system has taken in */
     uint64_t acked_ms;       /* when that grew */
+    bool is_fenced;          /* its run is over, and says that only available
+                                sandboxes of it go on */
     bool is_hung;            /* dealt with, until it is renewed */
     bool is_renew_due;       /* kept alive since the last renewal was sent */
     bool is_proven_dead;     /* its process has ended; release until applied */

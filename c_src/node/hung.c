@@ -95,7 +95,7 @@ static void look_at(struct node *node, struct agent *agent)
     uint64_t end_ms = agent->renewed_ms + node->settings->ttl_owner_ms;
 
     if (agent->lease == 0 || agent->is_proven_dead || agent->is_hung ||
-        node->now_ms < end_ms) {
+        agent->is_fenced || node->now_ms < end_ms) {
         return;
     }
     if (agent->link == NULL) {

@@ -43,8 +43,10 @@ static void command_event(void *arg, const struct command_event *event)
     recorder_event(node, event);
     controller_event(node, event);
     pacing_event(node, event);
+    takeovers_before(node, event);
     agents_event(node, event);
     orders_event(node, event);
+    takeovers_event(node, event);
     conflicts_event(node, event);
     sandboxes_event(node, event);
 }
@@ -94,6 +96,7 @@ static void housekeeping(struct node *node)
     partitions_tick(node);
     agents_tick(node);
     orders_tick(node);
+    takeovers_tick(node);
     requests_tick(node);
     recorder_tick(node);
 }
@@ -292,6 +295,7 @@ static int open_node(struct node *node, struct buf *error)
     partitions_init(node);
     agents_init(node);
     orders_init(node);
+    takeovers_init(node);
     pacing_init(node);
     requests_init(node);
     rv = tls_open(node->settings, &node->tls, error);
@@ -321,6 +325,7 @@ static void close_node(struct node *node)
     peers_free(node->peers);
     tls_free(node->tls);
     node_log_close(node);
+    takeovers_leave(node);
     while ((sandbox = map_next(&node->machine.registry.sandboxes, &position)) !=
            NULL) {
         mem_free(sandbox->shell);

@@ -12,11 +12,11 @@
  * disk), node_snapshot.h (what lets it be cut), links.c (peers, members),
  * growing.h (who the members are), agents.c
  * (attached workers), hung.c (those that hang), orders.c (starts and stops),
- * controller.c (the leader's work), partitions.h (who reaches whom), requests.c
- * (calls under way), retries.c (those that are asked again), access.c (what a
- * peer may), recorder.h (the ownership journal), secrets.c
- * (cookies), and one file per family of calls. This header is private to the
- * folder. */
+ * takeovers.c (what went on without a lease), controller.c (the leader's work),
+ * partitions.h (who reaches whom), requests.c (calls under way), retries.c
+ * (those that are asked again), access.c (what a peer may), recorder.h (the
+ * ownership journal), secrets.c (cookies), and one file per family of calls.
+ * This header is private to the folder. */
 #ifndef QUORATE_NODE_NODE_H
 #define QUORATE_NODE_NODE_H
 
@@ -201,8 +201,9 @@ struct node {
     struct map agents;       /* of struct agent, by worker name */
     struct map worker_notes; /* of struct worker_note, by worker name */
     uint64_t renew_due_ms;
-    struct list orders; /* of struct sandbox_note, the oldest first */
-    struct list seals;  /* recoveries for start orders */
+    struct list orders;    /* of struct sandbox_note, the oldest first */
+    struct list seals;     /* recoveries for start orders */
+    struct list takeovers; /* takeovers.c */
 
     /* states */
     struct state_db *db;
@@ -348,6 +349,19 @@ void orders_leave(struct node *node); /* forgets what is not answered */
 void orders_confirmed(struct sandbox *sandbox, uint64_t epoch);
 
 void orders_sealed(struct node *node, const struct state_completion *done);
+
+/* takeovers.c */
+void takeovers_init(struct node *node);
+void takeovers_leave(struct node *node); /* forgets all; no agent is told */
+/* The agent says in `running` that it runs what the log does not give to it:
+ * whether it is to go on with it, and is going to be told so. */
+bool takeovers_running(struct node *node, const struct agent *agent,
+                       const struct command *running, struct sandbox *sandbox);
+/* Before orders are given by the event, and after. */
+void takeovers_before(const struct node *node,
+                      const struct command_event *event);
+void takeovers_event(struct node *node, const struct command_event *event);
+void takeovers_tick(struct node *node);
 
 /* conflicts.c */
 void conflicts_event(struct node *node, const struct command_event *event);

@@ -324,6 +324,7 @@ void node_snapshot_install(struct node *node)
     node_snapshot_give_up(node);
     sandboxes_leave(node);
     orders_leave(node);
+    takeovers_leave(node);
     pacing_leave_all(node);
     command_machine_move(&snapshot->old, &node->machine, NULL, NULL);
     command_machine_close(&node->machine);

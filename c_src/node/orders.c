@@ -82,13 +82,31 @@ static void put_restore(struct buf *body, const struct copy *copy)
     etf_put_atom(body, copy->how == COPY_RESOLVE ? "resolve" : "take");
 }
 
+/* How it may go on, if it went on when the lease of its worker had ended: under
+ * which epoch it has to run there for that. */
+static void put_prior(struct buf *body, const struct sandbox *sandbox)
+{
+    const struct sandbox_note *note =
+        (const struct sandbox_note *)sandbox->shell;
+
+    put_key(body, "mode");
+    etf_put_atom(body,
+                 sandbox->mode == SANDBOX_AVAILABLE ? "available" : "strong");
+    put_key(body, "prior");
+    if (note != NULL && note->prior_epoch != 0 && !sandbox->is_restoring) {
+        etf_put_u64(body, note->prior_epoch);
+    } else {
+        etf_put_atom(body, "none");
+    }
+}
+
 static void send_start(struct node *node, const struct agent *agent,
                        const struct sandbox *sandbox,
                        const struct state_completion *recovered)
 {
     struct buf *body = node_result(node);
 
-    etf_put_map(body, 6);
+    etf_put_map(body, 8);
     put_key(body, "id");
     etf_put_binary(body, sandbox->id);
     put_key(body, "epoch");
@@ -99,6 +117,7 @@ static void send_start(struct node *node, const struct agent *agent,
     put_opaque(body, sandbox->options);
     put_key(body, "restore");
     put_restore(body, registry_restoring(&node->machine.registry, sandbox));
+    put_prior(body, sandbox);
     put_key(body, "state");
     if (recovered != NULL && recovered->has_value &&
         recovered->value.size > 0) {
@@ -342,7 +361,9 @@ static int reconcile_running(struct node *node, const struct agent *agent,
     sandbox = registry_sandbox(&node->machine.registry, started.id);
     if (sandbox == NULL || agent_of(node, sandbox) != agent ||
         sandbox->epoch != started.epoch) {
-        conflicts_not_owner(node, agent, &started, sandbox);
+        if (!takeovers_running(node, agent, &started, sandbox)) {
+            conflicts_not_owner(node, agent, &started, sandbox);
+        }
         return 0;
     }
     if (agent->link == NULL ||

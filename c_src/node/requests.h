@@ -9,6 +9,7 @@
 #include "node/node.h"
 
 struct execution; /* execute.c */
+struct takeover;  /* takeovers.c */
 
 struct request {
     uint64_t number; /* never used again; also the key in node->requests */
@@ -228,20 +229,23 @@ void states_applied(struct node *node); /* the applied index grew */
 
 /* What a member remembers of a sandbox beside the registry. */
 struct sandbox_note {
-    struct sandbox *sandbox; /* whose note it is */
-    struct list waiters;     /* of struct request, by queue */
-    struct list order_link;  /* in node->orders while one is unanswered */
-    uint64_t order_due_ms;   /* when it is sent again */
-    uint64_t sealing_epoch;  /* its state is being recovered; 0: not */
-    uint64_t seen_clock;     /* the agent's clock when it said it runs this */
-    uint64_t confirm_epoch;  /* the agent is asked whether it runs this; 0: is
-                                not */
-    uint64_t placing_epoch;  /* leader: a PLACE of this epoch is proposed */
-    uint64_t place_after_ms; /* leader: back-off after a failed start */
-    uint64_t failed_lease;   /* where that was; 0: nowhere */
-    struct list pace_link;   /* in a ring of node->pacing */
-    uint64_t paced_ms;       /* since when */
-    bool is_moved;           /* in which */
+    struct sandbox *sandbox;   /* whose note it is */
+    struct list waiters;       /* of struct request, by queue */
+    struct list order_link;    /* in node->orders while one is unanswered */
+    uint64_t order_due_ms;     /* when it is sent again */
+    uint64_t sealing_epoch;    /* its state is being recovered; 0: not */
+    uint64_t seen_clock;       /* the agent's clock when it said it runs this */
+    uint64_t confirm_epoch;    /* the agent is asked whether it runs this; 0: is
+                                  not */
+    uint64_t prior_epoch;      /* available ones: the one that the last claim
+                                  followed; 0: none, or not known */
+    struct takeover *takeover; /* takeovers.c; NULL: none is under way */
+    uint64_t placing_epoch;    /* leader: a PLACE of this epoch is proposed */
+    uint64_t place_after_ms;   /* leader: back-off after a failed start */
+    uint64_t failed_lease;     /* where that was; 0: nowhere */
+    struct list pace_link;     /* in a ring of node->pacing */
+    uint64_t paced_ms;         /* since when */
+    bool is_moved;             /* in which */
 };
 struct sandbox_note *
 sandbox_note(struct sandbox *sandbox); /* NULL: no memory */

@@ -245,7 +245,7 @@ static void free_idle_note(struct sandbox *sandbox)
 
     if (note != NULL && list_is_empty(&note->waiters) &&
         list_is_empty(&note->order_link) && list_is_empty(&note->pace_link) &&
-        note->sealing_epoch == 0) {
+        note->takeover == NULL && note->sealing_epoch == 0) {
         mem_free(note);
         sandbox->shell = NULL;
     }

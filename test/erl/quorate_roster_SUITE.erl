@@ -10,6 +10,7 @@
          what_is_not_there_never_starts_under_that_epoch/1,
          what_is_not_there_yet_does_not_replace_what_is/1, what_runs_is_confirmed/1,
          older_order_is_ignored/1, greater_epoch_replaces/1,
+         prior_epoch_goes_on/1, what_goes_on_has_the_later_epoch/1, others_are_taken/1,
          stop_of_a_running_one_is_done_once/1, stop_of_a_starting_one_kills/1,
          stop_of_nothing_is_answered/1, start_behind_its_stop_is_none/1,
          stop_of_an_older_epoch_spares_a_newer_one/1,
@@ -24,10 +25,15 @@ all() ->
 
 pid() -> spawn(fun() -> ok end).
 
-starting(Epoch) -> quorate_roster:add(?ID, Epoch, {self(), pid()}, quorate_roster:new()).
+starting(Epoch) -> starting(Epoch, strong).
 
-running(Epoch) ->
-    {_, Roster} = quorate_roster:started(self(), pid(), starting(Epoch)),
+starting(Epoch, Mode) ->
+    quorate_roster:add(?ID, Epoch, Mode, {self(), pid()}, quorate_roster:new()).
+
+running(Epoch) -> running(Epoch, strong).
+
+running(Epoch, Mode) ->
+    {_, Roster} = quorate_roster:started(self(), pid(), starting(Epoch, Mode)),
     Roster.
 
 ended(Epoch) ->
@@ -38,32 +44,33 @@ ended(Epoch) ->
     Roster1.
 
 start_is_done_once(_) ->
-    ?assertEqual(start, quorate_roster:start(?ID, 5, quorate_roster:new())),
-    ?assertEqual(nothing, quorate_roster:start(?ID, 5, starting(5))).
+    ?assertEqual(start, quorate_roster:start(?ID, 5, none, quorate_roster:new())),
+    ?assertEqual(nothing, quorate_roster:start(?ID, 5, none, starting(5))).
 
 started_is_reported_when_ordered_again(_) ->
-    ?assertMatch({report, {started, {?ID, 5, _}}}, quorate_roster:start(?ID, 5, running(5))).
+    ?assertMatch({report, {started, {?ID, 5, _}}}, quorate_roster:start(?ID, 5, none, running(5))).
 
 ended_epoch_never_starts_again(_) ->
-    ?assertEqual({report, {stopped, {?ID, 5, normal}}}, quorate_roster:start(?ID, 5, ended(5))).
+    ?assertEqual({report, {stopped, {?ID, 5, normal}}},
+                 quorate_roster:start(?ID, 5, none, ended(5))).
 
 greater_epoch_starts_after_an_end(_) ->
-    ?assertEqual(start, quorate_roster:start(?ID, 6, ended(5))).
+    ?assertEqual(start, quorate_roster:start(?ID, 6, none, ended(5))).
 
 what_is_not_there_never_starts_under_that_epoch(_) ->
     {Report, Roster} = quorate_roster:confirm(?ID, 5, 0, quorate_roster:new()),
     ?assertEqual({failed, {?ID, 5, not_running}}, Report),
-    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Roster)),
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, none, Roster)),
     ?assertEqual({Report, Roster}, quorate_roster:confirm(?ID, 5, 9, Roster)),
-    ?assertEqual(start, quorate_roster:start(?ID, 6, Roster)).
+    ?assertEqual(start, quorate_roster:start(?ID, 6, none, Roster)).
 
 what_is_not_there_yet_does_not_replace_what_is(_) ->
     Older = running(4),
     {{failed, {?ID, 5, not_running}} = Report, Roster} = quorate_roster:confirm(?ID, 5, 0, Older),
-    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Roster)),
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, none, Roster)),
     {ok, Box} = quorate_roster:find(self(), Roster),
     {_, Ended} = quorate_roster:ended(Box, stopped, normal, 1, Roster),
-    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Ended)).
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, none, Ended)).
 
 what_runs_is_confirmed(_) ->
     Roster = running(5),
@@ -74,12 +81,46 @@ what_runs_is_confirmed(_) ->
     ?assertEqual(nothing, quorate_roster:confirm(?ID, 4, 0, ended(5))).
 
 older_order_is_ignored(_) ->
-    ?assertEqual(nothing, quorate_roster:start(?ID, 4, running(5))),
-    ?assertEqual(nothing, quorate_roster:start(?ID, 4, ended(5))).
+    ?assertEqual(nothing, quorate_roster:start(?ID, 4, none, running(5))),
+    ?assertEqual(nothing, quorate_roster:start(?ID, 4, none, ended(5))).
 
 greater_epoch_replaces(_) ->
-    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 6, running(5))),
-    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 6, starting(5))).
+    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 6, none, running(5))),
+    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 6, none, starting(5))).
+
+%% Only of an available one that runs, and under just that epoch.
+prior_epoch_goes_on(_) ->
+    Roster = running(5, available),
+    ?assertMatch({take_over, #{epoch := 5}}, quorate_roster:start(?ID, 7, 5, Roster)),
+    ?assertMatch({surrender, #{epoch := 5}}, quorate_roster:start(?ID, 7, 6, Roster)),
+    ?assertMatch({surrender, #{epoch := 5}}, quorate_roster:start(?ID, 7, none, Roster)),
+    ?assertMatch({report, {started, {?ID, 5, _}}}, quorate_roster:start(?ID, 5, 5, Roster)),
+    Starting = starting(5, available),
+    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 7, 5, Starting)),
+    ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 7, 5, running(5))),
+    ?assertEqual(start, quorate_roster:start(?ID, 7, 5, ended(5))),
+    {ok, Box} = quorate_roster:find(self(), Roster),
+    Stopping = quorate_roster:stopping(Box, Roster),
+    ?assertEqual(nothing, quorate_roster:start(?ID, 7, 5, Stopping)).
+
+what_goes_on_has_the_later_epoch(_) ->
+    Roster = running(5, available),
+    {ok, #{child := Child} = Box} = quorate_roster:find(self(), Roster),
+    {Report, Roster1} = quorate_roster:take_over(Box, 7, Roster),
+    ?assertEqual({started, {?ID, 7, Child}}, Report),
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 7, 5, Roster1)),
+    ?assertEqual([{?ID, 7, Child}], quorate_roster:running(Roster1)),
+    %% An order to stop the epoch of before is behind the times.
+    ?assertMatch({report, {stopped, {?ID, 5, not_running}}, _},
+                 quorate_roster:stop(?ID, 5, 0, Roster1)).
+
+others_are_taken(_) ->
+    Roster = running(5, available),
+    {ok, #{leader := Leader} = Box} = quorate_roster:find(self(), Roster),
+    ?assertEqual({[], Roster}, quorate_roster:take_others([pid(), Leader], Roster)),
+    {[Box], Rest} = quorate_roster:take_others([pid()], Roster),
+    ?assertEqual(0, quorate_roster:size(Rest)),
+    ?assertEqual(error, quorate_roster:find(self(), Rest)).
 
 stop_of_a_running_one_is_done_once(_) ->
     Roster = running(5),
@@ -96,9 +137,9 @@ stop_of_nothing_is_answered(_) ->
 %% The start was sent by the member before, the stop by the one that is asked now.
 start_behind_its_stop_is_none(_) ->
     {report, Report, Roster} = quorate_roster:stop(?ID, 5, 0, quorate_roster:new()),
-    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, Roster)),
-    ?assertEqual(nothing, quorate_roster:start(?ID, 4, Roster)),
-    ?assertEqual(start, quorate_roster:start(?ID, 6, Roster)).
+    ?assertEqual({report, Report}, quorate_roster:start(?ID, 5, none, Roster)),
+    ?assertEqual(nothing, quorate_roster:start(?ID, 4, none, Roster)),
+    ?assertEqual(start, quorate_roster:start(?ID, 6, none, Roster)).
 
 stop_of_an_older_epoch_spares_a_newer_one(_) ->
     ?assertMatch({report, {stopped, {?ID, 4, _}}, _}, quorate_roster:stop(?ID, 4, 0, running(5))).
@@ -108,9 +149,10 @@ running_lists_what_has_a_pid(_) ->
     ?assertMatch([{?ID, 5, Pid}] when is_pid(Pid), quorate_roster:running(running(5))).
 
 ends_are_forgotten_after_a_while(_) ->
-    ?assertEqual(start, quorate_roster:start(?ID, 5, quorate_roster:forget(600000, ended(5)))),
+    Forgotten = quorate_roster:forget(600000, ended(5)),
+    ?assertEqual(start, quorate_roster:start(?ID, 5, none, Forgotten)),
     Remembered = quorate_roster:forget(599999, ended(5)),
-    ?assertMatch({report, _}, quorate_roster:start(?ID, 5, Remembered)).
+    ?assertMatch({report, _}, quorate_roster:start(?ID, 5, none, Remembered)).
 
 specifications_are_taken_apart(_) ->
     Start = {m, f, [1]},
