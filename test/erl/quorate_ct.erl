@@ -14,7 +14,7 @@
 -export([members/2, members/3, member/4, start_member/2, failed_start/2, says/3,
          kill_member/2, stop_member/3, await_leader/2, log_of/2]).
 -export([release/2, in_release/2, root/1, test_peer/2]).
--export([node/2, node/3, worker/4, kill_node/2, signal/2, call/4, call/5, on/2,
+-export([node/2, node/3, worker/4, peers/1, kill_node/2, signal/2, call/4, call/5, on/2,
          load/2]).
 -export([ask/4, leader/2, await_worker/3, fresh_workers/4, clear/4]).
 -export([process/4, kill_process/3, os_pid/2, start_epmd/1, run/3, run/4, is_os_process/1]).
@@ -340,6 +340,12 @@ clear(Context, Client, [M | _] = Members, Workers) ->
     end),
     ok.
 
+%% All nodes that were started and run.
+-spec peers(context()) -> [peer()].
+peers(#{keeper := Keeper}) ->
+    [#{node => peer:call(Peer, erlang, node, []), peer => Peer, os_pid => OsPid}
+     || {Peer, OsPid} <- gen_server:call(Keeper, peers)].
+
 -spec kill_node(context(), peer()) -> ok.
 kill_node(_, #{peer := Peer, os_pid := OsPid}) ->
     Ref = erlang:monitor(process, Peer),
@@ -525,6 +531,8 @@ handle_call({os_pid, Name}, _, State) ->
 handle_call({peer, Peer, OsPid}, _, #state{peers = Peers} = State) ->
     _ = erlang:monitor(process, Peer),
     {reply, ok, State#state{peers = Peers#{Peer => OsPid}}};
+handle_call(peers, _, #state{peers = Peers} = State) ->
+    {reply, maps:to_list(Peers), State};
 handle_call({await_exit, Name}, From, #state{ended = Ended, waiting = Waiting} = State) ->
     case Ended of
         #{Name := Status} -> {reply, Status, State};
