@@ -233,8 +233,8 @@ check(#{work := Work, record := Record} = Context, Times) ->
                _ -> []
            end,
     ok = chaos_check:existence([Id || #{id := Id} <- Rows], Work),
-    lists:foreach(fun(#{id := Id}) -> writes(Id, Ids, MendedUs), recovers(Id, Ids, Context) end,
-                  Rows),
+    [writes(Id, Ids, MendedUs) || #{id := Id} <- Rows, not chaos_worker:is_free(Id)],
+    [recovers(Id, Ids, Context) || #{id := Id} <- Rows],
     #{stale := Stale} = Late = chaos_check:state(Sink, Work, chaos_log:faults()),
     chaos_log:say("sink: ~b writes accepted, ~b refused as stale; ~0p", [Accepted, Stale, Late]),
     #{count := Count, worst := Worst, results := Results} = chaos_check:calls(Work),

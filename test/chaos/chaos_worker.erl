@@ -11,7 +11,8 @@
 %% Times are microseconds of /proc/uptime, which no preloaded clock changes.
 -module(chaos_worker).
 
--export([main/1, start_link/2, spec/1, log/2, local/0, quiet/0]).
+-export([main/1, start_link/2, spec/1, start_free/1, free_spec/0, is_free/1, log/2, local/0,
+         quiet/0]).
 
 -define(CALL_EVERY_MS, 60).
 -define(OWN_MAX, 3).
@@ -63,6 +64,30 @@ spec(Sink) ->
 start_link(Options, #{id := Id, epoch := Epoch} = Context) ->
     ok = line("owner ~s ~b", [Id, Epoch]),
     test_sink_sandbox:start_link(Options, Context).
+
+%% One of mode `available'. It may run twice, so it writes nothing to the sink; it saves a
+%% count, or tries to.
+-spec free_spec() -> map().
+free_spec() ->
+    #{id => chaos, start => {?MODULE, start_free, []}, restart => permanent}.
+
+-spec start_free(map()) -> {ok, pid()}.
+start_free(#{id := Id, epoch := Epoch} = Context) ->
+    ok = line("owner ~s ~b", [Id, Epoch]),
+    Count = case Context of
+                #{state := {ok, Number}} -> Number;
+                _ -> 0
+            end,
+    {ok, proc_lib:spawn_link(fun() -> save(Count + 1) end)}.
+
+save(Count) ->
+    _ = quorate:replicate_state(Count),
+    receive after 200 -> save(Count + 1) end.
+
+%% Whether an id is of one that may run twice.
+-spec is_free(binary()) -> boolean().
+is_free(Id) ->
+    binary:match(Id, <<"-free-">>) =/= nomatch.
 
 %% What runs here: asked for in the end.
 -spec local() -> [{binary(), pos_integer()}].
@@ -136,8 +161,13 @@ work_on(#{own := Own} = State) ->
 one_of(List) -> lists:nth(rand:uniform(length(List)), List).
 
 create(#{prefix := Prefix, own := Own, sink := Sink} = State) ->
-    Id = list_to_binary(io_lib:format("~s~b", [Prefix, quorate_os:clock()])),
-    case change(create, Id, fun() -> quorate:create_sandbox(Id, spec(Sink)) end, State) of
+    Stamp = integer_to_list(quorate_os:clock()),
+    {Id, Spec, Options} =
+        case rand:uniform(3) of
+            1 -> {list_to_binary([Prefix, "free-", Stamp]), free_spec(), #{mode => available}};
+            _ -> {list_to_binary([Prefix, Stamp]), spec(Sink), #{}}
+        end,
+    case change(create, Id, fun() -> quorate:create_sandbox(Id, Spec, Options) end, State) of
         {ok, _} -> State#{own := [Id | Own]};
         {error, timeout} -> State#{own := [Id | Own]};
         {error, _} -> State
