@@ -64,7 +64,7 @@ static const struct setting schema[] = {
      "64MiB", 0 * MIB, 16384 * MIB,
      "the most that the ownership journal takes; 0: off"},
     {"ownership_journal_dir", SETTING_PATH, FIELD(ownership_journal_dir), NULL,
-     0, 0, "where it is kept; not given: in the data directory"},
+     0, 0, "where it is kept, if not in data_dir"},
     {"requests_max", SETTING_NUMBER, FIELD(requests_max), "65536", 1, 1000000,
      "the most requests in flight"},
     {"supervised", SETTING_BOOL, FIELD(supervised), "false", 0, 0,
