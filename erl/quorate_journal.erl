@@ -21,7 +21,7 @@
 -define(VERSION, 2).
 -define(WORKER, 2).
 -define(PARTS, 4).
--define(FILES_MAX, 64).
+-define(FILES_MAX, 256).
 -define(SIZE_MIN, 262144).
 -define(TEXT_MAX, 255).
 -define(QUEUE_MAX, 50000).   % records on their way

@@ -74,6 +74,7 @@ static void free_ring(struct list *ring)
 
 _Static_assert(offsetof(struct proof_span, link) == 0 &&
                    offsetof(struct proof_tenure, link) == 0 &&
+                   offsetof(struct proof_gone, link) == 0 &&
                    offsetof(struct proof_order, link) == 0 &&
                    offsetof(struct proof_hearing, link) == 0 &&
                    offsetof(struct proof_death, link) == 0 &&
@@ -111,6 +112,7 @@ void proof_free(struct proof *proof)
     }
     for (at = 0; (run = map_next(&proof->runs_by_key, &at)) != NULL;) {
         free_ring(&run->tenures);
+        free_ring(&run->gones);
         mem_free(run);
     }
     for (at = 0; (value = map_next(&proof->names, &at)) != NULL;) {
@@ -354,6 +356,20 @@ static int add_tenure(struct proof_run *run,
     return 0;
 }
 
+static int add_gone(struct proof *proof, const struct journal_record *record)
+{
+    struct proof_run *run = proof_run(proof, record->run.data);
+    struct proof_gone *gone = run == NULL ? NULL : mem_alloc(sizeof(*gone));
+
+    if (gone == NULL) {
+        return ERR_NOMEM;
+    }
+    gone->run = proof->run;
+    gone->clock = record->clock;
+    list_append(&run->gones, &gone->link);
+    return 0;
+}
+
 static int add_worker(struct proof *proof, const struct journal_record *record,
                       struct proof_place place)
 {
@@ -378,16 +394,7 @@ static int add_worker(struct proof *proof, const struct journal_record *record,
         fence_spans(proof, record, place);
         return 0;
     case JOURNAL_GONE:
-        run = proof_run(proof, record->run.data);
-        if (run == NULL) {
-            return ERR_NOMEM;
-        }
-        if (run->gone.offset == 0) {
-            run->gone = place;
-            run->gone_clock = record->clock;
-            run->gone_run = proof->run;
-        }
-        return 0;
+        return add_gone(proof, record);
     case JOURNAL_LEASE:
         return add_tenure(run, record);
     case JOURNAL_RUNNING:

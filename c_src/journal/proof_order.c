@@ -64,7 +64,7 @@ static bool has_died(const struct proof *proof, const struct proof_span *span)
 {
     const struct proof_life *life = proof_find_life(proof, span->life);
 
-    if (span->run->gone.offset != 0) {
+    if (!list_is_empty(&span->run->gones)) {
         return true;
     }
     if (life == NULL) {
@@ -114,16 +114,44 @@ static uint64_t lease_end(const struct proof *proof,
     return lease != NULL && lease->until > until ? lease->until : until;
 }
 
-/* Whether it ended only after its lease, and that was over when the other one
- * began; both on one clock. */
+/* Whether one that has an end ended only after its lease, and that was over
+ * when the other one began; both on one clock. */
 static bool is_overdue(const struct proof *proof,
                        const struct proof_span *before,
                        const struct proof_span *after)
 {
     uint64_t until = lease_end(proof, before);
 
-    return before->has_end && until != 0 && until <= before->end &&
-           until <= after->begin;
+    return until != 0 && until <= before->end && until <= after->begin;
+}
+
+/* Whether a later run, which saw that this one was gone, had a lease that was
+ * granted in an entry below `epoch`. */
+static bool is_gone_before(const struct proof_span *span, uint64_t epoch)
+{
+    LIST_FOREACH (item, &span->run->gones) {
+        const struct proof_run *next =
+            LIST_ENTRY(item, struct proof_gone, link)->run;
+
+        if (next->lease != 0 && next->lease < epoch) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether it was seen to be gone by then, on its own clock. */
+static bool is_gone_by(const struct proof_span *span, uint64_t clock)
+{
+    LIST_FOREACH (item, &span->run->gones) {
+        const struct proof_gone *gone =
+            LIST_ENTRY(item, struct proof_gone, link);
+
+        if (gone->run->boot == span->run->boot && gone->clock <= clock) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Whether its agent held another lease after it, granted in an entry below
@@ -157,7 +185,6 @@ static bool is_ordered_by_log(const struct proof *proof,
         proof_find_claim(proof, before->subject, before->epoch);
     const struct proof_lease *lease =
         proof_find_lease(proof, before->run->name, before->lease);
-    const struct proof_run *next = before->run->gone_run;
 
     if (claim != NULL && claim->end_index != 0 &&
         claim->end_index < after->epoch &&
@@ -165,10 +192,8 @@ static bool is_ordered_by_log(const struct proof *proof,
          claim->end_cause == JOURNAL_CAUSE_FAILED)) {
         return true;
     }
-    if (next != NULL && next->lease != 0 && next->lease < after->epoch) {
-        return true;
-    }
-    if (is_followed_by_lease(before, after->epoch)) {
+    if (is_gone_before(before, after->epoch) ||
+        is_followed_by_lease(before, after->epoch)) {
         return true;
     }
     return lease != NULL && lease->end_index != 0 &&
@@ -277,8 +302,7 @@ static bool judge_death(const struct proof *proof,
         order(judgement, PROOF_BY_DEATH);
         return true;
     }
-    if (before->run->gone.offset != 0 &&
-        before->run->gone_clock <= after->begin) {
+    if (is_gone_by(before, after->begin)) {
         order(judgement, PROOF_BY_DEATH);
         return true;
     }
@@ -316,6 +340,10 @@ void proof_judge(const struct proof *proof, const struct proof_span *before,
     } else if (!before->has_end && !has_died(proof, before)) {
         put(ret_judgement, PROOF_UNKNOWN,
             "nothing tells when the first of them ended", before->begin_place);
+    } else if (is_one_clock && !before->has_end) {
+        put(ret_judgement, PROOF_UNKNOWN,
+            "the first of them has ended, and nothing tells when",
+            before->begin_place);
     } else if (is_one_clock && is_overdue(proof, before, after)) {
         put(ret_judgement, PROOF_OVERDUE,
             "its lease was over, and its processes ended when another one "
@@ -325,7 +353,7 @@ void proof_judge(const struct proof *proof, const struct proof_span *before,
         put(ret_judgement, PROOF_UNKNOWN,
             "end and beginning are too close for that clock, and nothing else "
             "orders them",
-            before->has_end ? before->end_place : before->begin_place);
+            before->end_place);
     } else {
         put(ret_judgement, PROOF_UNKNOWN,
             "they are on different clocks, and nothing relates them",

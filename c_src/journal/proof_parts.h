@@ -36,17 +36,22 @@ struct proof_run {
     bool is_closed;
     bool is_closing; /* its last record so far says so */
     struct proof_place last;
-    uint64_t gaps;    /* places where records are missing, so far */
-    struct list open; /* of struct proof_span, by open_link */
-    /* A later run of this worker saw that its process had ended. */
-    uint64_t gone_clock;
-    struct proof_place gone; /* offset 0: it did not */
-    const struct proof_run *gone_run;
+    uint64_t gaps;       /* places where records are missing, so far */
+    struct list open;    /* of struct proof_span, by open_link */
+    struct list gones;   /* of struct proof_gone, in no order */
     uint64_t lease;      /* a worker's first one; 0: none was read */
     struct list tenures; /* of a worker: struct proof_tenure, in their order */
     /* Which entries of the log a member's records are of. */
     uint64_t from; /* behind this one */
     uint64_t to;
+};
+
+/* A later run of this worker saw that its process had ended. Each later one
+ * says so again, and files may be read in any order. */
+struct proof_gone {
+    struct list link; /* in run->gones */
+    const struct proof_run *run;
+    uint64_t clock;
 };
 
 /* From this record of a worker on it held this lease. */

@@ -203,6 +203,7 @@ struct proof_run *proof_run(struct proof *proof, const uint8_t *key)
     memcpy(run->key, key, sizeof(run->key));
     list_init(&run->open);
     list_init(&run->tenures);
+    list_init(&run->gones);
     run = put(&proof->runs_by_key, bytes_of(run->key, sizeof(run->key)), run);
     if (run != NULL) {
         list_append(&proof->runs, &run->link);

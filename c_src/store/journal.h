@@ -23,7 +23,7 @@ struct journal;
 
 enum {
     JOURNAL_PARTS = 4,                         /* full files at most */
-    JOURNAL_FILES_MAX = 64,                    /* also of short runs */
+    JOURNAL_FILES_MAX = 256,                   /* also of short runs */
     JOURNAL_BUFFER_SIZE_MAX = 4 * 1024 * 1024, /* bytes that wait */
     JOURNAL_WRITE_MS = 20,       /* records are gathered for so long */
     JOURNAL_WRITE_AGAIN_MS = 500 /* after a failure */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { JOURNAL_FILES_KNOWN_MAX = 128 };
+enum { JOURNAL_FILES_KNOWN_MAX = 1024 };
 
 struct journal_files {
     int dir_fd;        /* -1: closed */

@@ -159,6 +159,24 @@ static void next_run_that_had_a_lease_before_orders(void **state)
     assert_int_equal(world->counts.bases[PROOF_BY_LOG], 1);
 }
 
+/* Every later run of a worker says so, and their files come in any order. */
+static void first_run_that_saw_it_gone_counts(void **state)
+{
+    struct world *world = *state;
+
+    members(world, JOURNAL_CAUSE_EXPIRED);
+    file(world, 14, "w1", "host1");
+    of_run(world, JOURNAL_GONE, W1, 0, 9000);
+    file(world, 13, "w1", "host1");
+    of_run(world, JOURNAL_GONE, W1, 0, 3000);
+    file(world, W1, "w1", "host1");
+    starting(world, 5, A1, 3, 1000);
+    file(world, W2, "w2", "host1");
+    starting(world, 9, A2, 4, 3010);
+    expect_nothing(world);
+    assert_int_equal(world->counts.bases[PROOF_BY_DEATH], 1);
+}
+
 /* Fenced 2600 ms after its last renewal; a member went on for `gap` ms. */
 static void lease_over(struct world *world, uint64_t gap)
 {
@@ -572,6 +590,7 @@ int main(void)
         TEST(report_in_the_log_orders),
         TEST(released_lease_of_a_dead_run_orders),
         TEST(next_run_that_had_a_lease_before_orders),
+        TEST(first_run_that_saw_it_gone_counts),
         TEST(lease_that_was_over_long_before_orders),
         TEST(lease_that_was_over_just_before_does_not),
         TEST(leader_that_chose_late_orders),

@@ -19,7 +19,7 @@ enum {
     SIZE_MAX_BYTES = 1024 * 1024,
     FILE_MAX = 8 * 1024 * 1024,
     PATH_MAX_SIZE = 512,
-    NAMES_MAX = 200,
+    NAMES_MAX = 512,
     WAIT_MS = 20000,
 };
 
