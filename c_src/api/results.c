@@ -149,7 +149,7 @@ static void put_sandbox_status(struct buf *buf, const struct sandbox *sandbox)
         etf_put_atom(buf, "starting");
         break;
     case SANDBOX_RUNNING:
-        etf_put_atom(buf, "running");
+        etf_put_atom(buf, sandbox->epoch == 0 ? "provisional" : "running");
         break;
     case SANDBOX_UNPLACED:
         etf_put_atom(buf, "unplaced");

@@ -38,7 +38,8 @@ void results_put_stale_version(struct buf *buf, uint64_t epoch, uint64_t seq);
 struct copy;
 void results_put_conflict(struct buf *buf, const struct copy *copy);
 
-/* The map Sandbox, and {ok, Sandbox}. */
+/* The map Sandbox, and {ok, Sandbox}. One that runs under epoch 0, which no log
+ * grants, is `provisional`. */
 void results_put_sandbox(struct buf *buf, const struct sandbox *sandbox);
 void results_put_ok_sandbox(struct buf *buf, const struct sandbox *sandbox);
 /* The same as one member knew it when it had applied the log up to there: with

@@ -206,3 +206,9 @@ void placement_replicas(const uint8_t *id, size_t id_size,
         }
     }
 }
+
+uint64_t placement_weight(struct bytes id, struct bytes name)
+{
+    return weight_of(hash_bytes(id.data, id.size),
+                     hash_bytes(name.data, name.size));
+}

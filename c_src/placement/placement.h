@@ -11,6 +11,7 @@
 #define QUORATE_PLACEMENT_PLACEMENT_H
 
 #include "base/attr.h"
+#include "base/bytes.h"
 #include "base/rng.h"
 
 #include <stdbool.h>
@@ -66,5 +67,9 @@ int placement_select(struct placement_candidate *candidates, size_t count,
 void placement_replicas(const uint8_t *id, size_t id_size,
                         const uint64_t *members, size_t member_count,
                         size_t count, uint64_t *ret_chosen);
+
+/* The weight of anybody with a name for this id, by the same hashing: who has
+ * the greatest one is chosen, by all who see the same names. */
+uint64_t placement_weight(struct bytes id, struct bytes name);
 
 #endif

@@ -75,6 +75,12 @@ static void sandboxes_are_maps(void **state)
     results_put_sandbox_exists(&buf, &sandbox);
     assert_term(&buf, "{error,{already_exists,#{id=>\"box\",epoch=>12,"
                       "status=>starting,worker=>undefined,pid=>undefined}}}");
+    sandbox.status = SANDBOX_RUNNING;
+    sandbox.epoch = 0;
+    sandbox.worker = &worker;
+    results_put_ok_sandbox(&buf, &sandbox);
+    assert_term(&buf, "{ok,#{id=>\"box\",epoch=>0,status=>provisional,"
+                      "worker=>w@h,pid=>undefined}}");
     buf_close(&buf);
 }
 

@@ -362,6 +362,30 @@ static void replicas_are_spread_evenly(void **state)
     }
 }
 
+/* Among whom the greatest weight chooses: as evenly, and whoever looks. */
+static void names_are_chosen_evenly(void **state)
+{
+    const char *const names[] = {"w1@h", "w2@h", "w3@h"};
+    unsigned counts[3] = {0};
+
+    (void)state;
+    for (uint64_t number = 0; number < 3000; number++) {
+        struct bytes id = bytes_of(&number, sizeof(number));
+        size_t best = 0;
+
+        for (size_t i = 1; i < 3; i++) {
+            if (placement_weight(id, bytes_of_string(names[i])) >
+                placement_weight(id, bytes_of_string(names[best]))) {
+                best = i;
+            }
+        }
+        counts[best]++;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_in_range(counts[i], 850, 1150);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +403,7 @@ int main(void)
         cmocka_unit_test(replicas_do_not_depend_on_the_order),
         cmocka_unit_test(a_lost_member_moves_only_its_own_replicas),
         cmocka_unit_test(replicas_are_spread_evenly),
+        cmocka_unit_test(names_are_chosen_evenly),
     };
 
     return cmocka_run_group_tests_name("placement", tests, NULL, NULL);
