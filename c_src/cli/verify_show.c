@@ -227,18 +227,19 @@ static uint64_t successions(const struct proof_counts *counts)
 static void put_json(const struct verify_show *show,
                      const struct proof_counts *counts, struct buf *text)
 {
-    buf_printf(text,
-               "{\"schema\":\"quorate.verify/1\",\"verdict\":\"%s\","
-               "\"records\":%" PRIu64 ",\"runs\":%" PRIu64
-               ",\"unclosed\":%" PRIu64 ",\"sandboxes\":%" PRIu64
-               ",\"claims\":%" PRIu64 ",\"intervals\":%" PRIu64
-               ",\"writes\":%" PRIu64 ",\"unseen\":%" PRIu64
-               ",\"unread\":%" PRIu64 ",\"together\":%" PRIu64
-               ",\"maybe_together\":%" PRIu64 ",\"proven\":{",
-               verify_verdict(counts), counts->records, counts->runs,
-               counts->unclosed, counts->sandboxes, counts->claims,
-               counts->intervals, counts->writes, counts->unseen,
-               counts->unread, counts->together, counts->maybe_together);
+    buf_printf(
+        text,
+        "{\"schema\":\"quorate.verify/1\",\"verdict\":\"%s\","
+        "\"records\":%" PRIu64 ",\"runs\":%" PRIu64 ",\"unclosed\":%" PRIu64
+        ",\"sandboxes\":%" PRIu64 ",\"claims\":%" PRIu64
+        ",\"intervals\":%" PRIu64 ",\"writes\":%" PRIu64 ",\"unseen\":%" PRIu64
+        ",\"unread\":%" PRIu64 ",\"together\":%" PRIu64
+        ",\"maybe_together\":%" PRIu64 ",\"provisional\":%" PRIu64
+        ",\"proven\":{",
+        verify_verdict(counts), counts->records, counts->runs, counts->unclosed,
+        counts->sandboxes, counts->claims, counts->intervals, counts->writes,
+        counts->unseen, counts->unread, counts->together,
+        counts->maybe_together, counts->provisional);
     for (int i = 0; i < PROOF_BASES; i++) {
         buf_printf(text, "%s\"%s\":%" PRIu64, i > 0 ? "," : "",
                    proof_basis_name((enum proof_basis)i), counts->bases[i]);
@@ -299,6 +300,11 @@ static void put_people(const struct verify_show *show,
                    "available sandboxes: %" PRIu64 " owners went on beside the "
                    "next one, %" PRIu64 " may have\n",
                    counts->together, counts->maybe_together);
+    }
+    if (counts->provisional > 0) {
+        buf_printf(text,
+                   "provisional starts, without a majority: %" PRIu64 "\n",
+                   counts->provisional);
     }
     if (counts->unseen + counts->unread > 0) {
         buf_printf(text,

@@ -79,6 +79,7 @@ struct proof_counts {
     uint64_t together;  /* pairs of owners of which the first, of an
                            available sandbox, went on beside the other */
     uint64_t maybe_together;     /* the same, as far as can be told */
+    uint64_t provisional;        /* intervals of epoch 0, which no log grants */
     uint64_t bases[PROOF_BASES]; /* pairs of owners, by what proves them */
     uint64_t findings[PROOF_KINDS];
 };

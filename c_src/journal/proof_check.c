@@ -265,6 +265,38 @@ static void check_pair(struct proof *proof, const struct proof_span *before,
     }
 }
 
+/* Those of epoch 0, which nobody is granted: an available sandbox that a worker
+ * started without a lease. It may be beside any owner, but on one worker an id
+ * runs once. Spans are in the order of their journals here. */
+static void check_provisional(struct proof *proof,
+                              const struct proof_subject *subject)
+{
+    const struct proof_span *last = NULL;
+
+    LIST_FOREACH (item, &subject->spans) {
+        const struct proof_span *span =
+            LIST_ENTRY(item, struct proof_span, link);
+        const struct proof_place places[2] = {last == NULL ? span->begin_place
+                                                           : last->begin_place,
+                                              span->begin_place};
+
+        if (span->epoch == 0 && span->mode != JOURNAL_AVAILABLE) {
+            violate(
+                proof, subject, "grant",
+                "a strong one was started without a grant",
+                (struct proof_place[2]){span->begin_place, span->begin_place});
+        }
+        if (last != NULL && last->run == span->run &&
+            (last->epoch == 0 || span->epoch == 0) &&
+            (!last->has_end || last->end_number > span->begin_number)) {
+            violate(proof, subject, "overlap",
+                    "one worker ran it twice, once without a grant", places);
+        }
+        proof->counts.provisional += span->epoch == 0;
+        last = span;
+    }
+}
+
 /* Each with the one before it; and where that one may go on, with the last one
  * that may not, which the order of neighbours says nothing of then. */
 static void check_owners(struct proof *proof,
@@ -272,12 +304,16 @@ static void check_owners(struct proof *proof,
                          const struct sorted *sorted)
 {
     const struct proof_span *strict = NULL; /* the last one without leave */
+    size_t first = 0;
 
-    for (size_t i = 0; i < sorted->span_count; i++) {
+    while (first < sorted->span_count && sorted->spans[first]->epoch == 0) {
+        first++;
+    }
+    for (size_t i = first; i < sorted->span_count; i++) {
         const struct proof_span *span = sorted->spans[i];
 
         check_grant(proof, subject, span);
-        if (i > 0) {
+        if (i > first) {
             check_pair(proof, sorted->spans[i - 1], span, true);
         }
         if (strict != NULL && strict != sorted->spans[i - 1]) {
@@ -300,6 +336,7 @@ int proof_check_subjects(struct proof *proof)
             return rv;
         }
         check_claims(proof, subject, &sorted);
+        check_provisional(proof, subject);
         check_owners(proof, subject, &sorted);
         for (size_t i = 0; i < sorted.claim_count; i++) {
             check_worker(proof, subject, sorted.claims[i]);

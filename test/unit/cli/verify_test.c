@@ -297,7 +297,7 @@ static void available_owners_are_counted(void **state)
     says(fixture, "available sandboxes: 1 owners went on beside the next one, "
                   "0 may have\n");
     run_dir(fixture, OPTIONS_JSON);
-    says(fixture, "\"together\":1,\"maybe_together\":0,");
+    says(fixture, "\"together\":1,\"maybe_together\":0,\"provisional\":0,");
     /* The log has them as strong. */
     begin(fixture, MEMBER, 1);
     fixture->mode = JOURNAL_STRONG;

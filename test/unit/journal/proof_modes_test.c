@@ -65,6 +65,60 @@ static void mode_that_only_a_worker_tells_is_no_proof(void **state)
     assert_int_equal(world->counts.maybe_together, 1);
 }
 
+static void provisional(struct world *world, uint8_t run, const char *name,
+                        uint64_t clock)
+{
+    file(world, run, name, "host1");
+    starting(world, 0, A1, 0, clock);
+}
+
+/* Beside each other, beside an owner, and one that went on as the owner. */
+static void provisional_ones_are_counted(void **state)
+{
+    struct world *world = *state;
+
+    world->mode = JOURNAL_AVAILABLE;
+    file(world, M1, "m1", "host1");
+    claimed(world, 5, 0, "w1", A1, 3);
+    provisional(world, W1, "w1", 1000);
+    ended(world, 0, 3000, 0);
+    starting(world, 5, A1, 3, 3000);
+    ended(world, 5, 4000, 0);
+    starting(world, 0, A1, 0, 5000);
+    ended(world, 0, 6000, 0);
+    provisional(world, W2, "w2", 2000);
+    ended(world, 0, 9000, 0);
+    expect_nothing(world);
+    assert_int_equal(world->counts.provisional, 3);
+    assert_int_equal(world->counts.together, 0);
+    assert_int_equal(world->counts.unread, 0);
+}
+
+static void nothing_strong_starts_without_a_grant(void **state)
+{
+    struct world *world = *state;
+
+    world->mode = JOURNAL_STRONG;
+    file(world, M1, "m1", "host1");
+    provisional(world, W1, "w1", 1000);
+    expect(world, PROOF_VIOLATION, "grant",
+           "a strong one was started without a grant");
+}
+
+static void provisional_one_is_not_twice_on_a_worker(void **state)
+{
+    struct world *world = *state;
+
+    world->mode = JOURNAL_AVAILABLE;
+    file(world, M1, "m1", "host1");
+    claimed(world, 5, 0, "w1", A1, 3);
+    provisional(world, W1, "w1", 1000);
+    starting(world, 5, A1, 3, 3000);
+    ended(world, 0, 3500, 0);
+    expect(world, PROOF_VIOLATION, "overlap",
+           "one worker ran it twice, once without a grant");
+}
+
 static void strong_owners_may_not(void **state)
 {
     struct world *world = *state;
@@ -276,6 +330,9 @@ int main(void)
         TEST(available_owners_may_be_together),
         TEST(available_owners_on_two_clocks_may_have_been),
         TEST(mode_that_only_a_worker_tells_is_no_proof),
+        TEST(provisional_ones_are_counted),
+        TEST(nothing_strong_starts_without_a_grant),
+        TEST(provisional_one_is_not_twice_on_a_worker),
         TEST(strong_owners_may_not),
         TEST(false_modes_are_seen),
         TEST(members_of_version_1_have_strong_ones),
