@@ -58,7 +58,7 @@
 %% What the start function of a sandbox gets as its last argument. `version'
 %% is the version of the state, undefined if there is none.
 -type read_options() :: #{consistency => local | linearizable, timeout => pos_integer()}.
--type status() :: starting | running | unplaced | stopping | {failed, term()}.
+-type status() :: starting | running | unplaced | stopping | {failed, term()} | provisional.
 -type sandbox() :: #{id := id(), epoch := epoch(), status := status(),
                      worker := node() | undefined, pid := pid() | undefined}.
 -type resources() :: #{cpu => non_neg_integer(), memory => non_neg_integer()}.
@@ -121,6 +121,9 @@ create_sandbox(Id, Spec) -> create_sandbox(Id, Spec, #{}).
 %% @doc Creates a sandbox and waits until it runs. If one exists under this id,
 %% wherever it was created, the answer is `{error, {already_exists, Sandbox}}'.
 %% After `{error, timeout}' the outcome is unknown: {@link sandbox/1} tells.
+%% Without a majority it is `{error, no_quorum}'; but one of mode `available' is
+%% started all the same where a worker is there for it, with `status => provisional'
+%% and `epoch => 0', until the cluster heals.
 -spec create_sandbox(any_id(), spec(), options()) -> result(sandbox()).
 create_sandbox(Id, Spec, Options) when is_map(Options) ->
     case quorate_spec:parse(Spec) of

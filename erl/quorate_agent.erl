@@ -18,6 +18,10 @@
 %% Available sandboxes go on then. What the agent attaches with later says that
 %% they run, under epochs of a lease that is over; the member says what becomes of
 %% each: it is taken over under a new epoch, or ends.
+%%
+%% Without a lease the agent starts available ones that a member asks for which has
+%% no majority: provisional ones, under epoch 0. It offers them, again and again,
+%% once it is attached, until it is told what becomes of each.
 -module(quorate_agent).
 -behaviour(gen_server).
 
@@ -34,6 +38,9 @@
 -define(KILL_MS, 100).
 %% Runs that ended while something went on, the last ones.
 -define(OUTLIVED_MAX, 16).
+%% Offers at once, and the time until they are made again.
+-define(OFFERS_MAX, 100).
+-define(OFFER_MS, 500).
 
 -type arguments() :: #{own := node() | undefined, others := [node()], capacity := map()}.
 
@@ -52,6 +59,8 @@
          due :: integer() | undefined,                 % when the timer fires
          outlived = [] :: [quorate_lease:incarnation()], % runs that not all ended with
          waiting = [] :: [gen_server:from()],          % for the attachment
+         offering :: reference() | undefined,          % the timer
+         offered = <<>> :: binary(),                   % the last id
          is_leaving = false :: boolean()}).
 
 -spec start_link(arguments()) -> gen_server:start_ret().
@@ -125,9 +134,13 @@ handle_info({quorate, ?VERSION, start,
              #{id := _, epoch := _, spec := _, options := _, state := _} = Order}, State) ->
     {noreply, ordered_start(Order, on_time(State))};
 handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch, reason := not_owner,
-                                        owner_epoch := Owner}}, State)
+                                        owner_epoch := Owner} = Order}, State)
   when is_integer(Owner) ->
-    {noreply, ordered_surrender(Id, Epoch, Owner, State)};
+    {noreply, ordered_surrender(Id, Epoch, {Owner, mode(Order)}, State)};
+handle_info({quorate, ?VERSION, provisional,
+             #{incarnation := _, member := _, number := _, id := _, spec := _,
+               options := _} = Order}, State) ->
+    {noreply, provisional(Order, on_time(State))};
 handle_info({quorate, ?VERSION, running, #{incarnation := I, id := Id}}, State) ->
     {noreply, tell_running(I, Id, State)};
 handle_info({quorate, ?VERSION, stop, #{id := Id, epoch := Epoch} = Order}, State) ->
@@ -160,6 +173,8 @@ handle_info({buried, Sandbox, Cause, End}, #state{roster = Roster} = State) ->
         {ok, Box} -> {noreply, gone(Box, Cause, End, State)};
         error -> {noreply, State}
     end;
+handle_info({timeout, Timer, offer}, #state{offering = Timer} = State) ->
+    {noreply, offer(State#state{offering = undefined})};
 handle_info(forget, #state{roster = Roster} = State) ->
     _ = erlang:send_after(?FORGET_MS, self(), forget),
     {noreply, State#state{roster = quorate_roster:forget(quorate_os:clock(), Roster)}};
@@ -210,7 +225,8 @@ effect({monitor, Member}, State) ->
 effect({attach, Member, Incarnation, Clock}, #state{roster = Roster} = State) ->
     Body = #{pid => self(), incarnation => Incarnation, clock => Clock,
              capacity => State#state.capacity, os => State#state.os,
-             running => quorate_roster:running(Roster)},
+             running => quorate_roster:running(Roster),
+             provisional => quorate_roster:provisional(Roster)},
     say(Member, attach, Body, State);
 effect({keepalive, Member, Incarnation, Clock}, #state{roster = Roster} = State) ->
     Cpu = quorate_os:cpu_sample(),
@@ -230,17 +246,18 @@ effect({detach, Member, Incarnation}, #state{outlived = Outlived} = State) ->
 effect({kill_all, Why}, #state{roster = Roster, fence = Fence} = State) ->
     {Boxes, Roster1} = quorate_roster:take_others(quorate_fence:end_leased(Fence), Roster),
     lists:foreach(fun(Box) -> record_available_end(Box) end, Boxes),
+    State1 = lists:foldl(fun(Box, S) -> tell_asked(failed, killed, Box, S) end, State, Boxes),
     ok = delete(Boxes),
     Left = quorate_roster:size(Roster1),
     logger:warning("quorate: lease over (~0tp), ~b sandboxes killed, ~b go on",
                    [Why, length(Boxes), Left]),
-    outlived(Left, State#state{roster = Roster1});
+    outlived(Left, State1#state{roster = Roster1});
 effect({attached, Member, Members}, #state{waiting = Waiting} = State) ->
     ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
     lists:foreach(fun(From) -> gen_server:reply(From, ok) end, Waiting),
     ok = record_lease(Member, State#state.lease),
     logger:info("quorate: attached to ~ts", [Member]),
-    State#state{waiting = []};
+    offer(State#state{waiting = []});
 effect({members, Member, Members}, State) ->
     ok = quorate_local:put_members([Member | lists:delete(Member, Members)]),
     State;
@@ -297,15 +314,25 @@ ordered_start(_, #state{is_leaving = true} = State) ->
 ordered_start(#{id := Id, epoch := Epoch} = Order, State) ->
     #state{lease = Lease, roster = Roster} = State,
     case quorate_lease:may_act(Epoch, quorate_os:clock(), Lease)
-        andalso quorate_roster:start(Id, Epoch, maps:get(prior, Order, none), Roster) of
+        andalso quorate_roster:start(Id, Epoch, prior(Order, Roster), Roster) of
         false -> State;
         nothing -> State;
         {report, Report} -> report(Report, State);
         {take_over, Box} -> take_over(Epoch, Box, State);
-        {surrender, #{epoch := Before}} -> ordered_surrender(Id, Before, Epoch, State);
+        {surrender, #{epoch := Before}} ->
+            ordered_surrender(Id, Before, {Epoch, mode(Order)}, State);
         {replace, Box} -> replace(Order, kill_box(Box, superseded, State));
         start -> start(Order, State)
     end.
+
+%% What ran without a log goes on as what is born now, if it is the same.
+prior(#{prior := 0, id := Id, spec := Spec, options := Options}, Roster) ->
+    case quorate_roster:is_provisional(Id, {Spec, Options}, Roster) of
+        true -> 0;
+        false -> none
+    end;
+prior(Order, _) ->
+    maps:get(prior, Order, none).
 
 %% If the old one lingers, the order is dropped: it comes again.
 replace(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
@@ -314,18 +341,29 @@ replace(#{id := Id, epoch := Epoch} = Order, #state{roster = Roster} = State) ->
         nothing -> State
     end.
 
-start(Order, #state{fence = Fence} = State) ->
-    Leader = quorate_sandbox_io:start(),
-    case quorate_fence:guard(Fence, Leader, mode(Order)) of
-        ok ->
-            start(Order, Leader, State);
+start(#{id := Id, epoch := Epoch} = Order, State) ->
+    case guarded(Order, State) of
+        {ok, Leader} ->
+            Sandbox = start(Order, Leader, State),
+            Roster = quorate_roster:add(Id, Epoch, mode(Order), {Sandbox, Leader},
+                                        State#state.roster),
+            State#state{roster = Roster};
         over ->
-            true = exit(Leader, kill),
             State
     end.
 
+%% A group leader that the fence knows.
+guarded(Order, #state{fence = Fence}) ->
+    Leader = quorate_sandbox_io:start(),
+    case quorate_fence:guard(Fence, Leader, mode(Order)) of
+        ok ->
+            {ok, Leader};
+        over ->
+            true = exit(Leader, kill),
+            over
+    end.
+
 start(#{id := Id, epoch := Epoch} = Order, Leader, State) ->
-    #state{roster = Roster} = State,
     Mode = mode(Order),
     ok = record_start(Id, Epoch, Mode, State),
     {ok, Sandbox} = quorate_sandbox_sup:start_sandbox(
@@ -334,7 +372,7 @@ start(#{id := Id, epoch := Epoch} = Order, Leader, State) ->
     _ = erlang:monitor(process, Sandbox),
     ok = quorate_fence:sandbox(State#state.fence, Leader, Sandbox),
     ok = quorate_sandbox:start(Sandbox, maps:with([spec, options, state, restore], Order)),
-    State#state{roster = quorate_roster:add(Id, Epoch, Mode, {Sandbox, Leader}, Roster)}.
+    Sandbox.
 
 mode(#{mode := available}) -> available;
 mode(_) -> strong.
@@ -374,10 +412,10 @@ confirm(Id, Epoch, #state{roster = Roster} = State) ->
     end.
 
 %% Another one owns it: it ends here, and its last state is kept.
-ordered_surrender(Id, Epoch, Owner, #state{roster = Roster} = State) ->
+ordered_surrender(Id, Epoch, {Owner, Mode}, #state{roster = Roster} = State) ->
     case quorate_roster:stop(Id, Epoch, quorate_os:clock(), Roster) of
         {stop, #{sandbox := Sandbox} = Box} ->
-            ok = quorate_sandbox:surrender(Sandbox, Owner),
+            ok = quorate_sandbox:surrender(Sandbox, Owner, Mode),
             _ = erlang:send_after(?STOP_MAX_MS, self(), {stop_overdue, Sandbox}),
             State#state{roster = quorate_roster:stopping(Box, Roster)};
         {kill, Box} ->
@@ -406,12 +444,18 @@ started(Sandbox, Child, #state{roster = Roster} = State) ->
     case quorate_roster:started(Sandbox, Child, Roster) of
         {{_, {Id, Epoch, _}} = Report, Roster1} ->
             ok = quorate_journal:record(running, #{id => Id, epoch => Epoch}),
-            {ok, #{leader := Leader}} = quorate_roster:find(Sandbox, Roster1),
+            {ok, #{leader := Leader} = Box} = quorate_roster:find(Sandbox, Roster1),
             ok = quorate_fence:child(State#state.fence, Leader, Child),
-            report(Report, State#state{roster = Roster1});
+            started_box(Box, Report, State#state{roster = Roster1});
         nothing ->
             State
     end.
+
+%% A member may have granted a lease since it was asked for.
+started_box(#{terms := _, child := Child} = Box, _, State) ->
+    offer(tell_asked(started, Child, Box, State));
+started_box(_, Report, State) ->
+    report(Report, State).
 
 %% The process of a sandbox has ended, or a monitor that nobody needs any more.
 ended(Sandbox, Reason, #state{roster = Roster} = State) ->
@@ -449,8 +493,9 @@ gone(#{leader := Leader} = Box, Cause, {Kind, Reason}, State) ->
     {Report, Roster} = quorate_roster:ended(Box, Kind, Reason, quorate_os:clock(),
                                             State#state.roster),
     State1 = State#state{roster = Roster},
-    case Reason of
-        handed_over -> State1;
+    case {Reason, Box} of
+        {handed_over, _} -> State1;
+        {_, #{terms := _}} -> tell_asked(failed, Reason, Box, State1);
         _ -> report(Report, State1)
     end.
 
@@ -496,6 +541,72 @@ report({Kind, Body}, #state{lease = Lease} = State) ->
         undefined -> State;
         Member -> say(Member, Kind, Body, State)
     end.
+
+%% Internals: provisional starts
+
+%% Only members that this run asked for a lease know its incarnation.
+provisional(#{incarnation := I, member := Member, number := Number} = Order, State) ->
+    #state{lease = Lease, is_leaving = IsLeaving} = State,
+    Asked = {Member, Number},
+    case quorate_lease:incarnation(Lease) =:= I andalso is_integer(Number)
+        andalso lists:member(Member, quorate_lease:members(Lease)) of
+        false ->
+            State;
+        true ->
+            case quorate_lease:until(Lease) of
+                infinity when not IsLeaving -> ordered_provisional(Order, Asked, State);
+                _ -> answer(Asked, refused, 0, leased, State)
+            end
+    end.
+
+ordered_provisional(#{id := Id} = Order, Asked, #state{roster = Roster} = State) ->
+    case quorate_roster:ask(Id, Asked, Roster) of
+        start -> start_provisional(Order, Asked, State);
+        busy -> answer(Asked, refused, 0, busy, State);
+        {exists, Epoch, Child} -> answer(Asked, exists, Epoch, Child, State);
+        {wait, Roster1} -> State#state{roster = Roster1}
+    end.
+
+start_provisional(#{id := Id, spec := Spec, options := Options} = Order, Asked, State) ->
+    Started = Order#{epoch => 0, mode => available, state => none},
+    case guarded(Started, State) of
+        {ok, Leader} ->
+            Sandbox = start(Started, Leader, State),
+            Roster = quorate_roster:add_provisional(Id, {Spec, Options}, Asked,
+                                                    {Sandbox, Leader}, State#state.roster),
+            State#state{roster = Roster};
+        over ->
+            answer(Asked, refused, 0, busy, State)
+    end.
+
+tell_asked(Outcome, Term, #{id := Id, asked := Asked}, State) ->
+    State1 = lists:foldl(fun(A, S) -> answer(A, Outcome, 0, Term, S) end, State, Asked),
+    State1#state{roster = quorate_roster:told(Id, State1#state.roster)};
+tell_asked(_, _, _, State) ->
+    State.
+
+answer({Member, Number}, Outcome, Epoch, Term, State) ->
+    say(Member, provisional, {Number, Outcome, Epoch, Term}, State).
+
+%% What runs here provisionally, for the log. Nothing is to be kept of what was
+%% offered: what has come of it is an order, and else it is offered again.
+offer(#state{lease = Lease, roster = Roster, offering = undefined} = State) ->
+    Member = quorate_lease:member(Lease),
+    Offers = quorate_roster:offers(State#state.offered, ?OFFERS_MAX, Roster),
+    case Member =/= undefined andalso Offers of
+        [_ | _] ->
+            Incarnation = quorate_lease:incarnation(Lease),
+            State1 = lists:foldl(
+                       fun({Id, Child, {Spec, Options}}, S) ->
+                               say(Member, offer, {Incarnation, Id, Child, Spec, Options},
+                                   S#state{offered = Id})
+                       end, State, Offers),
+            State1#state{offering = erlang:start_timer(?OFFER_MS, self(), offer)};
+        _ ->
+            State
+    end;
+offer(State) ->
+    State.
 
 %% Internals: killing
 

@@ -55,9 +55,12 @@ policy(#{conflict := Policy}) -> Policy;
 policy(Options) -> default(Options).
 
 %% @doc By the epochs: they tell the order in which the two began without a
-%% clock. Of two of one epoch the owner is the earlier one.
+%% clock. Of two of one epoch the owner is the earlier one. A provisional one,
+%% which has none, counts as the later one: nobody was promised anything of it.
 -spec decide(policy(), Duplicate :: quorate:epoch(), Owner :: quorate:epoch()) -> decision().
 decide(registered, _, _) -> registered;
+decide(earliest, 0, _) -> registered;
+decide(latest, 0, _) -> duplicate;
 decide(earliest, Epoch, Owner) when Epoch < Owner -> duplicate;
 decide(earliest, _, _) -> registered;
 decide(latest, Epoch, Owner) when Epoch >= Owner -> duplicate;

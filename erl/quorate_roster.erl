@@ -9,16 +9,27 @@
 
 -export([new/0, size/1, start/4, confirm/4, stop/4, add/5, started/3, take_over/3, stopping/2,
          lingering/2, ended/5, find/2, take_all/1, take_others/2, running/1, forget/2]).
+-export([ask/3, add_provisional/5, is_provisional/3, told/2, provisional/1, offers/3]).
 
--export_type([roster/0, box/0, report/0, mode/0]).
+-export_type([roster/0, box/0, report/0, mode/0, terms/0, asked/0]).
 
 -define(REMEMBER_MS, 600000).
+%% What may run here without a log.
+-define(PROVISIONAL_MAX, 1000).
+%% Of those who wait for one start; there are not so many members.
+-define(ASKED_MAX, 64).
 
 -type mode() :: strong | available.
 %% Whether it ends with the lease, or goes on.
 -type box() :: #{id := quorate:id(), epoch := quorate:epoch(), mode := mode(),
                  sandbox := pid(), leader := pid(), child := pid() | undefined,
-                 stopping := boolean(), lingers := boolean()}.
+                 stopping := boolean(), lingers := boolean(),
+                 terms => terms(), asked => [asked()]}.
+%% With `terms' it is provisional: started without a lease, under epoch 0, to be
+%% offered with them.
+-type terms() :: {Spec :: binary(), Options :: binary()}.
+-type asked() :: {Member :: node(), Number :: non_neg_integer()}.
+%% A member that waits for the start, and its number for it.
 -type report() :: {started | failed | stopped, {quorate:id(), quorate:epoch(), term()}}.
 
 -record(roster,
@@ -113,6 +124,64 @@ add(Id, Epoch, Mode, {Sandbox, Leader}, #roster{boxes = Boxes, ids = Ids} = Rost
             child => undefined, stopping => false, lingers => false},
     Roster#roster{boxes = Boxes#{Id => Box}, ids = Ids#{Sandbox => Id}}.
 
+%% @doc A member asks for a provisional start: what to do. `wait': it is starting,
+%% and the member is told with the one before.
+-spec ask(quorate:id(), asked(), roster()) ->
+          start | busy | {exists, quorate:epoch(), pid()} | {wait, roster()}.
+ask(Id, Asked, #roster{boxes = Boxes} = Roster) ->
+    case Boxes of
+        #{Id := #{stopping := true}} ->
+            busy;
+        #{Id := #{epoch := Epoch, child := Child}} when is_pid(Child) ->
+            {exists, Epoch, Child};
+        #{Id := #{asked := Before} = Box} when length(Before) < ?ASKED_MAX ->
+            {wait, Roster#roster{boxes = Boxes#{Id := Box#{asked := [Asked | Before]}}}};
+        #{Id := _} ->
+            busy;
+        #{} ->
+            may_start(provisional(Roster))
+    end.
+
+may_start(Ids) when length(Ids) < ?PROVISIONAL_MAX -> start;
+may_start(_) -> busy.
+
+-spec add_provisional(quorate:id(), terms(), asked(), {Sandbox :: pid(), Leader :: pid()},
+                      roster()) -> roster().
+add_provisional(Id, Terms, Asked, Pids, Roster) ->
+    #roster{boxes = #{Id := Box} = Boxes} = Roster1 = add(Id, 0, available, Pids, Roster),
+    Roster1#roster{boxes = Boxes#{Id := Box#{terms => Terms, asked => [Asked]}}}.
+
+%% @doc Whether that is what runs here, with these terms.
+-spec is_provisional(quorate:id(), terms(), roster()) -> boolean().
+is_provisional(Id, Terms, #roster{boxes = Boxes}) ->
+    case Boxes of
+        #{Id := #{terms := Terms}} -> true;
+        #{} -> false
+    end.
+
+%% @doc Those who asked for it know how it went.
+-spec told(quorate:id(), roster()) -> roster().
+told(Id, #roster{boxes = Boxes} = Roster) ->
+    case Boxes of
+        #{Id := #{asked := _} = Box} -> Roster#roster{boxes = Boxes#{Id := Box#{asked := []}}};
+        #{} -> Roster
+    end.
+
+%% @doc The ids of all provisional ones.
+-spec provisional(roster()) -> [quorate:id()].
+provisional(#roster{boxes = Boxes}) ->
+    [Id || {Id, #{terms := _}} <- maps:to_list(Boxes)].
+
+%% @doc Of what runs provisionally, so many at most: those behind this id, and then
+%% from the first one on.
+-spec offers(quorate:id(), pos_integer(), roster()) -> [{quorate:id(), pid(), terms()}].
+offers(After, Max, #roster{boxes = Boxes}) ->
+    All = lists:keysort(1, [{Id, Child, Terms}
+                            || {Id, #{terms := Terms, child := Child, stopping := false}}
+                                   <- maps:to_list(Boxes), is_pid(Child)]),
+    {Before, Behind} = lists:splitwith(fun({Id, _, _}) -> Id =< After end, All),
+    lists:sublist(Behind ++ Before, Max).
+
 %% @doc The sandbox says that its child runs.
 -spec started(pid(), pid(), roster()) -> {report(), roster()} | nothing.
 started(Sandbox, Child, #roster{boxes = Boxes} = Roster) ->
@@ -128,7 +197,7 @@ started(Sandbox, Child, #roster{boxes = Boxes} = Roster) ->
 -spec take_over(box(), quorate:epoch(), roster()) -> {report(), roster()}.
 take_over(#{id := Id, child := Child} = Box, Epoch, #roster{boxes = Boxes} = Roster) ->
     {{started, {Id, Epoch, Child}},
-     Roster#roster{boxes = Boxes#{Id := Box#{epoch := Epoch}}}}.
+     Roster#roster{boxes = Boxes#{Id := (maps:without([terms, asked], Box))#{epoch := Epoch}}}}.
 
 -spec stopping(box(), roster()) -> roster().
 stopping(#{id := Id} = Box, #roster{boxes = Boxes} = Roster) ->
@@ -181,11 +250,11 @@ take_others(Leaders, #roster{boxes = Boxes, ids = Ids} = Roster) ->
                    ids = maps:without([Sandbox || {_, #{sandbox := Sandbox}} <- Taken], Ids)}}.
 
 %% @doc What an attach tells. A child that is being started again right now
-%% counts under its last pid.
+%% counts under its last pid. What is provisional is offered instead.
 -spec running(roster()) -> [{quorate:id(), quorate:epoch(), pid()}].
 running(#roster{boxes = Boxes}) ->
     [{Id, Epoch, Child} || {Id, #{epoch := Epoch, child := Child}} <- maps:to_list(Boxes),
-                           is_pid(Child)].
+                           is_pid(Child), Epoch > 0].
 
 %% @doc Forgets the ends of long ago.
 -spec forget(integer(), roster()) -> roster().

@@ -17,7 +17,7 @@
 -module(quorate_sandbox).
 -behaviour(gen_server).
 
--export([start_link/1, start/2, stop/2, hand_over/1, surrender/2, take_over/2]).
+-export([start_link/1, start/2, stop/2, hand_over/1, surrender/3, take_over/2]).
 -export([save/2, give/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -76,11 +76,11 @@ stop(Sandbox, Reason) ->
 hand_over(Sandbox) ->
     gen_server:cast(Sandbox, hand_over).
 
-%% @doc Another one owns it: the child ends at once, and what it had is kept as
-%% a conflict copy.
--spec surrender(pid(), quorate:epoch()) -> ok.
-surrender(Sandbox, OwnerEpoch) ->
-    gen_server:cast(Sandbox, {surrender, OwnerEpoch}).
+%% @doc Another one owns it, in this mode: the child ends at once, and what it had
+%% is kept as a conflict copy.
+-spec surrender(pid(), quorate:epoch(), quorate_roster:mode()) -> ok.
+surrender(Sandbox, OwnerEpoch, OwnerMode) ->
+    gen_server:cast(Sandbox, {surrender, OwnerEpoch, OwnerMode}).
 
 %% @doc It went on without a lease, and is owned again: under this epoch now.
 -spec take_over(pid(), quorate:epoch()) -> ok.
@@ -115,8 +115,8 @@ handle_cast({stop, restore}, State) ->
     ok = last_checkpoint(State),
     ok = stop_child(State),
     finish({stopped, restore}, State);
-handle_cast({surrender, OwnerEpoch}, State) ->
-    give_up(OwnerEpoch, State);
+handle_cast({surrender, OwnerEpoch, OwnerMode}, State) ->
+    give_up(OwnerEpoch, OwnerMode, State);
 handle_cast({stop, Reason}, State) ->
     ok = stop_child(State),
     finish({stopped, Reason}, State);
@@ -241,6 +241,9 @@ without_saver(#state{saver = {_, Ref}} = State) ->
     true = erlang:demonitor(Ref, [flush]),
     State#state{saver = undefined}.
 
+%% Nothing was acknowledged to one that is provisional.
+recover(#state{epoch = 0} = State) ->
+    start_child({undefined, undefined}, State);
 recover(#state{id = Id} = State) ->
     case quorate:recover_state(Id, ?RECOVER_MS) of
         {ok, Value, Version} ->
@@ -271,7 +274,10 @@ schedule(#state{checkpoint = #{interval := Interval}} = State) ->
     _ = erlang:send_after(Interval, self(), checkpoint),
     State.
 
-%% In a process of its own: a child that does not answer delays no stop.
+%% In a process of its own: a child that does not answer delays no stop. Nobody
+%% takes the state of one that is provisional.
+save(#state{epoch = 0} = State) ->
+    State;
 save(#state{pid = Pid, saver = undefined} = State) when is_pid(Pid) ->
     State#state{saver = spawn_monitor(?MODULE, save, [?CHECKPOINT_MS, State])};
 save(State) ->
@@ -316,6 +322,8 @@ saved(Crash, State) ->
 
 last_checkpoint(#state{checkpoint = none}) ->
     ok;
+last_checkpoint(#state{epoch = 0}) ->
+    ok;
 last_checkpoint(#state{pid = undefined}) ->
     ok;
 last_checkpoint(State) ->
@@ -335,14 +343,19 @@ last_checkpoint(State) ->
 
 %% Internals: giving up
 
-give_up(OwnerEpoch, #state{id = Id, epoch = Epoch, agent = Agent, options = Options} = State) ->
+give_up(OwnerEpoch, OwnerMode, #state{id = Id, epoch = Epoch, agent = Agent} = State) ->
     Given = given(State),
     Finished = finish({stopped, not_owner}, State),
     {group_leader, Leader} = process_info(Agent, group_leader),
     ok = quorate_conflict:surrender(
            maps:merge(#{id => Id, epoch => Epoch, owner_epoch => OwnerEpoch,
-                        policy => quorate_conflict:policy(Options)}, Given), Leader),
+                        policy => policy(OwnerMode, State)}, Given), Leader),
     Finished.
+
+%% One that was started without a log does not say what a strong one goes on with,
+%% which need not be the same but for its id.
+policy(strong, #state{epoch = 0}) -> registered;
+policy(_, #state{options = Options}) -> quorate_conflict:policy(Options).
 
 given(#state{checkpoint = none}) ->
     #{state => undefined, why => no_checkpoint};

@@ -3,7 +3,6 @@
  */
 #include "base/err.h"
 #include "base/mem.h"
-#include "etf/keys.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 #include "node/access.h"
@@ -58,6 +57,7 @@ struct attach {
     struct resources capacity;
     uint64_t sandboxes_max;
     struct bytes running;
+    struct bytes provisional; /* ids of what runs without a log; or empty */
     uint64_t os_pid;
     uint64_t start_time;
     struct bytes boot_id;
@@ -147,6 +147,8 @@ static int read_attach(struct bytes body, struct attach *attach)
             rv = read_os(&reader, attach);
         } else if (bytes_is(key, "running")) {
             rv = etf_read_raw(&reader, &attach->running);
+        } else if (bytes_is(key, "provisional")) {
+            rv = etf_read_raw(&reader, &attach->provisional);
         } else {
             rv = etf_skip(&reader);
         }
@@ -235,9 +237,14 @@ static void receive_attach(struct node *node, struct link *link,
         agent->is_proven_dead = true; /* a new one ends all of the one before */
     }
     if (!raft_has_quorum(node->raft, node->now_ms)) {
+        provisional_refused(node, link,
+                            &(struct stray_words){attach.incarnation,
+                                                  attach.pid,
+                                                  attach.provisional});
         refuse(node, link, attach.pid, "no_quorum");
         return;
     }
+    provisional_attached(node, link);
     if (node->machine.held_epoch != 0) {
         refuse(node, link, attach.pid, "recovering");
         return;
@@ -364,18 +371,7 @@ static void receive_report(struct node *node, const struct link *link,
         !access_allows_pid(node, link, term, "started")) {
         return;
     }
-    if (term.size > term_max) {
-        /* A reason with half a megabyte of stack is not worth the log. */
-        static const uint8_t too_big[] = {119, 7,   't', 'o', 'o',
-                                          '_', 'b', 'i', 'g'};
-        term = bytes_of(too_big, sizeof(too_big));
-    } else if (etf_keys_differ(term, rng_next(&node->rng)) != 0) {
-        /* It would cost everybody the link who asks for it. */
-        static const uint8_t unreadable[] = {119, 10,  'u', 'n', 'r', 'e',
-                                             'a', 'd', 'a', 'b', 'l', 'e'};
-        node->counters.unknown_messages++;
-        term = bytes_of(unreadable, sizeof(unreadable));
-    }
+    term = agent_term(node, term, term_max);
     if (type == COMMAND_STARTED) {
         orders_confirmed(sandbox, command.epoch);
         command.pid = term;
@@ -482,6 +478,10 @@ void agents_receive(struct node *node, struct link *link, struct bytes kind,
         receive_detach(node, link, body);
     } else if (bytes_is(kind, "fenced")) {
         receive_fenced(node, link, body);
+    } else if (bytes_is(kind, "provisional")) {
+        provisional_answer(node, link, body);
+    } else if (bytes_is(kind, "offer")) {
+        provisional_offer(node, link, body);
     } else if (bytes_is(kind, "left")) {
         receive_left(node, link, body);
     } else {

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "etf/keys.h"
 #include "etf/reader.h"
 #include "etf/writer.h"
 #include "node/requests.h"
@@ -66,6 +67,24 @@ bool agent_is_incarnation(const struct agent *agent, struct bytes incarnation)
 {
     return bytes_equal(bytes_of(agent->incarnation, sizeof(agent->incarnation)),
                        incarnation);
+}
+
+struct bytes agent_term(struct node *node, struct bytes term, size_t size_max)
+{
+    static const uint8_t too_big[] = {119, 7,   't', 'o', 'o',
+                                      '_', 'b', 'i', 'g'};
+    static const uint8_t unreadable[] = {119, 10,  'u', 'n', 'r', 'e',
+                                         'a', 'd', 'a', 'b', 'l', 'e'};
+
+    if (term.size > size_max) {
+        /* A reason with half a megabyte of stack is not worth the log. */
+        return bytes_of(too_big, sizeof(too_big));
+    }
+    if (etf_keys_differ(term, rng_next(&node->rng)) != 0) {
+        node->counters.unknown_messages++;
+        return bytes_of(unreadable, sizeof(unreadable));
+    }
+    return term;
 }
 
 static void submit_release(struct node *node, const struct agent *agent)

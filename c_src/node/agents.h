@@ -50,6 +50,14 @@ void agent_remove(struct node *node, struct agent *agent);
 /* Its lease begins, or goes on, with what arrived as this clock reading. */
 void agent_renewed(struct agent *agent, uint64_t clock);
 
+/* A raw term as a binary that the agent decodes: what its virtual machine does
+ * not take costs the start then, and not the link. */
+void agent_put_opaque(struct buf *body, struct bytes raw);
+
+/* A term of an agent that others will read: it, or an atom in place of one that
+ * is too big, or that would cost them their link. */
+struct bytes agent_term(struct node *node, struct bytes term, size_t size_max);
+
 /* Sends a message if the agent is connected. `body` is in node->scratch. */
 void agent_send(struct node *node, const struct agent *agent, const char *kind);
 

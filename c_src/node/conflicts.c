@@ -171,9 +171,13 @@ void conflicts_not_owner(struct node *node, const struct agent *agent,
 {
     struct buf *body = node_result(node);
 
-    etf_put_map(body, 4);
+    etf_put_map(body, 5);
     etf_put_atom(body, "id");
     etf_put_binary(body, running->id);
+    etf_put_atom(body, "mode");
+    etf_put_atom(body, sandbox == NULL                      ? "none"
+                       : sandbox->mode == SANDBOX_AVAILABLE ? "available"
+                                                            : "strong");
     etf_put_atom(body, "epoch");
     etf_put_u64(body, running->epoch);
     etf_put_atom(body, "reason");

@@ -118,6 +118,7 @@ static void peer_down(void *arg, struct peer *peer, const char *reason)
     agents_link_down(node, link);
     forget_peer(node, link);
     requests_link_down(node, link);
+    provisional_link_down(node, link);
     peer_set_data(peer, NULL);
     list_remove(&link->node_link);
     parts_close(&link->parts);
@@ -394,6 +395,7 @@ void links_close(struct node *node)
         agents_link_down(node, link);
         forget_peer(node, link);
         requests_link_down(node, link);
+        provisional_link_down(node, link);
         parts_close(&link->parts);
         mem_free(link->scan);
         mem_free(link);

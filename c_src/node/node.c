@@ -296,6 +296,7 @@ static int open_node(struct node *node, struct buf *error)
     agents_init(node);
     orders_init(node);
     takeovers_init(node);
+    provisional_init(node);
     pacing_init(node);
     requests_init(node);
     rv = tls_open(node->settings, &node->tls, error);

@@ -67,6 +67,7 @@ enum {
 struct node;
 struct request;
 struct agent;
+struct stray; /* provisional.c */
 
 /* Someone who waits for a proposed command to be applied. `result` is NULL
  * when the entry was lost to another leader, so that the command surely has
@@ -113,6 +114,8 @@ struct link {
     struct parts parts;        /* big messages from and to a member */
     struct control_scan *scan; /* owned; of a frame that is arriving */
     size_t check_count;        /* requests that are or wait to be checked */
+    struct stray *stray;       /* provisional.c: it asked for a lease in vain;
+                                  NULL: did not, or has one now */
 };
 
 /* Who waits until another member leads, as it was asked for. */
@@ -204,6 +207,8 @@ struct node {
     struct list orders;    /* of struct sandbox_note, the oldest first */
     struct list seals;     /* recoveries for start orders */
     struct list takeovers; /* takeovers.c */
+    struct list strays;    /* provisional.c */
+    size_t stray_count;
 
     /* states */
     struct state_db *db;
@@ -362,6 +367,30 @@ void takeovers_before(const struct node *node,
                       const struct command_event *event);
 void takeovers_event(struct node *node, const struct command_event *event);
 void takeovers_tick(struct node *node);
+/* Two pairs of the order to start: mode, and the epoch that may go on. */
+void takeovers_put(struct buf *body, const struct sandbox *sandbox);
+
+/* provisional.c */
+/* What an attach says of an agent that gets no lease. */
+struct stray_words {
+    struct bytes incarnation;
+    struct bytes pid; /* raw */
+    struct bytes ids; /* raw list of what it runs provisionally; or empty */
+};
+void provisional_init(struct node *node);
+/* The agent of this link may be asked to start something; or not any more. */
+void provisional_refused(struct node *node, struct link *link,
+                         const struct stray_words *words);
+void provisional_attached(struct node *node, struct link *link);
+/* Whether an agent is asked to start what a call of ours would create, and has
+ * no majority for; then its end is seen to. */
+bool provisional_begin(struct node *node, struct request *request) MUST_USE;
+/* What the agent has to say of that, and of what it runs. */
+void provisional_answer(struct node *node, const struct link *link,
+                        struct bytes body);
+void provisional_offer(struct node *node, const struct link *link,
+                       struct bytes body);
+void provisional_link_down(struct node *node, struct link *link);
 
 /* conflicts.c */
 void conflicts_event(struct node *node, const struct command_event *event);

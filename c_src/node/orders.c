@@ -46,23 +46,21 @@ static void put_key(struct buf *body, const char *key)
     etf_put_atom(body, key);
 }
 
-/* As a binary that the agent decodes: what its virtual machine does not take
- * costs the start then, and not the link. */
-static void put_opaque(struct buf *body, struct bytes raw)
+void agent_put_opaque(struct buf *body, struct bytes raw)
 {
     etf_put_binary_head(body, 1 + raw.size);
     etf_put_version(body);
     etf_put_raw(body, raw);
 }
 
-/* The same of a big state, of which the bytes are not copied. */
+/* As agent_put_opaque(); the bytes of a big state are not copied. */
 static void put_state(struct node *node,
                       const struct state_completion *recovered)
 {
     struct buf *body = &node->scratch;
 
     if (recovered->blob == NULL) {
-        put_opaque(body, recovered->value);
+        agent_put_opaque(body, recovered->value);
         return;
     }
     etf_put_binary_head(body, 1 + recovered->value.size);
@@ -82,24 +80,6 @@ static void put_restore(struct buf *body, const struct copy *copy)
     etf_put_atom(body, copy->how == COPY_RESOLVE ? "resolve" : "take");
 }
 
-/* How it may go on, if it went on when the lease of its worker had ended: under
- * which epoch it has to run there for that. */
-static void put_prior(struct buf *body, const struct sandbox *sandbox)
-{
-    const struct sandbox_note *note =
-        (const struct sandbox_note *)sandbox->shell;
-
-    put_key(body, "mode");
-    etf_put_atom(body,
-                 sandbox->mode == SANDBOX_AVAILABLE ? "available" : "strong");
-    put_key(body, "prior");
-    if (note != NULL && note->prior_epoch != 0 && !sandbox->is_restoring) {
-        etf_put_u64(body, note->prior_epoch);
-    } else {
-        etf_put_atom(body, "none");
-    }
-}
-
 static void send_start(struct node *node, const struct agent *agent,
                        const struct sandbox *sandbox,
                        const struct state_completion *recovered)
@@ -112,12 +92,12 @@ static void send_start(struct node *node, const struct agent *agent,
     put_key(body, "epoch");
     etf_put_u64(body, sandbox->epoch);
     put_key(body, "spec");
-    put_opaque(body, sandbox->spec);
+    agent_put_opaque(body, sandbox->spec);
     put_key(body, "options");
-    put_opaque(body, sandbox->options);
+    agent_put_opaque(body, sandbox->options);
     put_key(body, "restore");
     put_restore(body, registry_restoring(&node->machine.registry, sandbox));
-    put_prior(body, sandbox);
+    takeovers_put(body, sandbox);
     put_key(body, "state");
     if (recovered != NULL && recovered->has_value &&
         recovered->value.size > 0) {

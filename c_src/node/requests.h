@@ -38,6 +38,8 @@ struct request {
     struct blob *blob;           /* held; NULL: there is none */
     bool is_checking;            /* by checks.c, or waits for it */
     struct execution *execution; /* that it waits for; NULL: none */
+    struct link *starts_on;      /* whose agent was asked to start it without a
+                                    majority; NULL: none was */
     bool has_crc;                /* `crc` is that of the state */
     uint32_t crc;
 };

@@ -28,11 +28,19 @@ static bool may_have_leader_soon(const struct node *node)
                               elections * node->settings->election_timeout_ms;
 }
 
+/* There is no majority: some of it can be done without one. */
+static void refuse(struct node *node, struct request *request)
+{
+    if (!provisional_begin(node, request)) {
+        request_fail(node, request, ERR_NO_QUORUM);
+    }
+}
+
 /* What may have been done already waits as long as its caller does. */
 static void park(struct node *node, struct request *request)
 {
     if (!request->is_unknown && !may_have_leader_soon(node)) {
-        request_fail(node, request, ERR_NO_QUORUM);
+        refuse(node, request);
         return;
     }
     request->is_parked = true;
@@ -324,7 +332,7 @@ static void start_parked(struct node *node)
             request->is_parked = false;
             request_start(node, request);
         } else if (!request->is_unknown && !may_wait) {
-            request_fail(node, request, ERR_NO_QUORUM);
+            refuse(node, request);
         } else {
             list_append(&node->waiting_leader, first);
         }

@@ -10,6 +10,7 @@
  * worker of one that comes too late has a duplicate (conflicts.c). */
 #include "base/ensure.h"
 #include "base/mem.h"
+#include "etf/writer.h"
 #include "node/agents.h"
 #include "node/requests.h"
 #include "registry/copies.h"
@@ -202,6 +203,31 @@ void takeovers_event(struct node *node, const struct command_event *event)
         claimed(node, event, note);
     } else if (event->type == EVENT_REMOVED && note->takeover != NULL) {
         lose(node, note->takeover, NULL);
+    }
+}
+
+/* One that ran without a log was nobody's, and goes on as what its id is born
+ * as: epoch 0. Whether it is the same, its agent knows. */
+static bool may_be_provisional(const struct sandbox *sandbox)
+{
+    return sandbox->mode == SANDBOX_AVAILABLE &&
+           sandbox->birth == sandbox->epoch;
+}
+
+void takeovers_put(struct buf *body, const struct sandbox *sandbox)
+{
+    const struct sandbox_note *note =
+        (const struct sandbox_note *)sandbox->shell;
+    uint64_t prior = note == NULL ? 0 : note->prior_epoch;
+
+    etf_put_atom(body, "mode");
+    etf_put_atom(body,
+                 sandbox->mode == SANDBOX_AVAILABLE ? "available" : "strong");
+    etf_put_atom(body, "prior");
+    if (!sandbox->is_restoring && (prior != 0 || may_be_provisional(sandbox))) {
+        etf_put_u64(body, prior);
+    } else {
+        etf_put_atom(body, "none");
     }
 }
 

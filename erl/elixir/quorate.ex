@@ -140,6 +140,10 @@ defmodule Quorate do
   `:restarts` (`%{max: n, period: ms}`, 3 in 5000): so often a child that fails is
   started again where it is, before another worker gets it.
 
+  Without a majority the answer is `{:error, :no_quorum}`; but a sandbox with
+  `mode: :available` is started all the same where a worker is there for it, with
+  the status `:provisional` and the epoch 0, until the cluster heals.
+
       iex> {:ok, sandbox} = Quorate.create_sandbox("bob", {MyApp.Counter, 0}, timeout: 2000)
       iex> {sandbox.id, sandbox.status, sandbox.worker == node()}
       {"bob", :running, true}

@@ -65,6 +65,7 @@ static void copy_is_of_what_there_was(void **state)
     assert_err(apply(f, keep_of("nobody", epoch)), ERR_NOT_FOUND);
     assert_err(apply(f, keep_of("s", epoch + 1)), ERR_STALE_EPOCH);
     assert_events(f, "");
+    assert_ok(apply(f, keep_of("s", 0))); /* of a provisional one */
 }
 
 /* Many in one entry, and never the same number again. */
