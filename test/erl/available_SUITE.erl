@@ -220,8 +220,7 @@ goes_on_in_a_minority(Config) ->
     ?assertEqual(3, quorate_ct:call(A, ct_counter, get, [Pid])),
     ?assertEqual(Before, counts(A)),
     ?assertMatch({error, _}, quorate_ct:call(A, quorate, create_sandbox,
-                                             [<<"new">>, ct_counter:spec(),
-                                              #{mode => available}])).
+                                             [<<"new">>, ct_counter:spec()])).
 
 %% It is back before the leader gives it away: the other worker gets nothing of it,
 %% though it has more room, and the strong one is started anew.

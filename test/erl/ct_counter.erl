@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% What the suites run as a sandbox: a counter that saves its count before it
-%% says it. Options: `fail => Reason' does not start; `save => false' leaves
-%% saving to checkpoints.
+%% says it. Options: `fail => Reason' does not start; `wait => Ms' takes so long to;
+%% `save => false' leaves saving to checkpoints.
 -module(ct_counter).
 -behaviour(gen_server).
 
@@ -16,6 +16,8 @@ spec(Options) ->
 
 start_link(#{fail := Reason}, _) ->
     {error, Reason};
+start_link(#{wait := Ms} = Options, Context) ->
+    receive after Ms -> start_link(maps:remove(wait, Options), Context) end;
 start_link(Options, Context) ->
     gen_server:start_link(?MODULE, {Options, Context}, []).
 

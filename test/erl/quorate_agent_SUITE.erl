@@ -33,6 +33,10 @@
          available_that_starts_or_stops_ends_with_the_lease/1,
          what_fails_without_a_majority_waits/1, available_ends_with_its_agent/1,
          planned_stop_ends_what_goes_on/1,
+         provisional_start_is_answered/1, nobody_else_starts_provisionally/1,
+         nothing_is_provisional_under_a_lease/1, provisional_one_is_offered/1,
+         provisional_one_goes_on_as_the_owner/1, provisional_one_of_other_terms_ends/1,
+         provisional_one_says_nothing_of_a_strong_one/1, provisional_child_starts_again/1,
          orders_do_not_hold_up_the_lease/1]).
 -export([start_link/2, start_tree/1, start_loose/1, slow/2, hang/1, fail/1, elsewhere/1,
          child/3]).
@@ -706,6 +710,150 @@ what_goes_on_is_taken_over(Config) ->
     ok = send_stop(Config, 25),
     ?assertEqual({?ID, 25, shutdown}, report(Config, stopped)),
     await_end(Pid).
+
+%% An agent that gets no lease: its incarnation.
+without_a_lease(Config) ->
+    ok = quorate_member_double:set(double(Config), #{attach => false}),
+    _ = start(Config),
+    #{incarnation := I, provisional := []} = quorate_member_double:attached(double(Config)),
+    I.
+
+provisional(Config, I, Number) -> provisional(Config, I, Number, #{}).
+
+provisional(Config, I, Number, Options) ->
+    provisional(Config, I, Number, Options, {?MODULE, start_link, [self()]}).
+
+provisional(Config, I, Number, Options, Spec) ->
+    #{node := Node} = double(Config),
+    quorate_member_double:order(double(Config), provisional,
+                                #{incarnation => I, member => Node, number => Number, id => ?ID,
+                                  spec => term_to_binary(Spec),
+                                  options => term_to_binary(Options)}).
+
+provisional_start_is_answered(Config) ->
+    I = without_a_lease(Config),
+    ok = provisional(Config, I, 7),
+    {7, started, 0, Pid} = report(Config, provisional),
+    ?assertMatch(#{id := ?ID, epoch := 0, state := undefined}, context()),
+    ?assertEqual(0, in_child(Pid, fun quorate:epoch/0)),
+    ok = provisional(Config, I, 8),
+    ?assertEqual({8, exists, 0, Pid}, report(Config, provisional)),
+    no_report(Config, started),
+    %% Who asks next is told by the attach.
+    #{running := []} = await_attach(Config, fun(#{provisional := Ids}) -> Ids =:= [?ID] end),
+    true = exit(Pid, kill),
+    _ = context(),
+    stop(whereis(quorate_sup)),
+    _ = start(Config),
+    #{incarnation := I1} = await_attach(Config, fun(#{incarnation := I1}) -> I1 =/= I end),
+    ok = provisional(Config, I1, 9, #{}, {?MODULE, fail, []}),
+    ?assertMatch({9, failed, 0, _}, report(Config, provisional)),
+    no_report(Config, failed).
+
+await_attach(Config, Is) ->
+    Body = quorate_member_double:attached(double(Config)),
+    case Is(Body) of
+        true -> Body;
+        false -> await_attach(Config, Is)
+    end.
+
+%% What it takes to be heard is what an attach has told, and to be a member.
+nobody_else_starts_provisionally(Config) ->
+    I = without_a_lease(Config),
+    ok = provisional(Config, <<0:128>>, 7),
+    Order = #{incarnation => I, member => node(), number => 8, id => ?ID,
+              spec => term_to_binary({?MODULE, start_link, [self()]}),
+              options => term_to_binary(#{})},
+    ok = quorate_member_double:order(double(Config), provisional, Order),
+    ok = quorate_member_double:order(double(Config), provisional, Order#{number := a}),
+    settle(Config),
+    no_report(Config, provisional),
+    ?assertEqual([], quorate_local:list()).
+
+nothing_is_provisional_under_a_lease(Config) ->
+    _ = start(Config),
+    #{incarnation := I} = quorate_member_double:attached(double(Config)),
+    ok = quorate_agent:await_attached(?WAIT_MS),
+    ok = provisional(Config, I, 7),
+    ?assertEqual({7, refused, 0, leased}, report(Config, provisional)),
+    ?assertEqual([], quorate_local:list()).
+
+%% Again and again, as long as nothing is said to it.
+provisional_one_is_offered(Config) ->
+    I = without_a_lease(Config),
+    ok = provisional(Config, I, 7),
+    {7, started, 0, Pid} = report(Config, provisional),
+    no_report(Config, offer),
+    ok = quorate_member_double:set(double(Config), #{attach => true, lease => 20}),
+    {I, ?ID, Pid, Spec, Options} = report(Config, offer),
+    ?assertEqual({?MODULE, start_link, [self()]}, binary_to_term(Spec)),
+    ?assertEqual(#{}, binary_to_term(Options)),
+    ?assertEqual({I, ?ID, Pid, Spec, Options}, report(Config, offer)).
+
+provisional_one_goes_on_as_the_owner(Config) ->
+    I = without_a_lease(Config),
+    ok = provisional(Config, I, 7),
+    {7, started, 0, Pid} = report(Config, provisional),
+    _ = context(),
+    ok = quorate_member_double:set(double(Config), #{attach => true, lease => 20}),
+    {I, ?ID, Pid, _, _} = report(Config, offer),
+    Order = (available(25))#{prior => 0},
+    ok = send_start(Config, Order),
+    ?assertEqual({?ID, 25, Pid}, report(Config, started)),
+    ?assertEqual(25, in_child(Pid, fun quorate:epoch/0)),
+    receive {child, _, _} -> ct:fail(started_again) after 0 -> ok end,
+    settle(Config),
+    flush_offers(Config),
+    %% No offer follows in the time of two.
+    receive after 1100 -> ok end,
+    no_report(Config, offer),
+    %% It is the lease's from now on, and goes on as what it is.
+    Old = lose_lease(Config),
+    fenced(Config, Old),
+    ?assert(is_process_alive(Pid)),
+    ?assertEqual([{?ID, 25, Pid}], running_of_another(Config, Old)).
+
+flush_offers(Config) ->
+    #{node := Node} = double(Config),
+    receive {double, Node, {offer, _}} -> flush_offers(Config) after 0 -> ok end.
+
+%% Somebody created another one of that id, which the log gave to this worker.
+provisional_one_of_other_terms_ends(Config) ->
+    {Pid, About} = given_up(Config, #{conflict => latest}, available),
+    ?assertMatch(#{owner_epoch := 25, policy := latest, decision := duplicate}, About),
+    ?assertNotEqual(Pid, running(Config, (available(25))#{prior => 0})).
+
+provisional_one_says_nothing_of_a_strong_one(Config) ->
+    {_, About} = given_up(Config, #{conflict => latest}, strong),
+    ?assertMatch(#{owner_epoch := 25, policy := registered, decision := registered}, About).
+
+given_up(Config, Options, Mode) ->
+    Test = self(),
+    ok = answer(Config, fun(conflict_resolver, keep_copy, Args) -> Test ! {kept, Args}, {ok, 1};
+                           (_, _, _) -> {error, not_found}
+                        end),
+    I = without_a_lease(Config),
+    Checkpoint = #{interval => 60000, callback => {erlang, is_process_alive}},
+    ok = provisional(Config, I, 7, Options#{checkpoint => Checkpoint}),
+    {7, started, 0, Pid} = report(Config, provisional),
+    _ = context(),
+    ok = quorate_member_double:set(double(Config), #{attach => true, lease => 20}),
+    {I, ?ID, Pid, _, _} = report(Config, offer),
+    ok = send_start(Config, (available(25))#{mode => Mode, prior => 0}),
+    await_end(Pid),
+    receive
+        {kept, [?ID, 0, true, About]} -> {Pid, About}
+    after ?WAIT_MS -> ct:fail(not_kept)
+    end.
+
+%% By itself: there is no state that it would have to wait for.
+provisional_child_starts_again(Config) ->
+    I = without_a_lease(Config),
+    ok = provisional(Config, I, 7),
+    {7, started, 0, Pid} = report(Config, provisional),
+    _ = context(),
+    true = exit(Pid, kill),
+    ?assertMatch(#{epoch := 0, state := undefined}, context()).
 
 %% Another one had it in between, so it does not go on; nor is its state lost.
 what_is_owned_by_another_gives_its_state(Config) ->

@@ -10,6 +10,9 @@
          what_is_not_there_never_starts_under_that_epoch/1,
          what_is_not_there_yet_does_not_replace_what_is/1, what_runs_is_confirmed/1,
          older_order_is_ignored/1, greater_epoch_replaces/1,
+         provisional_one_is_started_once/1, provisional_ones_have_a_limit/1,
+         provisional_one_goes_on_if_it_is_the_same/1, provisional_one_gives_way_to_an_owner/1,
+         provisional_ones_are_offered_in_turn/1,
          prior_epoch_goes_on/1, what_goes_on_has_the_later_epoch/1, others_are_taken/1,
          stop_of_a_running_one_is_done_once/1, stop_of_a_starting_one_kills/1,
          stop_of_nothing_is_answered/1, start_behind_its_stop_is_none/1,
@@ -89,6 +92,67 @@ greater_epoch_replaces(_) ->
     ?assertMatch({replace, #{epoch := 5}}, quorate_roster:start(?ID, 6, none, starting(5))).
 
 %% Only of an available one that runs, and under just that epoch.
+%% A provisional one, of terms a and b, that the first call of a member started.
+provisional() -> provisional(?ID, self(), quorate_roster:new()).
+
+provisional(Id, Sandbox, Roster) ->
+    quorate_roster:add_provisional(Id, {<<"a">>, <<"b">>}, {m1, 1}, {Sandbox, pid()}, Roster).
+
+provisional_one_is_started_once(_) ->
+    ?assertEqual(start, quorate_roster:ask(?ID, {m1, 1}, quorate_roster:new())),
+    {wait, Roster} = quorate_roster:ask(?ID, {m2, 7}, provisional()),
+    Child = pid(),
+    {_, Runs} = quorate_roster:started(self(), Child, Roster),
+    {ok, #{asked := Asked}} = quorate_roster:find(self(), Runs),
+    ?assertEqual([{m1, 1}, {m2, 7}], lists:sort(Asked)),
+    ?assertEqual({exists, 0, Child}, quorate_roster:ask(?ID, {m1, 2}, Runs)),
+    {ok, #{asked := []}} = quorate_roster:find(self(), quorate_roster:told(?ID, Runs)),
+    ?assertMatch({exists, 5, _}, quorate_roster:ask(?ID, {m1, 1}, running(5, available))),
+    ?assertEqual(busy, quorate_roster:ask(?ID, {m1, 1}, starting(5, available))),
+    {ok, Box} = quorate_roster:find(self(), Runs),
+    ?assertEqual(busy, quorate_roster:ask(?ID, {m1, 2}, quorate_roster:stopping(Box, Runs))).
+
+provisional_ones_have_a_limit(_) ->
+    Full = lists:foldl(fun(N, Roster) ->
+        Id = integer_to_binary(N),
+        ?assertEqual(start, quorate_roster:ask(Id, {m1, N}, Roster)),
+        provisional(Id, pid(), Roster)
+    end, quorate_roster:new(), lists:seq(1, 1000)),
+    ?assertEqual(1000, length(quorate_roster:provisional(Full))),
+    ?assertEqual(busy, quorate_roster:ask(?ID, {m1, 1}, Full)).
+
+%% It is not said to run: the log does not know it.
+provisional_one_goes_on_if_it_is_the_same(_) ->
+    {_, Roster} = quorate_roster:started(self(), pid(), provisional()),
+    ?assertEqual([], quorate_roster:running(Roster)),
+    ?assert(quorate_roster:is_provisional(?ID, {<<"a">>, <<"b">>}, Roster)),
+    ?assertNot(quorate_roster:is_provisional(?ID, {<<"a">>, <<"c">>}, Roster)),
+    ?assertNot(quorate_roster:is_provisional(?ID, {<<"a">>, <<"b">>}, running(5, available))),
+    {take_over, Box} = quorate_roster:start(?ID, 25, 0, Roster),
+    {{started, {?ID, 25, Child}}, Owned} = quorate_roster:take_over(Box, 25, Roster),
+    ?assertEqual([{?ID, 25, Child}], quorate_roster:running(Owned)),
+    ?assertEqual([], quorate_roster:provisional(Owned)),
+    ?assertEqual([], quorate_roster:offers(<<>>, 9, Owned)).
+
+provisional_one_gives_way_to_an_owner(_) ->
+    {_, Roster} = quorate_roster:started(self(), pid(), provisional()),
+    ?assertMatch({surrender, _}, quorate_roster:start(?ID, 25, none, Roster)),
+    ?assertMatch({stop, _}, quorate_roster:stop(?ID, 0, 0, Roster)),
+    ?assertMatch({replace, _}, quorate_roster:start(?ID, 25, 0, provisional())),
+    ?assertMatch({kill, _}, quorate_roster:stop(?ID, 0, 0, provisional())).
+
+%% All of them come, and none that is just starting.
+provisional_ones_are_offered_in_turn(_) ->
+    Roster = lists:foldl(fun(Id, R) ->
+        Sandbox = pid(),
+        {_, R1} = quorate_roster:started(Sandbox, pid(), provisional(Id, Sandbox, R)),
+        R1
+    end, provisional(), [<<"b">>, <<"a">>, <<"c">>]),
+    Ids = fun(After, Max) -> [Id || {Id, _, _} <- quorate_roster:offers(After, Max, Roster)] end,
+    ?assertEqual([<<"a">>, <<"b">>], Ids(<<>>, 2)),
+    ?assertEqual([<<"c">>, <<"a">>], Ids(<<"b">>, 2)),
+    ?assertEqual([<<"b">>, <<"c">>, <<"a">>], Ids(<<"a">>, 9)).
+
 prior_epoch_goes_on(_) ->
     Roster = running(5, available),
     ?assertMatch({take_over, #{epoch := 5}}, quorate_roster:start(?ID, 7, 5, Roster)),
