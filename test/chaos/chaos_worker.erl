@@ -240,4 +240,6 @@ call(Op, Id, Fun, #{n := N}) ->
 brief({error, {already_exists, _}}) -> {error, already_exists};
 brief({error, Reason}) -> {error, Reason};
 brief({crash, _, _} = Crash) -> Crash;
+%% Nobody has promised that it is there afterwards.
+brief({ok, #{status := provisional}}) -> provisional;
 brief(_) -> ok.
