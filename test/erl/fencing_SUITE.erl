@@ -70,6 +70,10 @@ frozen_worker_is_killed(Config) ->
     %% Its last renewal may have been a keep-alive ago.
     ?assert(Took > ?FENCED_MS - 1100),
     ?assert(Took < ?TTL_LEADER_MS),
+    %% It kills first, and then says so.
+    true = quorate_ct:await(said, fun() ->
+        binary:match(quorate_ct:log_of(Context, Member), <<"event=worker_hung">>) =/= nomatch
+    end),
     ok = quorate_ct:says(quorate_ct:log_of(Context, Member), "worker_hung",
                          ["action=kill", "local=true", "status=\"ok\""]),
     ?assertEqual({1, 1}, counts(Config, Member)),
