@@ -12,9 +12,11 @@
 -spec register(quorate:name(), pid(), map()) ->
           quorate:result(quorate:epoch()) | {error, {badarg, not_a_worker | not_alive}}.
 register(Name, Pid, Meta) ->
-    case register_once(Name, Pid, Meta) of
+    %% All that is asked for it together has one deadline.
+    Until = erlang:monotonic_time(millisecond) + ?TIMEOUT_MS,
+    case register_once(Name, Pid, Meta, Until) of
         {error, {already_exists, Other}} when node(Other) =:= node() ->
-            instead(is_process_alive(Other), Name, Other, Pid, Meta);
+            instead(is_process_alive(Other), Name, Other, {Pid, Meta}, Until);
         Answer ->
             Answer
     end.
@@ -22,7 +24,10 @@ register(Name, Pid, Meta) ->
 %% @doc See {@link quorate:unregister/2}.
 -spec unregister(quorate:name(), pid()) -> ok | {error, quorate:reason()}.
 unregister(Name, Pid) ->
-    case free(Name, Pid) of
+    unregister(Name, Pid, ?TIMEOUT_MS).
+
+unregister(Name, Pid, Timeout) ->
+    case free(Name, Pid, Timeout) of
         {error, Reason} when Reason =/= not_found ->
             {error, Reason};
         Answer ->
@@ -45,42 +50,46 @@ if_alive(Pid) ->
 %% has ended, and its name is about to be freed.
 instead(true, _, Other, _, _) ->
     {error, {already_exists, Other}};
-instead(false, Name, Other, Pid, Meta) ->
-    case unregister(Name, Other) of
+instead(false, Name, Other, {Pid, Meta}, Until) ->
+    case unregister(Name, Other, left(Until)) of
         {error, Reason} when Reason =/= not_found -> {error, Reason};
-        _ -> register_once(Name, Pid, Meta)
+        _ -> register_once(Name, Pid, Meta, Until)
     end.
 
-register_once(Name, Pid, Meta) when node(Pid) =:= node() ->
+register_once(Name, Pid, Meta, Until) when node(Pid) =:= node() ->
     case quorate_namekeeper:expect(Name, Pid) of
-        ok -> registered(ask(Name, Pid, Meta), Name, Pid);
+        ok -> registered(ask(Name, Pid, Meta, Until), Name, Pid, Until);
         {error, Reason} -> {error, Reason}
     end;
-register_once(Name, Pid, Meta) ->
-    registered(ask(Name, Pid, Meta), Name, Pid).
+register_once(Name, Pid, Meta, Until) ->
+    registered(ask(Name, Pid, Meta, Until), Name, Pid, Until).
 
-ask(Name, Pid, Meta) ->
-    quorate_call:once(consistency_manager, register, [Name, Pid, Meta], ?TIMEOUT_MS).
+ask(Name, Pid, Meta, Until) ->
+    quorate_call:once(consistency_manager, register, [Name, Pid, Meta], left(Until)).
 
-free(Name, Pid) ->
-    quorate_call:repeatable(consistency_manager, unregister, [Name, Pid], ?TIMEOUT_MS).
+free(Name, Pid, Timeout) ->
+    quorate_call:repeatable(consistency_manager, unregister, [Name, Pid], Timeout).
+
+left(Until) ->
+    max(1, Until - erlang:monotonic_time(millisecond)).
 
 %% After a timeout the name may come yet: its process is watched on.
-registered({ok, Epoch}, Name, Pid) ->
-    keep(Name, Epoch, Pid);
-registered({error, timeout}, _, _) ->
+registered({ok, Epoch}, Name, Pid, Until) ->
+    keep(Name, Epoch, Pid, Until);
+registered({error, timeout}, _, _, _) ->
     {error, timeout};
-registered({error, Reason}, Name, Pid) ->
+registered({error, Reason}, Name, Pid, _) ->
     ok = quorate_namekeeper:drop(Name, Pid),
     {error, Reason}.
 
 %% A name that the name keeper of its node does not know would not be freed when the
-%% process ends, nor the process killed when the lease does.
-keep(Name, Epoch, Pid) ->
+%% process ends, nor the process killed when the lease does. Where no time is left to
+%% free it, it goes with its lease.
+keep(Name, Epoch, Pid, Until) ->
     case quorate_namekeeper:keep(Name, Epoch, Pid) of
         ok ->
             {ok, Epoch};
         {error, Reason} ->
-            _ = free(Name, Pid),
+            _ = free(Name, Pid, left(Until)),
             {error, Reason}
     end.
