@@ -7,7 +7,7 @@
 -compile([export_all, nowarn_export_all]).
 
 suite() ->
-    [{timetrap, {seconds, 60}}].
+    [{timetrap, {seconds, 180}}].
 
 all() ->
     [refuses_older_epochs, runs_in_a_process_of_its_own, clock_is_that_of_the_machine,
