@@ -5,7 +5,10 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { SLOT_COUNT_MIN = 16 };
+enum {
+    SLOT_COUNT_MIN = 16,
+    AHEAD = 12, /* slots; more or fewer made no difference from 8 to 32 */
+};
 
 static uint64_t rotate(uint64_t value, unsigned bits)
 {
@@ -196,8 +199,12 @@ void *map_remove(struct map *map, struct bytes key)
 void *map_next(const struct map *map, size_t *position)
 {
     while (*position < map->slot_count) {
+        size_t ahead = (*position + AHEAD) & (map->slot_count - 1);
         void *value = map->slots[(*position)++].value;
 
+        /* Whoever walks looks at each, and all are somewhere else. */
+        __builtin_prefetch(map->slots[ahead].value);
+        __builtin_prefetch(map->slots[ahead].key.data);
         if (value != NULL) {
             return value;
         }
