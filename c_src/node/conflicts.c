@@ -175,9 +175,8 @@ void conflicts_not_owner(struct node *node, const struct agent *agent,
     etf_put_atom(body, "id");
     etf_put_binary(body, running->id);
     etf_put_atom(body, "mode");
-    etf_put_atom(body, sandbox == NULL                      ? "none"
-                       : sandbox->mode == SANDBOX_AVAILABLE ? "available"
-                                                            : "strong");
+    etf_put_atom(body,
+                 sandbox == NULL ? "none" : registry_mode_name(sandbox->mode));
     etf_put_atom(body, "epoch");
     etf_put_u64(body, running->epoch);
     etf_put_atom(body, "reason");

@@ -362,17 +362,9 @@ static int check_create(struct node *node, const struct agent *agent,
 static void submit_claim(struct node *node, const struct agent *agent,
                          const struct api_request *api)
 {
-    struct command command = {.type = COMMAND_CLAIM,
-                              .worker = agent->worker,
-                              .lease = agent->lease,
-                              .id = api->id,
-                              .spec = api->spec,
-                              .options = api->options,
-                              .need = api->resources,
-                              .priority = api->priority};
+    const struct command command =
+        sandboxes_claim(node, api, agent->worker, agent->lease);
 
-    command.replica_count =
-        (uint8_t)sandboxes_choose_replicas(node, api, command.replicas);
     node_log_submit(node, &command);
 }
 

@@ -209,6 +209,12 @@ size_t sandboxes_choose_replicas(const struct node *node,
                                  const struct api_request *api,
                                  uint64_t *chosen);
 
+/* The command that gives what was asked to be created to this worker; borrows
+ * from both. */
+struct command sandboxes_claim(const struct node *node,
+                               const struct api_request *api,
+                               struct bytes worker, uint64_t lease);
+
 /* conflicts.c */
 void conflicts_keep(struct node *node, struct request *request);
 void conflicts_kept(struct node *node, struct request *request,

@@ -317,10 +317,14 @@ void routes_member_lost(struct node *node, uint64_t member)
 static void start_parked(struct node *node)
 {
     bool has_leader = node_log_is_leader(node) || links_leader(node) != NULL;
-    bool may_wait = may_have_leader_soon(node);
     struct list again;
     struct list *first;
+    bool may_wait;
 
+    if (list_is_empty(&node->waiting_leader)) {
+        return;
+    }
+    may_wait = may_have_leader_soon(node);
     list_init(&again);
     while ((first = list_take_first(&node->waiting_leader)) != NULL) {
         list_append(&again, first);
@@ -374,7 +378,8 @@ void routes_tick(struct node *node)
 {
     if (raft_has_quorum(node->raft, node->now_ms)) {
         node->quorum_seen_ms = node->now_ms;
-    } else if (!may_have_leader_soon(node)) {
+    } else if (!list_is_empty(&node->reads_confirmed) &&
+               !may_have_leader_soon(node)) {
         fail_stuck_reads(node);
     }
     start_parked(node);

@@ -126,19 +126,30 @@ size_t sandboxes_choose_replicas(const struct node *node,
     return wanted;
 }
 
-static int propose_claim(struct node *node, struct request *request,
-                         struct worker *worker)
+struct command sandboxes_claim(const struct node *node,
+                               const struct api_request *api,
+                               struct bytes worker, uint64_t lease)
 {
-    const struct api_request *api = &request->api;
     struct command command = {.type = COMMAND_CLAIM,
-                              .request = request->id,
-                              .worker = worker->name,
-                              .lease = worker->lease,
+                              .worker = worker,
+                              .lease = lease,
                               .id = api->id,
                               .spec = api->spec,
                               .options = api->options,
                               .need = api->resources,
                               .priority = api->priority};
+
+    command.replica_count =
+        (uint8_t)sandboxes_choose_replicas(node, api, command.replicas);
+    return command;
+}
+
+static int propose_claim(struct node *node, struct request *request,
+                         struct worker *worker)
+{
+    const struct api_request *api = &request->api;
+    struct command command =
+        sandboxes_claim(node, api, worker->name, worker->lease);
     struct claim *claim = mem_alloc(sizeof(*claim) + worker->name.size);
     int rv;
 
@@ -149,8 +160,7 @@ static int propose_claim(struct node *node, struct request *request,
     claim->worker = bytes_of(claim + 1, worker->name.size);
     claim->request_number = request->number;
     claim->need = api->resources;
-    command.replica_count =
-        (uint8_t)sandboxes_choose_replicas(node, api, command.replicas);
+    command.request = request->id;
     controller_reserve(node, worker, api->resources);
     rv = node_log_propose(node, &command, claim_applied, claim);
     if (rv == 0) {

@@ -221,8 +221,7 @@ void takeovers_put(struct buf *body, const struct sandbox *sandbox)
     uint64_t prior = note == NULL ? 0 : note->prior_epoch;
 
     etf_put_atom(body, "mode");
-    etf_put_atom(body,
-                 sandbox->mode == SANDBOX_AVAILABLE ? "available" : "strong");
+    etf_put_atom(body, registry_mode_name(sandbox->mode));
     etf_put_atom(body, "prior");
     if (!sandbox->is_restoring && (prior != 0 || may_be_provisional(sandbox))) {
         etf_put_u64(body, prior);

@@ -111,6 +111,11 @@ enum sandbox_mode registry_mode_of(struct bytes options)
     return SANDBOX_STRONG;
 }
 
+const char *registry_mode_name(enum sandbox_mode mode)
+{
+    return mode == SANDBOX_AVAILABLE ? "available" : "strong";
+}
+
 bool registry_replicas_are_valid(const uint64_t *replicas, size_t count)
 {
     if (count > REGISTRY_REPLICAS_MAX) {

@@ -163,6 +163,9 @@ bool registry_status_has_owner(enum sandbox_status status);
  * it, or something else, is strong. */
 enum sandbox_mode registry_mode_of(struct bytes options);
 
+/* The atom that stands for it, static. */
+const char *registry_mode_name(enum sandbox_mode mode);
+
 /* Whether they are ids of different members: not too many, and none is 0. */
 bool registry_replicas_are_valid(const uint64_t *replicas, size_t count);
 

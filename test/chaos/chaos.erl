@@ -64,11 +64,9 @@ start(Net, Top, Work) ->
     Cookie = [$a - 1 + rand:uniform(26) || _ <- lists:seq(1, 20)],
     ok = file:write_file(filename:join(Work, "cookie"), Cookie),
     ok = file:change_mode(filename:join(Work, "cookie"), 8#600),
-    Journal = has_journals(Top),
-    _ = Journal orelse chaos_log:say("this build keeps no ownership journals: not verified", []),
-    Context = #{top => Top, work => Work, disks => Disks, cookie => Cookie, journal => Journal,
+    Context = #{top => Top, work => Work, disks => Disks, cookie => Cookie,
                 sink => filename:join(Work, "sink"), record => filename:join(Work, "record")},
-    Clocks = not Journal orelse os:getenv("CLOCKS") =:= "1",
+    Clocks = os:getenv("CLOCKS") =:= "1",
     Host = #{net => Net, clocks => Clocks, work => Work,
              preload => filename:join(Work, "preload.so"),
              commands => fun(H, Service) -> command(Service, H, Context) end},
@@ -84,9 +82,6 @@ start(Net, Top, Work) ->
 disk(Work, Host) -> filename:join(Work, "disk" ++ integer_to_list(Host)).
 
 program(Top) -> os:getenv("QUORATE_PROGRAM", filename:join([Top, "priv", "quorate"])).
-
-has_journals(Top) ->
-    string:trim(os:cmd(program(Top) ++ " help verify >/dev/null 2>&1 && echo yes")) =:= "yes".
 
 data_dir(Host, #{work := Work, disks := Disks}) ->
     Dir = maps:get(Host, Disks, filename:join(Work, "host" ++ integer_to_list(Host))),
@@ -264,8 +259,6 @@ recovers(Id, Ids, Context) ->
                                      [Id, Saved, Other])
     end.
 
-verify(#{journal := false}) ->
-    ok;
 verify(#{top := Top} = Context) ->
     Dirs = [journal_dir(H, Context) || H <- chaos_plan:hosts()],
     Text = os:cmd(lists:flatten([program(Top), " verify ", lists:join(" ", Dirs),
