@@ -244,7 +244,7 @@ void results_put_nodes(struct buf *buf, const struct bytes *names, size_t count)
 
 void results_put_status(struct buf *buf, const struct results_status *status)
 {
-    etf_put_map(buf, 20);
+    etf_put_map(buf, 22);
     put_key_node(buf, "name", status->name);
     etf_put_atom(buf, "version");
     etf_put_string_binary(buf, status->version);
@@ -260,6 +260,8 @@ void results_put_status(struct buf *buf, const struct results_status *status)
     put_key_u64(buf, "workers_hung", status->workers_hung);
     put_key_u64(buf, "workers_killed", status->workers_killed);
     put_key_u64(buf, "sandboxes", status->sandboxes);
+    put_key_u64(buf, "provisional", status->provisional);
+    put_key_u64(buf, "conflict_copies", status->conflict_copies);
     put_key_u64(buf, "names", status->names);
     put_key_u64(buf, "uptime_ms", status->uptime_ms);
     put_key_u64(buf, "memory_bytes", status->memory_bytes);

@@ -68,6 +68,8 @@ struct results_status {
     uint64_t workers_hung;   /* of this member, since its start */
     uint64_t workers_killed; /* of those */
     uint64_t sandboxes;
+    uint64_t provisional;     /* on this member's side, beside the log */
+    uint64_t conflict_copies; /* that are kept */
     uint64_t names;
     uint64_t uptime_ms;
     uint64_t memory_bytes;

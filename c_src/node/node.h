@@ -382,6 +382,8 @@ void provisional_init(struct node *node);
 void provisional_refused(struct node *node, struct link *link,
                          const struct stray_words *words);
 void provisional_attached(struct node *node, struct link *link);
+/* How many run provisionally, as those agents said last. */
+uint64_t provisional_count(const struct node *node);
 /* Whether an agent is asked to start what a call of ours would create, and has
  * no majority for; then its end is seen to. */
 bool provisional_begin(struct node *node, struct request *request) MUST_USE;

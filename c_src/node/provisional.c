@@ -35,6 +35,7 @@ struct stray {
     uint8_t incarnation[REGISTRY_INCARNATION_SIZE];
     struct bytes pid; /* raw; behind the structure */
     struct bytes ids; /* raw: what it runs provisionally; idem */
+    uint32_t count;   /* of them, at most IDS_SIZE_MAX */
 };
 
 void provisional_init(struct node *node)
@@ -55,6 +56,39 @@ void provisional_attached(struct node *node, struct link *link)
         node->stray_count--;
         mem_free(stray);
     }
+}
+
+/* The ids that a stray said, one after the other. */
+struct ids {
+    struct etf_reader reader;
+    struct etf_list list;
+    bool has_more;
+};
+
+static void ids_begin(struct ids *ids, const struct stray *stray)
+{
+    ids->reader = etf_reader_of(stray->ids);
+    ids->has_more =
+        stray->ids.size > 0 && etf_list_begin(&ids->reader, &ids->list) == 0;
+}
+
+static bool ids_next(struct ids *ids, struct bytes *ret_id)
+{
+    return ids->has_more && etf_list_next(&ids->list, &ids->has_more) == 0 &&
+           ids->has_more && etf_read_binary(&ids->list.element, ret_id) == 0;
+}
+
+static uint32_t count_ids(const struct stray *stray)
+{
+    struct ids ids;
+    struct bytes id;
+    uint32_t count = 0;
+
+    ids_begin(&ids, stray);
+    while (ids_next(&ids, &id)) {
+        count++;
+    }
+    return count;
 }
 
 void provisional_refused(struct node *node, struct link *link,
@@ -82,6 +116,7 @@ void provisional_refused(struct node *node, struct link *link,
         memcpy(behind + words->pid.size, words->ids.data, words->ids.size);
     }
     stray->ids = bytes_of(behind + words->pid.size, words->ids.size);
+    stray->count = count_ids(stray);
     link->stray = stray;
     list_append(&node->strays, &stray->node_link);
     node->stray_count++;
@@ -89,21 +124,26 @@ void provisional_refused(struct node *node, struct link *link,
 
 static bool runs(const struct stray *stray, struct bytes id)
 {
-    struct etf_reader reader = etf_reader_of(stray->ids);
-    struct etf_list list;
+    struct ids ids;
     struct bytes present;
-    bool more;
 
-    if (stray->ids.size == 0 || etf_list_begin(&reader, &list) != 0) {
-        return false;
-    }
-    while (etf_list_next(&list, &more) == 0 && more &&
-           etf_read_binary(&list.element, &present) == 0) {
+    ids_begin(&ids, stray);
+    while (ids_next(&ids, &present)) {
         if (bytes_equal(present, id)) {
             return true;
         }
     }
     return false;
+}
+
+uint64_t provisional_count(const struct node *node)
+{
+    uint64_t count = 0;
+
+    LIST_FOREACH (item, &node->strays) {
+        count += LIST_ENTRY(item, struct stray, node_link)->count;
+    }
+    return count;
 }
 
 /* The one that has it; else the same one that each member here would take, so

@@ -115,6 +115,11 @@ goes_on_where_it_was_started(Config) ->
     ?assertMatch({error, {already_exists, #{status := provisional, epoch := 0, pid := Pid}}},
                  create(A, Id, #{})),
     ?assertEqual({error, no_quorum}, quorate_ct:call(A, quorate, stop_sandbox, [Id])),
+    %% The next attach says so.
+    quorate_ct:await(counted, fun() ->
+        #{provisional := Count} = quorate_ct:call(A, quorate, status, []),
+        Count =:= 1
+    end),
     B = worker(Config, "b", 2),
     ok = heal(Config),
     #{pid := Now, worker := Node, epoch := Epoch} = later(Config, Id, 0),
@@ -124,6 +129,7 @@ goes_on_where_it_was_started(Config) ->
     ?assertMatch({ok, #{version := {Epoch, 1}}},
                  inside(A, Pid, fun() -> quorate:replicate_state(3) end)),
     ?assertMatch({ok, 3, {Epoch, 1}}, ask(Config, state_replicator, recover_state, [Id])),
+    ?assertMatch(#{provisional := 0, conflict_copies := 0}, ask(Config, quorate, status, [])),
     ?assertEqual([{Node, Epoch}], running([A, B], Id)),
     ?assertEqual([], copies(Config, Id)),
     ?assertMatch({error, {already_exists, #{status := running}}}, create(A, Id, #{})).

@@ -139,6 +139,8 @@ static void members_and_workers_are_maps(void **state)
                                     .workers_hung = 2,
                                     .workers_killed = 1,
                                     .sandboxes = 7,
+                                    .provisional = 12,
+                                    .conflict_copies = 11,
                                     .names = 8,
                                     .uptime_ms = 9,
                                     .memory_bytes = 10,
@@ -165,7 +167,8 @@ static void members_and_workers_are_maps(void **state)
                 "#{name=>q@h,version=>\"0.1.0\",role=>leader,leader=>q@h,"
                 "term=>1,commit_index=>2,applied_index=>3,quorum=>true,"
                 "members=>4,members_up=>5,workers=>6,workers_hung=>2,"
-                "workers_killed=>1,sandboxes=>7,names=>8,"
+                "workers_killed=>1,sandboxes=>7,provisional=>12,"
+                "conflict_copies=>11,names=>8,"
                 "uptime_ms=>9,memory_bytes=>10,consistency=>linearizable,"
                 "links=>#{up=>1,accepted=>2,"
                 "handshakes_failed=>3,closed=>4,silent=>5,replaced=>6,"
