@@ -16,12 +16,14 @@
 %% Between them a worker is back in time; an owner's term is the default.
 -define(TTL_OWNER_MS, 2500).
 -define(TTL_LEADER_MS, 8000).
+-define(MANY, 40).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
     [goes_on_in_a_minority, is_taken_over_where_it_runs, is_taken_over_after_its_lease,
+     many_are_taken_over,
      one_of_two_is_left, two_are_merged, goes_on_without_any_member, ends_with_its_agent,
      unwanted_one_ends, modes_are_checked, journals_show_it,
      %% Behind it, since what is forged is no journal's truth.
@@ -188,6 +190,29 @@ await_copies(Config, Id, Count) ->
         end
     end, 40000).
 
+%% The agent is told what a member tells one whose lease is over.
+lose_lease(Worker) ->
+    quorate_ct:on(Worker, fun() ->
+        Lease = element(2, sys:get_state(quorate_agent)),
+        quorate_agent ! {quorate, 1, lease_lost,
+                         #{incarnation => quorate_lease:incarnation(Lease)}},
+        ok
+    end).
+
+%% The member of this host leads.
+lead(Config, I) ->
+    Member = list_to_atom(member(I)),
+    true = quorate_ct:await({leads, I}, fun() ->
+        case ask(Config, quorate, status, []) of
+            #{leader := Member} ->
+                true;
+            #{} ->
+                _ = ask(Config, quorum_manager, transfer_leadership, [Member]),
+                false
+        end
+    end),
+    ok.
+
 %% Of this sandbox, what runs on all these workers.
 running(Workers, Id) ->
     lists:append([quorate_ct:on(W, fun() ->
@@ -248,6 +273,20 @@ is_taken_over_where_it_runs(Config) ->
                  quorate_ct:call(A, quorate, replicate_state, [<<"back">>, Later, 3])),
     ?assertEqual({error, {stale_epoch, Later}},
                  quorate_ct:call(A, quorate, replicate_state, [<<"back">>, Epoch, 4])).
+
+%% A lease that is lost while nothing is cut: the attach is heard of at once, and the leader,
+%% which is on another host than the worker, hears of it before it is told what still runs
+%% there. All of them stay where they are, though another worker has nothing to do.
+many_are_taken_over(Config) ->
+    A = worker(Config, "a", 1),
+    ok = lead(Config, 2),
+    Before = [available(A, Id) || I <- lists:seq(1, ?MANY),
+                                  Id <- [<<"many-", (integer_to_binary(I))/binary>>]],
+    B = worker(Config, "b", 2),
+    ok = lose_lease(A),
+    Now = [later(Config, Id, Epoch) || #{id := Id, epoch := Epoch} <- Before],
+    ?assertEqual([Pid || #{pid := Pid} <- Before], [Pid || #{pid := Pid} <- Now]),
+    ?assertEqual([], quorate_ct:on(B, fun quorate_local:list/0)).
 
 %% The same long after it; nobody else had room for it.
 is_taken_over_after_its_lease(Config) ->
