@@ -256,8 +256,17 @@ static int place_one(struct node *node, struct sandbox *sandbox,
     }
     if (propose_place(node, sandbox, view.workers[view.chosen]) == 0) {
         note->placing_epoch = sandbox->epoch;
+        note->placing_term = raft_term(node->raft);
     }
     return 0;
+}
+
+/* What was proposed in another term is settled by the log alone. */
+static bool is_being_placed(const struct node *node,
+                            const struct sandbox_note *note)
+{
+    return note->placing_epoch == note->sandbox->epoch &&
+           note->placing_term == raft_term(node->raft);
 }
 
 static bool is_due(const struct node *node, const struct sandbox *sandbox)
@@ -265,7 +274,7 @@ static bool is_due(const struct node *node, const struct sandbox *sandbox)
     const struct sandbox_note *note =
         (const struct sandbox_note *)sandbox->shell;
 
-    return note == NULL || (note->placing_epoch != sandbox->epoch &&
+    return note == NULL || (!is_being_placed(node, note) &&
                             note->place_after_ms <= node->now_ms);
 }
 
@@ -412,25 +421,11 @@ void controller_tick(struct node *node)
 
 void controller_role_changed(struct node *node)
 {
-    struct sandbox *sandbox;
+    struct worker_note *note;
     size_t position = 0;
 
-    /* What was proposed in another term is settled by the log alone. */
     node->resumed_epoch = 0;
-    while ((sandbox = map_next(&node->machine.registry.sandboxes, &position)) !=
-           NULL) {
-        struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
-
-        if (note != NULL) {
-            note->placing_epoch = 0;
-        }
-    }
-    for (position = 0;;) {
-        struct worker_note *note = map_next(&node->worker_notes, &position);
-
-        if (note == NULL) {
-            break;
-        }
+    while ((note = map_next(&node->worker_notes, &position)) != NULL) {
         note->expire_index = 0;
     }
 }

@@ -249,6 +249,7 @@ struct sandbox_note {
                                   followed; 0: none, or not known */
     struct takeover *takeover; /* takeovers.c; NULL: none is under way */
     uint64_t placing_epoch;    /* leader: a PLACE of this epoch is proposed */
+    uint64_t placing_term;     /* in this term */
     uint64_t place_after_ms;   /* leader: back-off after a failed start */
     uint64_t failed_lease;     /* where that was; 0: nowhere */
     struct list pace_link;     /* in a ring of node->pacing */
