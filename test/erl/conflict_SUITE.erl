@@ -20,25 +20,16 @@ all() ->
      duplicate_of_nothing_just_ends].
 
 init_per_suite(Config) ->
-    Context = quorate_ct:start(conflict),
-    Members = quorate_ct:members(Context, ["x1", "x2", "x3"]),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(quorate_ct:start(conflict), Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 init_per_testcase(Case, Config) ->
-    Names = [atom_to_list(Case) ++ N || N <- ["_w1", "_w2", "_w3"]],
-    Workers = quorate_ct:fresh_workers(?config(context, Config), ?config(client, Config),
-                                       ?config(members, Config), {Names, ?CAPACITY}),
-    [ok = quorate_ct:load(W, [ct_conflict]) || W <- Workers],
-    [{workers, Workers} | Config].
+    ct_cluster:workers(ct_cluster:names(Case, 3), ?CAPACITY, [ct_conflict], Config).
 
 end_per_testcase(_, Config) ->
-    quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
-                     ?config(workers, Config)).
+    ct_cluster:clear(Config).
 
 %% The owner is left alone.
 duplicate_ends_and_is_kept(Config) ->

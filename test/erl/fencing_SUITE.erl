@@ -39,22 +39,16 @@ members(Context, Group) ->
 
 init_per_group(Group, Config) ->
     Context = quorate_ct:start(fencing),
-    Members = members(Context, Group),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:with(Context, members(Context, Group), Config).
 
 end_per_group(_, Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 init_per_testcase(Case, Config) ->
-    Names = [atom_to_list(Case) ++ N || N <- ["_w1", "_w2"]],
-    [{workers, quorate_ct:fresh_workers(?config(context, Config), ?config(client, Config),
-                                        ?config(members, Config), {Names, ?CAPACITY})} | Config].
+    ct_cluster:workers(ct_cluster:names(Case, 2), ?CAPACITY, [], Config).
 
 end_per_testcase(_, Config) ->
-    quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
-                     ?config(workers, Config)).
+    ct_cluster:clear(Config).
 
 %% Killed by the member on its host before the leader gives its sandbox away.
 frozen_worker_is_killed(Config) ->

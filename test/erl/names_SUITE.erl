@@ -18,27 +18,16 @@ all() ->
      the_leader_is_lost_meanwhile, a_hundred_thousand].
 
 init_per_suite(Config) ->
-    Context = quorate_ct:start(names),
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"]),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(quorate_ct:start(names), Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 init_per_testcase(_, Config) ->
-    Context = ?config(context, Config),
-    Client = ?config(client, Config),
-    Members = ?config(members, Config),
-    _ = quorate_ct:await_leader(Client, Members),
-    Workers = quorate_ct:fresh_workers(Context, Client, Members, {["w1", "w2"], #{}}),
-    [ok = quorate_ct:load(W, [?MODULE]) || W <- Workers],
-    [{workers, Workers} | Config].
+    ct_cluster:workers(["w1", "w2"], #{}, [?MODULE], Config).
 
 end_per_testcase(_, Config) ->
-    quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
-                     ?config(workers, Config)).
+    ct_cluster:clear(Config).
 
 %% Names
 

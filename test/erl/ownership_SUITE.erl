@@ -25,24 +25,17 @@ all() ->
      majority_lost, counts_never_go_back, list_of_before_the_start_fails_nothing].
 
 init_per_suite(Config) ->
-    Context = quorate_ct:start(ownership),
     %% A frozen worker is to be seen waking up.
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"], ["--on-hung-worker", "report"]),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(quorate_ct:start(ownership), ["--on-hung-worker", "report"], Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 init_per_testcase(Case, Config) ->
-    Names = [atom_to_list(Case) ++ N || N <- ["_w1", "_w2", "_w3"]],
-    [{workers, quorate_ct:fresh_workers(?config(context, Config), ?config(client, Config),
-                                        ?config(members, Config), {Names, ?CAPACITY})} | Config].
+    ct_cluster:workers(ct_cluster:names(Case, 3), ?CAPACITY, [], Config).
 
 end_per_testcase(_, Config) ->
-    quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
-                     ?config(workers, Config)).
+    ct_cluster:clear(Config).
 
 %% This node is the agent here. What it ran when it wrote an attach is not what it runs when
 %% that is taken, so the member asks before it gives the sandbox to another one.

@@ -16,7 +16,7 @@
 -export([release/2, in_release/2, root/1, test_peer/2]).
 -export([node/2, node/3, worker/4, peers/1, kill_node/2, signal/2, call/4, call/5, on/2,
          load/2]).
--export([ask/4, leader/2, await_worker/3, fresh_workers/4, clear/4]).
+-export([ask/4, leader/2, await_worker/3, clear/4]).
 -export([process/4, kill_process/3, os_pid/2, start_epmd/1, run/3, run/4, is_os_process/1]).
 -export([await/2, await/3, take_time/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
@@ -310,16 +310,6 @@ await_worker(Client, Member, #{node := Worker}) ->
                 false
         end
     end).
-
-%% New workers for a case, so that what one case kills is not missed by the next:
-%% two or three, each of which asks another member first.
--spec fresh_workers(context(), peer(), [member()], {[string()], map()}) -> [peer()].
-fresh_workers(Context, Client, [A, B, C] = Members, {Names, Capacity}) ->
-    _ = await_leader(Client, Members),
-    Orders = lists:sublist([[A, B, C], [B, C, A], [C, A, B]], length(Names)),
-    Workers = [worker(Context, Name, Order, Capacity) || {Name, Order} <- lists:zip(Names, Orders)],
-    _ = [await_worker(Client, A, W) || W <- Workers],
-    Workers.
 
 %% The other end of a case: nothing of it runs in the next one, and what a case
 %% that failed left killed is there again.

@@ -22,25 +22,18 @@ all() ->
     [leader_killed, leader_frozen].
 
 init_per_suite(Config) ->
-    Context = quorate_ct:start(retries),
     %% Calls are the matter here, not leases: none is to run out meanwhile.
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"],
-                                 ["--ttl-owner-ms", "6000", "--ttl-leader-ms", "9000"]),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(quorate_ct:start(retries),
+                     ["--ttl-owner-ms", "6000", "--ttl-leader-ms", "9000"], Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 init_per_testcase(Case, Config) ->
-    Names = [atom_to_list(Case) ++ N || N <- ["_w1", "_w2"]],
-    [{workers, quorate_ct:fresh_workers(?config(context, Config), ?config(client, Config),
-                                        ?config(members, Config), {Names, ?CAPACITY})} | Config].
+    ct_cluster:workers(ct_cluster:names(Case, 2), ?CAPACITY, [], Config).
 
 end_per_testcase(_, Config) ->
-    quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
-                     ?config(workers, Config)).
+    ct_cluster:clear(Config).
 
 leader_killed(Config) ->
     Context = ?config(context, Config),

@@ -29,13 +29,10 @@ init_per_suite(Config) ->
             "--peer-cookie", "alien*@*=" ++ Alien,
             "--peer-cookie", "quorate-cli-*@*=" ++ cookie_file(Context, "command", "of_commands"),
             "--role", "guest*@*=client", "--role", "quorate-cli-*@*=client"],
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"], Args),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(Context, Args, Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 %% Cookies
 

@@ -19,14 +19,10 @@ all() ->
      all_members_killed, kill_nine_fifty].
 
 init_per_suite(Config) ->
-    Context = quorate_ct:start(state),
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"]),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(quorate_ct:start(state), Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 %% Leases that do not run out while a member is away for some seconds: what is
 %% lost there would be lost by the members.
@@ -43,15 +39,12 @@ init_per_testcase(kill_nine_fifty, Config) ->
     _ = [quorate_ct:await_worker(Client, A, W) || W <- Workers],
     lists:keystore(members, 1, [{workers, Workers} | Config], {members, Members});
 init_per_testcase(Case, Config) ->
-    Names = [atom_to_list(Case) ++ N || N <- ["_w1", "_w2"]],
-    [{workers, quorate_ct:fresh_workers(?config(context, Config), ?config(client, Config),
-                                        ?config(members, Config), {Names, #{}})} | Config].
+    ct_cluster:workers(ct_cluster:names(Case, 2), #{}, [], Config).
 
 end_per_testcase(kill_nine_fifty, Config) ->
     quorate_ct:end_all(?config(context, Config));
 end_per_testcase(_, Config) ->
-    quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
-                     ?config(workers, Config)).
+    ct_cluster:clear(Config).
 
 %% Writing and reading
 

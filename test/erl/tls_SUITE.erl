@@ -20,14 +20,10 @@ groups() ->
     [{Release, [], Cases} || Release <- [otp25, otp27, otp29]].
 
 init_per_suite(Config) ->
-    Context = ct_tls:over_tls(quorate_ct:start(tls)),
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"]),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(ct_tls:over_tls(quorate_ct:start(tls)), Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 init_per_group(Release, Config) ->
     quorate_ct:in_release(Release, Config).

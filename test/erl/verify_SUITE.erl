@@ -21,12 +21,10 @@ init_per_testcase(Case, Config) ->
     Context = quorate_ct:start(Case),
     Names = [atom_to_list(Case) ++ N || N <- ["1", "2", "3"]],
     Members = quorate_ct:members(Context, Names),
-    Client = quorate_ct:node(Context, atom_to_list(Case) ++ "_client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:with(Context, Members, Config).
 
 end_per_testcase(_, Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 %% Deaths, handovers, stops, state writes, a member killed and started again.
 what_happened_is_proven(Config) ->

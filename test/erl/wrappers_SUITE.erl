@@ -18,28 +18,18 @@ all() ->
      pages_are_put_together, nobody_says_what_only_a_majority_knows].
 
 init_per_suite(Config) ->
-    Context = quorate_ct:start(wrappers),
-    Members = quorate_ct:members(Context, ["q1", "q2", "q3"]),
-    Client = quorate_ct:node(Context, "client"),
-    _ = quorate_ct:await_leader(Client, Members),
-    [{context, Context}, {members, Members}, {client, Client} | Config].
+    ct_cluster:start(quorate_ct:start(wrappers), Config).
 
 end_per_suite(Config) ->
-    quorate_ct:stop(?config(context, Config), ?config(priv_dir, Config)).
+    ct_cluster:stop(Config).
 
 init_per_testcase(_, Config) ->
-    Context = ?config(context, Config),
-    Client = ?config(client, Config),
-    Members = ?config(members, Config),
-    _ = quorate_ct:await_leader(Client, Members),
-    Workers = quorate_ct:fresh_workers(Context, Client, Members, {["w1", "w2"], #{}}),
-    [ok = quorate_ct:load(W, [?MODULE, ct_counter]) || W <- Workers],
-    [ok = quorate_ct:call(W, ?MODULE, supervisor, []) || W <- Workers],
-    [{workers, Workers} | Config].
+    Whole = ct_cluster:workers(["w1", "w2"], #{}, [?MODULE, ct_counter], Config),
+    [ok = quorate_ct:call(W, ?MODULE, supervisor, []) || W <- ?config(workers, Whole)],
+    Whole.
 
 end_per_testcase(_, Config) ->
-    quorate_ct:clear(?config(context, Config), ?config(client, Config), ?config(members, Config),
-                     ?config(workers, Config)).
+    ct_cluster:clear(Config).
 
 %% Not linked with who calls from outside.
 supervisor() ->
