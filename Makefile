@@ -154,9 +154,10 @@ $B/libquorate_shell.a: $(SHELL_OBJECTS) $B/link
 $B/quorate: $(MAIN_OBJECT) $(SHELL_OBJECTS) $B/libquorate_core.a $B/link
 	$(call link)
 
-# Renamed into place, so that a running member keeps its program.
-priv/%: $B/%
-	$(Q)mkdir -p $(@D); cp $< $@.new; mv $@.new $@
+# Renamed into place, so that a running member keeps its program. By what is in
+# it, since the one that is there may be a later one of another mode.
+priv/%: $B/% FORCE
+	$(Q)cmp -s $< $@ || { mkdir -p $(@D); cp $< $@.new; mv $@.new $@; }
 
 # rebar3 and Mix call make again; that one must not think it is our child.
 outside = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS DEPS=no
