@@ -186,11 +186,13 @@ struct node {
     struct node_snapshot snapshot;
     struct recorder recorder;
 
-    /* controller.c */
+    uint64_t resumed_epoch; /* controller.c: the recovery whose end was
+                               proposed */
+    /* placing.c */
     struct placement_view view; /* of the last selection */
     size_t view_capacity;       /* workers that its arrays have room for */
     uint32_t places_in_flight;  /* proposed and not applied */
-    uint64_t resumed_epoch;     /* the recovery whose end was proposed */
+    uint64_t placing_due_ms;    /* when it is looked for places again */
     struct pacing {
         struct list fresh; /* of struct sandbox_note: young starts, the oldest
                               first; of sandboxes that are new */
@@ -418,6 +420,11 @@ void controller_tick(struct node *node);
 void controller_event(struct node *node, const struct command_event *event);
 void controller_role_changed(struct node *node);
 void controller_restored(struct node *node); /* the state is another one */
+
+/* placing.c: workers for the sandboxes that have none. */
+void placing_tick(struct node *node);
+void placing_start_failed(const struct node *node,
+                          const struct command_event *event);
 
 /* pacing.c: the leader's starts of sandboxes that ran before. How many more may
  * be placed now. */

@@ -211,7 +211,7 @@ static void put_selection(struct node *node, const struct api_request *api,
                                              .memory = api->resources.memory,
                                              .profile = api->profile};
     struct placement_view view;
-    int rv = controller_select(node, &wanted, &view);
+    int rv = placing_select(node, &wanted, &view);
 
     if (rv == ERR_NO_CAPACITY && api->type == API_SELECT) {
         results_put_no_capacity(result, view.candidates, view.count);

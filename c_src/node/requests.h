@@ -275,14 +275,13 @@ struct worker_note {
 struct worker_note *worker_note(struct node *node, struct worker *worker);
 void worker_notes_close(struct node *node);
 
-/* controller.c: a worker for this request; ERR_NO_CAPACITY: none, with the
+/* placing.c: a worker for this request; ERR_NO_CAPACITY: none, with the
  * verdicts in the view, which is valid until the next call. */
-int controller_select(struct node *node,
-                      const struct placement_request *request,
-                      struct placement_view *ret_view) MUST_USE;
-void controller_reserve(struct node *node, struct worker *worker,
-                        struct resources need);
-void controller_unreserve(struct node *node, struct bytes worker,
-                          struct resources need);
+int placing_select(struct node *node, const struct placement_request *request,
+                   struct placement_view *ret_view) MUST_USE;
+void placing_reserve(struct node *node, struct worker *worker,
+                     struct resources need);
+void placing_unreserve(struct node *node, struct bytes worker,
+                       struct resources need);
 
 #endif

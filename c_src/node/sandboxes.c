@@ -91,7 +91,7 @@ static void claim_applied(struct node *node, void *arg,
     struct claim *claim = (struct claim *)arg;
     struct request *request = requests_find(node, claim->request_number);
 
-    controller_unreserve(node, claim->worker, claim->need);
+    placing_unreserve(node, claim->worker, claim->need);
     mem_free(claim);
     if (request == NULL) {
         return;
@@ -161,12 +161,12 @@ static int propose_claim(struct node *node, struct request *request,
     claim->request_number = request->number;
     claim->need = api->resources;
     command.request = request->id;
-    controller_reserve(node, worker, api->resources);
+    placing_reserve(node, worker, api->resources);
     rv = node_log_propose(node, &command, claim_applied, claim);
     if (rv == 0) {
         recorder_placed(node, api->id, 0, worker);
     } else {
-        controller_unreserve(node, claim->worker, claim->need);
+        placing_unreserve(node, claim->worker, claim->need);
         mem_free(claim);
     }
     return rv;
@@ -188,7 +188,7 @@ static void claim_again(struct node *node, struct request *request)
     }
     if (request->attempts < CLAIM_ATTEMPTS_MAX) {
         request->attempts++;
-        rv = controller_select(node, &wanted, &view);
+        rv = placing_select(node, &wanted, &view);
         if (rv == 0) {
             rv = propose_claim(node, request, view.workers[view.chosen]);
         }

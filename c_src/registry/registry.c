@@ -8,13 +8,20 @@
 #include "registry/tables.h"
 #include "registry/walk.h"
 
+static void init_unplaced(struct registry *registry)
+{
+    for (size_t i = 0; i <= REGISTRY_PRIORITY_MAX; i++) {
+        list_init(&registry->unplaced[i]);
+    }
+}
+
 void registry_init(struct registry *registry, uint64_t seed)
 {
     *registry = (struct registry){0};
     map_init(&registry->workers, REGISTRY_WORKERS_MAX, seed);
     map_init(&registry->sandboxes, REGISTRY_SANDBOXES_MAX, seed + 1);
     map_init(&registry->names, REGISTRY_NAMES_MAX, seed + 2);
-    list_init(&registry->unplaced);
+    init_unplaced(registry);
     list_init(&registry->copies);
     registry_walk_init(&registry->walk);
 }
@@ -43,7 +50,7 @@ void registry_close(struct registry *registry)
     map_close(&registry->names);
     map_close(&registry->sandboxes);
     map_close(&registry->workers);
-    list_init(&registry->unplaced);
+    init_unplaced(registry);
     registry->unplaced_count = 0;
     registry_walk_init(&registry->walk);
 }
@@ -52,11 +59,13 @@ void registry_move(struct registry *to, struct registry *from)
 {
     ensure(from->walk.visit == NULL);
     *to = *from;
-    list_init(&to->unplaced);
+    init_unplaced(to);
     list_init(&to->copies);
     list_init(&to->walk.seen);
     list_init(&to->walk.waiting);
-    list_append_all(&to->unplaced, &from->unplaced);
+    for (size_t i = 0; i <= REGISTRY_PRIORITY_MAX; i++) {
+        list_append_all(&to->unplaced[i], &from->unplaced[i]);
+    }
     list_append_all(&to->copies, &from->copies);
     list_append_all(&to->walk.seen, &from->walk.seen);
     registry_init(from, 0);
@@ -222,22 +231,23 @@ static void check_workers(const struct registry *registry,
     }
 }
 
-static void check_unplaced(const struct registry *registry)
+static size_t check_unplaced(const struct registry *registry, uint8_t priority)
 {
     uint64_t order = 0;
     size_t count = 0;
 
-    LIST_FOREACH (node, &registry->unplaced) {
+    LIST_FOREACH (node, &registry->unplaced[priority]) {
         const struct sandbox *sandbox =
             LIST_ENTRY(node, struct sandbox, worker_link);
 
         ensure(sandbox->status == SANDBOX_UNPLACED);
+        ensure(sandbox->priority == priority);
         ensure(sandbox->ring_order > order);
         order = sandbox->ring_order;
         count++;
     }
     ensure(order <= registry->ring_order_last);
-    ensure(count == registry->unplaced_count);
+    return count;
 }
 
 /* Every sandbox and name is in one of the rings of the walk. */
@@ -264,11 +274,15 @@ void registry_check(const struct registry *registry)
     const struct registered_name *name;
     size_t owned_count;
     size_t named_count;
+    size_t unplaced_count = 0;
     size_t failed_count = 0;
     size_t position = 0;
 
     check_workers(registry, &owned_count, &named_count);
-    check_unplaced(registry);
+    for (uint8_t i = 0; i <= REGISTRY_PRIORITY_MAX; i++) {
+        unplaced_count += check_unplaced(registry, i);
+    }
+    ensure(unplaced_count == registry->unplaced_count);
     check_walk(registry);
     registry_check_copies(registry);
     while ((sandbox = map_next(&registry->sandboxes, &position)) != NULL) {

@@ -3,8 +3,8 @@
  * epochs, registered names. Pure tables; only command/ changes them, and every
  * member holds the same ones at the same log index.
  *
- *   worker 1 ──< sandbox (epoch)      a sandbox without a live lease is in the
- *          └──< name (epoch)          ring `unplaced`, oldest first
+ *   worker 1 ──< sandbox (epoch)   a sandbox without a live lease is in the ring
+ *          └──< name (epoch)       `unplaced` of its priority, oldest first
  *
  * Conflict copies of sandboxes are in copies.h. */
 #ifndef QUORATE_REGISTRY_REGISTRY_H
@@ -132,8 +132,9 @@ struct registry {
     struct map workers;
     struct map sandboxes;
     struct map names;
-    struct list unplaced; /* of struct sandbox, by worker_link */
-    uint32_t unplaced_count;
+    /* Of struct sandbox, by worker_link; a ring for each priority. */
+    struct list unplaced[REGISTRY_PRIORITY_MAX + 1];
+    uint32_t unplaced_count;  /* in all of them */
     uint64_t ring_order_last; /* given out so far */
     struct list copies;       /* of struct copy, the oldest first */
     uint32_t copy_count;

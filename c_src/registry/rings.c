@@ -48,7 +48,7 @@ static int join(struct registry *registry, struct registry_item *item)
     if (sandbox->worker != NULL) {
         return join_worker(sandbox);
     }
-    list_append(&registry->unplaced, &sandbox->worker_link);
+    list_append(&registry->unplaced[sandbox->priority], &sandbox->worker_link);
     registry->unplaced_count++;
     return 0;
 }

@@ -128,6 +128,13 @@ static void leave_unplaced(struct registry *registry, struct sandbox *sandbox)
     registry->unplaced_count--;
 }
 
+static void join_unplaced(struct registry *registry, struct sandbox *sandbox)
+{
+    sandbox->status = SANDBOX_UNPLACED;
+    join_ring(registry, &registry->unplaced[sandbox->priority], sandbox);
+    registry->unplaced_count++;
+}
+
 /* In the table and in no ring; with what never changes, and how it begins. */
 static int new_sandbox(struct registry *registry, const struct sandbox *values,
                        struct sandbox **ret_sandbox)
@@ -141,6 +148,7 @@ static int new_sandbox(struct registry *registry, const struct sandbox *values,
     ensure(values->id.size > 0);
     ensure(values->epoch != 0);
     ensure(values->replica_count <= REGISTRY_REPLICAS_MAX);
+    ensure(values->priority <= REGISTRY_PRIORITY_MAX);
     sandbox = mem_alloc(sizeof(*sandbox) + replicas.size + values->id.size +
                         values->spec.size + values->options.size);
     if (sandbox == NULL) {
@@ -202,9 +210,7 @@ void registry_unplace_sandbox(struct registry *registry,
     registry_walk_before_change(registry, &sandbox->item);
     leave_owner(sandbox);
     drop_bytes(&sandbox->pid);
-    sandbox->status = SANDBOX_UNPLACED;
-    join_ring(registry, &registry->unplaced, sandbox);
-    registry->unplaced_count++;
+    join_unplaced(registry, sandbox);
 }
 
 void registry_fail_sandbox(struct registry *registry, struct sandbox *sandbox)
@@ -224,9 +230,7 @@ void registry_revive_sandbox(struct registry *registry, struct sandbox *sandbox)
 {
     ensure(sandbox->status == SANDBOX_FAILED);
     registry_walk_before_change(registry, &sandbox->item);
-    sandbox->status = SANDBOX_UNPLACED;
-    join_ring(registry, &registry->unplaced, sandbox);
-    registry->unplaced_count++;
+    join_unplaced(registry, sandbox);
 }
 
 void registry_lone_replica(struct registry *registry, struct sandbox *sandbox,

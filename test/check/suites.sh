@@ -163,7 +163,7 @@ for suite in ${ONLY:-$order}; do
     rv=${PIPESTATUS[0]}
     set -e
     tally "$log" "$suite"
-    if [ "$suite" = erlang ] && [ "$failed" -gt 0 ] &&
+    if [ "$suite" = erlang ] && [ -z "${CASE:-}" ] && [ "$failed" -gt 0 ] &&
         [ "$failed" -le "$AGAIN_MAX" ] && [ -n "$(failed_suites)" ]; then
         again
         [ "$failed" != 0 ] || rv=0

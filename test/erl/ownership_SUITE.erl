@@ -8,6 +8,8 @@
 
 %% The defaults: ttl_leader, and time for the log and the start.
 -define(MOVED_MS, 12000).
+%% More than the leader looks for a place for at once.
+-define(BIG_ONES, 300).
 %% Once it is known that the majority is gone.
 -define(NO_QUORUM_MS, 50).
 -define(CAPACITY, #{cpu => 4000, memory => 4096, sandboxes => 1000}).
@@ -17,7 +19,8 @@ suite() ->
 
 all() ->
     [one_creator_wins, ids_come_back_as_binaries, sandbox_lookups, sandboxes_are_listed_in_order,
-     stop_forgets, no_capacity, capacity_is_given_back, selector_answers, start_failure,
+     stop_forgets, no_capacity, capacity_is_given_back,
+     small_one_behind_many_big_ones, selector_answers, start_failure,
      restarts_on_its_node, child_that_gives_up, killed_worker, killed_worker_keeps_the_count,
      frozen_worker, member_of_a_worker_killed, member_of_a_worker_frozen, leader_killed,
      leader_frozen, planned_stop_hands_over, via_names,
@@ -207,6 +210,39 @@ capacity_is_given_back(Config) ->
     ?assertEqual({error, no_capacity}, create(W, <<"share-7">>, Options)),
     ok = quorate_ct:call(W, quorate, stop_sandbox, [hd(Ids)]),
     ?assertMatch({ok, _}, create(W, <<"share-7">>, Options)).
+
+%% Their worker is lost and nobody has room for them; there is room for it.
+small_one_behind_many_big_ones(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    [M | _] = ?config(members, Config),
+    [ok = quorate_ct:kill_node(Context, W) || W <- ?config(workers, Config)],
+    Big = worker(Config, "big", #{memory => 5000 * ?BIG_ONES + 1}),
+    ok = quorate_ct:on(Big, fun() ->
+        lists:foreach(fun(N) ->
+            {ok, _} = quorate:create_sandbox(<<"big-", (integer_to_binary(N))/binary>>,
+                                             ct_counter:spec(),
+                                             #{resources => #{memory => 5000}})
+        end, lists:seq(1, ?BIG_ONES))
+    end),
+    {ok, _} = create(Big, <<"small">>, #{resources => #{memory => 1}}),
+    Small = #{node := Node} = worker(Config, "small", #{memory => 4999}),
+    ok = quorate_ct:kill_node(Context, Big),
+    quorate_ct:await(small_one_runs, fun() ->
+        case sandbox(Client, M, <<"small">>) of
+            {ok, #{status := running, worker := Node}} -> true;
+            {ok, _} -> false
+        end
+    end, ?MOVED_MS),
+    ?assertMatch({ok, #{status := unplaced}}, sandbox(Client, M, <<"big-1">>)),
+    ok = quorate_ct:kill_node(Context, Small).
+
+worker(Config, Name, Capacity) ->
+    Members = [M | _] = ?config(members, Config),
+    Worker = quorate_ct:worker(?config(context, Config), Name, Members,
+                               maps:merge(?CAPACITY, Capacity)),
+    _ = quorate_ct:await_worker(?config(client, Config), M, Worker),
+    Worker.
 
 selector_answers(Config) ->
     [W | _] = Workers = ?config(workers, Config),

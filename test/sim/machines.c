@@ -120,9 +120,11 @@ static uint64_t hash_state(const struct command_machine *machine)
     while ((item = map_next(&registry->names, &position)) != NULL) {
         sum += hash_name(item);
     }
-    LIST_FOREACH (unplaced, &registry->unplaced) {
-        hash = mix_bytes(hash,
-                         LIST_ENTRY(unplaced, struct sandbox, worker_link)->id);
+    for (size_t i = 0; i <= REGISTRY_PRIORITY_MAX; i++) {
+        LIST_FOREACH (unplaced, &registry->unplaced[i]) {
+            hash = mix_bytes(
+                hash, LIST_ENTRY(unplaced, struct sandbox, worker_link)->id);
+        }
     }
     return mix(mix(hash, sum), machine->burnt_index);
 }

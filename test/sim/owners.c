@@ -133,11 +133,12 @@ static void expire(struct cluster *cluster, const struct cluster_node *node)
     }
 }
 
-static void place(struct cluster *cluster, const struct cluster_node *node)
+static void place_ring(struct cluster *cluster, const struct cluster_node *node,
+                       const struct list *ring)
 {
     struct sim_shell *shell = owners_shell(cluster, node);
 
-    LIST_FOREACH (item, &node->machine->machine.registry.unplaced) {
+    LIST_FOREACH (item, ring) {
         const struct sandbox *sandbox =
             LIST_ENTRY(item, struct sandbox, worker_link);
         struct command command = {
@@ -147,6 +148,13 @@ static void place(struct cluster *cluster, const struct cluster_node *node)
             owners_pick(cluster, node, &command)) {
             command_encode(&shell->batch, &command);
         }
+    }
+}
+
+static void place(struct cluster *cluster, const struct cluster_node *node)
+{
+    for (int i = REGISTRY_PRIORITY_MAX; i >= 0; i--) {
+        place_ring(cluster, node, &node->machine->machine.registry.unplaced[i]);
     }
 }
 

@@ -212,7 +212,7 @@ static void release_needs_the_live_lease(void **state)
     assert_err(apply(f, lease_of(COMMAND_RELEASE, "a", 0)), ERR_CLOSED);
 }
 
-static void unplaced_ring_is_oldest_first(void **state)
+static void unplaced_rings_are_oldest_first(void **state)
 {
     struct fixture *f = *state;
     uint64_t lease_a = given_worker(f, "a");
@@ -225,7 +225,7 @@ static void unplaced_ring_is_oldest_first(void **state)
     (void)given_running(f, "2", "b", lease_b);
     assert_ok(apply(f, lease_of(COMMAND_RELEASE, "b", lease_b)));
     assert_ok(apply(f, lease_of(COMMAND_RELEASE, "a", lease_a)));
-    LIST_FOREACH (node, &f->machine.registry.unplaced) {
+    LIST_FOREACH (node, &f->machine.registry.unplaced[0]) {
         assert_bytes(LIST_ENTRY(node, struct sandbox, worker_link)->id,
                      expected[i++], 1);
     }
@@ -289,7 +289,7 @@ int main(void)
         MACHINE_TEST(only_the_live_lease_can_be_renewed),
         MACHINE_TEST(expiry_is_ignored_if_renewed_since),
         MACHINE_TEST(release_needs_the_live_lease),
-        MACHINE_TEST(unplaced_ring_is_oldest_first),
+        MACHINE_TEST(unplaced_rings_are_oldest_first),
         MACHINE_TEST(full_table_forgets_the_worker_longest_away),
     };
 

@@ -136,9 +136,11 @@ static inline void dump_registry(struct buf *out,
         dump_name(out, slots[i].value);
     }
     free(slots);
-    LIST_FOREACH (node, &registry->unplaced) {
-        dump_bytes(out, "unplaced",
-                   LIST_ENTRY(node, struct sandbox, worker_link)->id);
+    for (size_t i = 0; i <= REGISTRY_PRIORITY_MAX; i++) {
+        LIST_FOREACH (node, &registry->unplaced[i]) {
+            dump_bytes(out, "unplaced",
+                       LIST_ENTRY(node, struct sandbox, worker_link)->id);
+        }
     }
     buf_printf(out, " unplaced_count=%u copy_number=%" PRIu64 "\n",
                registry->unplaced_count, registry->copy_number_last);
