@@ -3,8 +3,8 @@
  * epochs, registered names. Pure tables; only command/ changes them, and every
  * member holds the same ones at the same log index.
  *
- *   worker 1 ──< sandbox (epoch)   a sandbox without a live lease is in the ring
- *          └──< name (epoch)       `unplaced` of its priority, oldest first
+ *   worker 1 ──< sandbox (epoch)     one without a live lease is in the ring
+ *          └──< name (epoch)         `unplaced` of its priority, oldest first
  *
  * Conflict copies of sandboxes are in copies.h. */
 #ifndef QUORATE_REGISTRY_REGISTRY_H
