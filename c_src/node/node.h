@@ -194,9 +194,10 @@ struct node {
     uint32_t places_in_flight;  /* proposed and not applied */
     uint64_t placing_due_ms;    /* when it is looked for places again */
     struct pacing {
-        struct list fresh; /* of struct sandbox_note: young starts, the oldest
-                              first; of sandboxes that are new */
-        struct list moved; /* and of those that ran before */
+        struct list fresh;  /* of struct sandbox_note: young starts, the oldest
+                               first; of sandboxes that are new */
+        struct list moved;  /* and of those that ran before */
+        struct list waited; /* without a worker, and somebody waits */
         uint32_t fresh_count;
         uint32_t moved_count;
         uint64_t created_ms; /* when the last one was created */

@@ -6,7 +6,10 @@
  * Counted are starts that are young: one that takes longer is waiting for
  * something of its own, and holds up nobody. While sandboxes are created, those
  * that are to run again get about as much as the others; otherwise as much as
- * keeps the workers busy. */
+ * keeps the workers busy.
+ *
+ * What somebody waits for is not held back: a creation whose worker was lost
+ * would have to wait for all that this worker had before. */
 #include "base/ensure.h"
 #include "node/requests.h"
 
@@ -23,15 +26,20 @@ void pacing_init(struct node *node)
 {
     list_init(&node->pacing.fresh);
     list_init(&node->pacing.moved);
+    list_init(&node->pacing.waited);
 }
 
 static void leave(struct node *node, struct sandbox_note *note)
 {
-    uint32_t *count =
-        note->is_moved ? &node->pacing.moved_count : &node->pacing.fresh_count;
+    uint32_t *count = note->pacing_ring == PACING_MOVED
+                          ? &node->pacing.moved_count
+                          : &node->pacing.fresh_count;
 
-    if (!list_is_empty(&note->pace_link)) {
-        list_remove(&note->pace_link);
+    if (list_is_empty(&note->pace_link)) {
+        return;
+    }
+    list_remove(&note->pace_link);
+    if (note->pacing_ring != PACING_WAITED) {
         ensure(*count > 0);
         *count -= 1;
     }
@@ -59,6 +67,7 @@ void pacing_leave_all(struct node *node)
 {
     leave_until(node, &node->pacing.fresh, UINT64_MAX);
     leave_until(node, &node->pacing.moved, UINT64_MAX);
+    leave_until(node, &node->pacing.waited, UINT64_MAX);
 }
 
 static void join(struct node *node, struct sandbox *sandbox)
@@ -71,11 +80,12 @@ static void join(struct node *node, struct sandbox *sandbox)
     }
     leave(node, note);
     note->paced_ms = node->now_ms;
-    note->is_moved = sandbox->birth != sandbox->epoch;
-    if (note->is_moved) {
+    if (sandbox->birth != sandbox->epoch) {
+        note->pacing_ring = PACING_MOVED;
         pacing->moved_count++;
         list_append(&pacing->moved, &note->pace_link);
     } else {
+        note->pacing_ring = PACING_FRESH;
         pacing->fresh_count++;
         pacing->created_ms = node->now_ms;
         list_append(&pacing->fresh, &note->pace_link);
@@ -94,7 +104,15 @@ void pacing_event(struct node *node, const struct command_event *event)
             join(node, sandbox);
         }
     } else if (sandbox->shell != NULL) {
-        leave(node, (struct sandbox_note *)sandbox->shell);
+        struct sandbox_note *note = (struct sandbox_note *)sandbox->shell;
+
+        leave(node, note);
+        if (sandbox->status == SANDBOX_UNPLACED &&
+            !list_is_empty(&note->waiters)) {
+            note->pacing_ring = PACING_WAITED;
+            note->paced_ms = node->now_ms;
+            list_append(&node->pacing.waited, &note->pace_link);
+        }
     }
 }
 

@@ -274,6 +274,29 @@ static bool place_some(struct node *node, uint8_t priority,
     return true;
 }
 
+/* What callers wait for, first and in any case. */
+static void place_waited(struct node *node, struct search *search)
+{
+    struct list *next;
+
+    for (struct list *item = node->pacing.waited.next;
+         item != &node->pacing.waited; item = next) {
+        struct sandbox_note *note =
+            LIST_ENTRY(item, struct sandbox_note, pace_link);
+        struct resources need = note->sandbox->need;
+
+        next = item->next;
+        search->looked++;
+        if (list_is_empty(&note->waiters)) {
+            pacing_leave(node, note); /* nobody waits any more */
+        } else if (is_due(node, note->sandbox) &&
+                   !misfits_have(&search->misfits, need.cpu, need.memory) &&
+                   place_one(node, note->sandbox, note) != 0) {
+            (void)misfits_add(&search->misfits, need.cpu, need.memory);
+        }
+    }
+}
+
 /* The highest priority first; of one priority, who waits longest. Those that do
  * not fit are passed, since those behind them may be smaller; where there are
  * very many of them, it is done less often. */
@@ -285,6 +308,7 @@ void placing_tick(struct node *node)
         node->now_ms < node->placing_due_ms) {
         return;
     }
+    place_waited(node, &search);
     search.budget = pacing_budget(node);
     for (int i = REGISTRY_PRIORITY_MAX; i >= 0 && search.budget > 0; i--) {
         if (!place_some(node, (uint8_t)i, &search)) {

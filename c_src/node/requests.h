@@ -235,6 +235,9 @@ void states_get(struct node *node, struct request *request);
 void states_completed(struct node *node, const struct state_completion *done);
 void states_applied(struct node *node); /* the applied index grew */
 
+/* Rings of node->pacing. */
+enum pacing_ring { PACING_FRESH, PACING_MOVED, PACING_WAITED };
+
 /* What a member remembers of a sandbox beside the registry. */
 struct sandbox_note {
     struct sandbox *sandbox;   /* whose note it is */
@@ -254,7 +257,7 @@ struct sandbox_note {
     uint64_t failed_lease;     /* where that was; 0: nowhere */
     struct list pace_link;     /* in a ring of node->pacing */
     uint64_t paced_ms;         /* since when */
-    bool is_moved;             /* in which */
+    enum pacing_ring pacing_ring; /* in which */
 };
 struct sandbox_note *
 sandbox_note(struct sandbox *sandbox); /* NULL: no memory */

@@ -10,6 +10,8 @@
 -define(MOVED_MS, 12000).
 %% More than the leader looks for a place for at once.
 -define(BIG_ONES, 300).
+%% They take some seconds to be started elsewhere.
+-define(MANY, 2000).
 %% Once it is known that the majority is gone.
 -define(NO_QUORUM_MS, 50).
 -define(CAPACITY, #{cpu => 4000, memory => 4096, sandboxes => 1000}).
@@ -20,8 +22,8 @@ suite() ->
 all() ->
     [one_creator_wins, ids_come_back_as_binaries, sandbox_lookups, sandboxes_are_listed_in_order,
      stop_forgets, no_capacity, capacity_is_given_back,
-     small_one_behind_many_big_ones, selector_answers, start_failure,
-     restarts_on_its_node, child_that_gives_up, killed_worker, killed_worker_keeps_the_count,
+     small_one_behind_many_big_ones, awaited_one_is_before_many_others, selector_answers,
+     start_failure, restarts_on_its_node, child_that_gives_up, killed_worker, killed_worker_keeps_the_count,
      frozen_worker, member_of_a_worker_killed, member_of_a_worker_frozen, leader_killed,
      leader_frozen, planned_stop_hands_over, via_names,
      name_conflict, name_of_a_process_that_ended, name_of_a_dead_worker, register_by_hand,
@@ -236,6 +238,40 @@ small_one_behind_many_big_ones(Config) ->
     end, ?MOVED_MS),
     ?assertMatch({ok, #{status := unplaced}}, sandbox(Client, M, <<"big-1">>)),
     ok = quorate_ct:kill_node(Context, Small).
+
+%% It was being started when the worker was lost, and its creator still waits.
+awaited_one_is_before_many_others(Config) ->
+    Context = ?config(context, Config),
+    Client = ?config(client, Config),
+    [M | _] = ?config(members, Config),
+    [ok = quorate_ct:kill_node(Context, W) || W <- ?config(workers, Config)],
+    Lost = worker(Config, "lost", #{sandboxes => 2 * ?MANY}),
+    ok = quorate_ct:on(Lost, fun() ->
+        Create = fun(N) ->
+            {ok, _} = quorate:create_sandbox(integer_to_binary(N), ct_counter:spec())
+        end,
+        Refs = [element(2, spawn_monitor(fun() ->
+                    lists:foreach(Create, lists:seq(From, ?MANY, 10))
+                end)) || From <- lists:seq(1, 10)],
+        [receive {'DOWN', Ref, process, _, normal} -> ok end || Ref <- Refs],
+        ok
+    end),
+    Tell = self(),
+    _ = spawn_link(fun() ->
+        Tell ! {created, quorate_ct:ask(Client, M, {quorate, create_sandbox},
+                                        [<<"awaited">>, ct_counter:spec(#{wait => 500}),
+                                         #{timeout => 20000}])}
+    end),
+    _ = quorate_ct:await(begun, fun() -> element(1, sandbox(Client, M, <<"awaited">>)) =:= ok end),
+    Other = worker(Config, "other", #{sandboxes => 2 * ?MANY}),
+    ok = quorate_ct:kill_node(Context, Lost),
+    Node = maps:get(node, Other),
+    {ok, #{worker := Node, status := running}} = receive {created, Answer} -> Answer end,
+    Rows = quorate_ct:ask(Client, M, {quorate, sandboxes}, []),
+    Left = [Id || #{id := Id, status := unplaced} <- Rows],
+    ct:pal("~b of ~b are still to be started", [length(Left), ?MANY]),
+    ?assertNotEqual([], Left),
+    ok = quorate_ct:kill_node(Context, Other).
 
 worker(Config, Name, Capacity) ->
     Members = [M | _] = ?config(members, Config),
