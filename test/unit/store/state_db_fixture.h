@@ -80,13 +80,15 @@ static inline void file_path(const struct fixture *fixture, const char *name,
 
 static inline void remove_dir(const struct fixture *fixture)
 {
+    static const char *const names[] = {"state.mdb", "state.mdb-lock",
+                                        "state.journal"};
     char path[2 * PATH_MAX_SIZE];
 
-    file_path(fixture, "state.mdb", path);
-    (void)unlink(path);
-    file_path(fixture, "state.mdb-lock", path);
-    (void)unlink(path);
-    (void)rmdir(fixture->dir);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        file_path(fixture, names[i], path);
+        (void)unlink(path);
+    }
+    assert_int_equal(rmdir(fixture->dir), 0);
 }
 
 static inline int set_up(void **state)
