@@ -231,7 +231,7 @@ static void check_workers(const struct registry *registry,
     }
 }
 
-static size_t check_unplaced(const struct registry *registry, uint8_t priority)
+static size_t check_unplaced(const struct registry *registry, size_t priority)
 {
     uint64_t order = 0;
     size_t count = 0;
@@ -279,7 +279,7 @@ void registry_check(const struct registry *registry)
     size_t position = 0;
 
     check_workers(registry, &owned_count, &named_count);
-    for (uint8_t i = 0; i <= REGISTRY_PRIORITY_MAX; i++) {
+    for (size_t i = 0; i <= REGISTRY_PRIORITY_MAX; i++) {
         unplaced_count += check_unplaced(registry, i);
     }
     ensure(unplaced_count == registry->unplaced_count);
