@@ -24,10 +24,11 @@ all() ->
      stop_forgets, no_capacity, capacity_is_given_back,
      small_one_behind_many_big_ones, awaited_one_is_before_many_others, selector_answers,
      start_failure, restarts_on_its_node, child_that_gives_up, killed_worker,
-     killed_worker_keeps_the_count, frozen_worker, member_of_a_worker_killed, member_of_a_worker_frozen, leader_killed,
-     leader_frozen, planned_stop_hands_over, via_names,
-     name_conflict, name_of_a_process_that_ended, name_of_a_dead_worker, register_by_hand,
-     majority_lost, counts_never_go_back, list_of_before_the_start_fails_nothing].
+     killed_worker_keeps_the_count, frozen_worker, member_of_a_worker_killed,
+     member_of_a_worker_frozen, leader_killed, leader_frozen, planned_stop_hands_over,
+     via_names, name_conflict, name_of_a_process_that_ended, name_of_a_dead_worker,
+     register_by_hand, majority_lost, counts_never_go_back,
+     list_of_before_the_start_fails_nothing].
 
 init_per_suite(Config) ->
     %% A frozen worker is to be seen waking up.
