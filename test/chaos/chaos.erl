@@ -101,14 +101,14 @@ command(member, Host, #{top := Top, work := Work} = Context) ->
       | lists:append([["--member", atom_to_list(chaos_api:member(H)) ++ "=" ++ Address(H)]
                       || H <- chaos_plan:hosts()])],
      [{"CHAOS_DISK", data_dir(Host, Context)}]};
-command(worker, Host, #{work := Work, sink := Sink, journal := Journal} = Context) ->
+command(worker, Host, #{work := Work, sink := Sink} = Context) ->
     Others = [chaos_api:member(H) || H <- chaos_plan:hosts(), H =/= Host],
     {[os:find_executable("erl"), "-noshell", "-noinput", "-name",
       atom_to_list(chaos_api:worker(Host)), "+S", "1:1", "+A", "1", "+SDio", "2"
       | node_args(Context)
         ++ ["-kernel", "logger_level", "info", "-run", "chaos_worker", "main",
             integer_to_list(Host), filename:join(Work, "calls" ++ integer_to_list(Host)), Sink,
-            case Journal of true -> journal_dir(Host, Context); false -> "off" end
+            journal_dir(Host, Context)
             | [atom_to_list(M) || M <- [chaos_api:member(Host) | Others]]]],
      [{"CHAOS_WORKER", "1"} | node_env(Context)]}.
 
