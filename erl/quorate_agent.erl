@@ -98,6 +98,7 @@ init(#{own := Own, others := Others, capacity := Capacity}) ->
     _ = process_flag(trap_exit, true),
     _ = process_flag(priority, high),
     _ = process_flag(message_queue_data, off_heap),
+    ok = quorate_os:hold_clock(),
     ok = end_rest(quorate_local:list()),
     Lease = quorate_lease:new(Own, Others, quorate_os:clock()),
     ok = quorate_local:put_members(quorate_lease:members(Lease)),

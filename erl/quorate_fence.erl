@@ -106,6 +106,7 @@ end_all(Fence) -> ask(Fence, end_all).
 -spec init(pid()) -> no_return().
 init(Agent) ->
     _ = process_flag(trap_exit, true),
+    ok = quorate_os:hold_clock(),
     loop(#state{agent = Agent}).
 
 %% Internals

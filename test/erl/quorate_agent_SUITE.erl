@@ -407,16 +407,31 @@ what_hangs_is_waited_for_at_the_end_of_the_lease(Config) ->
     ?assertEqual(#{incarnation => Old}, report(Config, detach)),
     ?assertEqual(ended, has_ended(Ref)).
 
-%% For about 2 s, in a BIF that never yields, on the last scheduler: others go on.
+%% For about 2 s, in a BIF that never yields. Not on the scheduler of the agent, which
+%% would hang with it: its timers are there.
 hang_in_native_code(Pid) ->
     Some = lists:duplicate(100, binary:copy(<<7>>, 1 bsl 20)),
     Hash = fun(Term) -> apply(erlang, phash, [Term, 1 bsl 32]) end,
     {Us, _} = timer:tc(Hash, [Some]),
     Much = lists:duplicate(2000000 div Us + 1, Some),
-    Scheduler = erlang:system_info(schedulers),
+    Other = 1 + scheduler_of(whereis(quorate_agent)) rem erlang:system_info(schedulers_online),
     monitor(process, in_child(Pid, fun() ->
-        spawn_opt(fun() -> Hash(Much) end, [{scheduler, Scheduler}])
+        spawn_opt(fun() -> Hash(Much) end, [{scheduler, Other}])
     end)).
+
+%% Where it ran last: it is given a message that it does not know.
+scheduler_of(Pid) ->
+    Flags = [running, scheduler_id],
+    1 = erlang:trace(Pid, true, Flags),
+    Pid ! where,
+    _ = receive {trace, Pid, out, _, _} = Ran -> self() ! Ran after ?WAIT_MS -> error(Pid) end,
+    1 = erlang:trace(Pid, false, Flags),
+    Ref = erlang:trace_delivered(Pid),
+    receive {trace_delivered, Pid, Ref} -> ok end,
+    last_scheduler(Pid, undefined).
+
+last_scheduler(Pid, Last) ->
+    receive {trace, Pid, _, _, Scheduler} -> last_scheduler(Pid, Scheduler) after 0 -> Last end.
 
 has_ended(Ref) ->
     receive {'DOWN', Ref, process, _, _} -> ended after 0 -> runs end.
