@@ -17,7 +17,7 @@ enum {
     YOUNG_MS = 200,      /* a start counts for so long at most */
     CREATING_MS = 1000,  /* since the last creation: others are expected */
     SLOW_MS = 10000,     /* a creation counts for so long at most */
-    BESIDE_CREATING = 6, /* at once, for each worker */
+    BESIDE_CREATING = 5, /* at once, for each worker */
     ALONE = 64,          /* the same, while nothing is created */
     IN_ALL_MAX = 512,
 };
@@ -146,8 +146,8 @@ uint32_t pacing_budget(struct node *node)
     is_alone = pacing->fresh_count == 0 &&
                pacing->created_ms <= before(node, CREATING_MS);
     limit = ready_workers(node) * (is_alone ? ALONE : BESIDE_CREATING);
-    if (limit < pacing->fresh_count * 3 / 4) {
-        limit = pacing->fresh_count * 3 / 4;
+    if (limit < pacing->fresh_count * 5 / 8) {
+        limit = pacing->fresh_count * 5 / 8;
     }
     if (limit > IN_ALL_MAX) {
         limit = IN_ALL_MAX;
