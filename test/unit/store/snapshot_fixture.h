@@ -4,11 +4,11 @@
 #define QUORATE_TEST_UNIT_STORE_SNAPSHOT_FIXTURE_H
 
 #include "base/rng.h"
+#include "lib/dir.h"
 #include "lib/test.h"
 #include "store/snapshot_reader.h"
 #include "store/snapshot_writer.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,27 +39,12 @@ static inline int fixture_setup(void **state)
     return 0;
 }
 
-static inline void fixture_empty(const struct fixture *fixture)
-{
-    DIR *dir = opendir(fixture->dir);
-    const struct dirent *file;
-
-    assert_non_null(dir);
-    while ((file = readdir(dir)) != NULL) {
-        if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0) {
-            (void)unlinkat(dirfd(dir), file->d_name, 0);
-        }
-    }
-    (void)closedir(dir);
-}
-
 static inline int fixture_teardown(void **state)
 {
     struct fixture *fixture = *state;
 
-    fixture_empty(fixture);
     (void)close(fixture->dir_fd);
-    (void)rmdir(fixture->dir);
+    dir_remove(fixture->dir);
     buf_close(&fixture->state);
     buf_close(&fixture->error);
     free(fixture);

@@ -223,7 +223,7 @@ static void a_leaders_one_goes_on_after_a_restart(void **state)
 
     make_state(fixture, 3 * CHUNK + 500, 1);
     assert_ok(write_snapshot(fixture, 50, &meta));
-    fixture_empty(fixture);
+    dir_empty(fixture->dir);
     store(fixture, snapshots, &meta, 0, CHUNK, CHUNK);
     store(fixture, snapshots, &meta, CHUNK, 2 * CHUNK, 2 * CHUNK);
     store(fixture, snapshots, &meta, 2 * CHUNK, 2 * CHUNK + 9, 2 * CHUNK + 9);
@@ -327,7 +327,7 @@ static void after_a_power_cut_the_newest_one_is_whole(void **state)
         pid_t child;
 
         assert_true(left < 1000);
-        fixture_empty(fixture);
+        dir_empty(fixture->dir);
         assert_ok(write_snapshot(fixture, 10, NULL));
         child = fork();
         assert_true(child >= 0);

@@ -265,7 +265,7 @@ static void a_power_cut_at_any_call_leaves_a_log(void **state)
         pid_t child;
 
         assert_true(left < 1000);
-        fixture_empty(fixture);
+        dir_empty(fixture->dir);
         fixture->covered = 0;
         open_small(fixture);
         submit(fixture, 60);

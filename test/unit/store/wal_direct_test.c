@@ -182,7 +182,7 @@ static struct buf write_log(struct fixture *fixture, bool is_cached)
     }
     fixture_close(fixture);
     all = read_log(fixture);
-    fixture_empty(fixture);
+    dir_empty(fixture->dir);
     fixture->index = 0;
     return all;
 }

@@ -3,10 +3,10 @@
 #ifndef QUORATE_TEST_UNIT_STORE_WAL_FIXTURE_H
 #define QUORATE_TEST_UNIT_STORE_WAL_FIXTURE_H
 
+#include "lib/dir.h"
 #include "lib/test.h"
 #include "store/wal.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -105,27 +105,12 @@ static inline void fixture_close(struct fixture *fixture)
     wal_recovery_close(&fixture->recovery);
 }
 
-static inline void fixture_empty(const struct fixture *fixture)
-{
-    DIR *dir = opendir(fixture->dir);
-    const struct dirent *file;
-
-    assert_non_null(dir);
-    while ((file = readdir(dir)) != NULL) {
-        if (file->d_name[0] != '.') {
-            (void)unlinkat(dirfd(dir), file->d_name, 0);
-        }
-    }
-    (void)closedir(dir);
-}
-
 static inline int fixture_teardown(void **state)
 {
     struct fixture *fixture = *state;
 
     fixture_close(fixture);
-    fixture_empty(fixture);
-    (void)rmdir(fixture->dir);
+    dir_remove(fixture->dir);
     buf_close(&fixture->error);
     free(fixture);
     return 0;

@@ -67,7 +67,7 @@ static void restore(const struct fixture *fixture, const uint8_t *data,
     char path[128];
     int fd;
 
-    fixture_empty(fixture);
+    dir_empty(fixture->dir);
     fixture_path(fixture, 1, path, sizeof(path));
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
