@@ -14,9 +14,9 @@ suite() ->
 all() ->
     [saved_and_recovered, numbers_of_an_epoch_grow, a_retry_is_no_second_write,
      without_a_number_the_next_is_taken, unknown_sandbox, stale_epoch_after_a_move,
-     deleted_state, large_state, many_writers_at_once, replicas_are_named,
-     checkpoint_survives_kill, checkpoint_by_callback, one_member_of_three_is_missing,
-     all_members_killed, kill_nine_fifty].
+     late_write_of_what_was_removed, deleted_state, large_state, many_writers_at_once,
+     replicas_are_named, checkpoint_survives_kill, checkpoint_by_callback,
+     one_member_of_three_is_missing, all_members_killed, kill_nine_fifty].
 
 init_per_suite(Config) ->
     ct_cluster:start(quorate_ct:start(state), Config).
@@ -120,6 +120,44 @@ stale_epoch_after_a_move(Config) ->
     {ok, #{version := {NewEpoch, 1}}} =
         ask(Config, replicate_state, [Id, NewEpoch, new, #{seq => 1}]),
     ?assertEqual({ok, new, {NewEpoch, 1}}, ask(Config, recover_state, [Id])).
+
+%% A member that did not run while the sandbox was removed takes the write for good;
+%% the replicas, which have forgotten what they promised, do not. What is created under
+%% the id later begins with nothing.
+late_write_of_what_was_removed(Config) ->
+    {Context, Client, Members} = {?config(context, Config), ?config(client, Config),
+                                  ?config(members, Config)},
+    Homes = lists:zip([N || #{node := N} <- ?config(workers, Config)],
+                      lists:sublist(Members, length(?config(workers, Config)))),
+    {Leader, Others} = quorate_ct:leader(Client, Members),
+    Answers = [begin
+        {Id, Epoch} = sandbox(Config, io_lib:format("removed-~b", [Round])),
+        {ok, _} = ask(Config, replicate_state, [Id, Epoch, early, #{seq => 1}]),
+        {ok, #{worker := Worker}} = quorate_ct:ask(Client, Leader, {quorate, sandbox}, [Id]),
+        {Worker, Home} = lists:keyfind(Worker, 1, Homes),
+        [#{node := Node} = Late | _] = Others -- [Home],
+        OsPid = quorate_ct:os_pid(Context, hd(string:split(atom_to_list(Node), "@"))),
+        ok = quorate_ct:signal(OsPid, "STOP"),
+        Writer = quorate_ct:call(Client, ?MODULE, start_late_write, [Node, Id, Epoch]),
+        Removed = quorate_ct:ask(Client, Leader, {quorate, stop_sandbox}, [Id]),
+        ok = quorate_ct:signal(OsPid, "CONT"),
+        ?assertEqual(ok, Removed),
+        Answer = quorate_ct:call(Client, ?MODULE, await_late_write, [Writer]),
+        {Id, _} = sandbox(Config, Id),
+        ?assertEqual({error, not_found}, ask(Config, Late, recover_state, [Id])),
+        Answer
+    end || Round <- lists:seq(1, 10)],
+    ?assertEqual([], [A || A <- Answers, element(1, A) =/= error]).
+
+start_late_write(Node, Id, Epoch) ->
+    spawn(fun() ->
+        Answer = rpc:call(Node, state_replicator, replicate_state, [Id, Epoch, late, #{seq => 2}]),
+        receive {await, From} -> From ! {self(), Answer} end
+    end).
+
+await_late_write(Writer) ->
+    Writer ! {await, self()},
+    receive {Writer, Answer} -> Answer after 20000 -> exit(no_answer) end.
 
 deleted_state(Config) ->
     {Id, Epoch} = sandbox(Config, ?FUNCTION_NAME),
