@@ -59,11 +59,13 @@ calls_and_casts(Config) ->
 big_values(Config) ->
     Node = versioned(Config, ['tlsv1.3', 'tlsv1.2'], []),
     [#{node := M} | _] = members(Config),
-    Text = "Name = binary:copy(<<\"n\">>, 20 * 1024 * 1024),
-            {error, {badarg, name}} = erpc:call(M, consistency_manager, whereis, [Name]),
-            {badrpc, {'EXIT', {undef, [{nothing, here, [Name], []}]}}} =
-                rpc:call(M, nothing, here, [Name]),
-            both.",
+    Text = "fun() ->
+                Name = binary:copy(<<\"n\">>, 20 * 1024 * 1024),
+                {error, {badarg, name}} = erpc:call(M, consistency_manager, whereis, [Name]),
+                {badrpc, {'EXIT', {undef, [{nothing, here, [Name], []}]}}} =
+                    rpc:call(M, nothing, here, [Name]),
+                both
+            end().",
     {ok, Tokens, _} = erl_scan:string(Text),
     {ok, Exprs} = erl_parse:parse_exprs(Tokens),
     ?assertMatch({value, both, _},

@@ -281,10 +281,10 @@ count(#{kind := saved, id := Id, epoch := Epoch, number := Count}, #{saved := Sa
     Seen#{saved := Saved#{Id => OfId#{Epoch => max(Count, maps:get(Epoch, OfId, 0))}}}.
 
 %% The newest epoch is first.
-gaps(Id, [{Next, First, _} | [{Epoch, _, Last} | _] = Earlier]) ->
-    gaps(Id, Earlier) ++ [{Id, Epoch, Next, First - Last}];
-gaps(_, _) ->
-    [].
+gaps(Id, [_ | Earlier] = Epochs) ->
+    lists:reverse([{Id, Epoch, Next, First - Last}
+                   || {{Next, First, _}, {Epoch, _, Last}} <-
+                          lists:zip(lists:droplast(Epochs), Earlier)]).
 
 lost(#{id := Id, epoch := Epoch, number := Found}, Saved) ->
     Before = [Count || {Earlier, Count} <- maps:to_list(maps:get(Id, Saved, #{})),
