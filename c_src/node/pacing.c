@@ -4,9 +4,9 @@
  * waits for: ten thousand at once would hold it up for seconds.
  *
  * Counted are starts that are young: one that takes longer is waiting for
- * something of its own, and holds up nobody. While sandboxes are created, those
- * that are to run again get about as much as the others; otherwise as much as
- * keeps the workers busy.
+ * something of its own, and holds up nobody. While sandboxes are created, five
+ * that are to run again go beside eight of these, which leaves these more than
+ * half of their rate; otherwise as many as keep the workers busy.
  *
  * What somebody waits for is not held back: a creation whose worker was lost
  * would have to wait for all that this worker had before. */
